@@ -1,0 +1,195 @@
+"""Turn a typed function into a command-line program with named arguments, one log and clear errors.
+
+A program of the workflow is a module with one function ``main``::
+
+    @program
+    def main(*, frames: list[Path], settings: EncodeLatentsSettings, out: Path) -> None:
+        '''Encode the frames of every clip with the VAE.
+
+        Parameters
+        ----------
+        frames : files of prepare_stimuli
+        settings : section encode_latents of the config, as JSON
+        out : latents, fp16
+        '''
+
+    if __name__ == "__main__":
+        main()
+
+Each parameter becomes ``--name``. A parameter without a default is required. A dataclass is given as a
+JSON object (or ``@file.json``); unknown keys are refused.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import functools
+import inspect
+import json
+import logging
+import re
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from neurocine.errors import EXIT_BAD_INPUT, InputError
+
+Item = TypeVar("Item")
+PROGRESS_SECONDS = 15.0  # between two plain progress lines in a log
+
+
+def parameter_help(doc: str) -> dict[str, str]:
+    """Read ``name : text`` entries of a docstring's Parameters section."""
+    section = re.split(r"\n\s*Parameters\n\s*-+\n", doc)
+    if len(section) < 2:
+        return {}
+    entries: dict[str, str] = {}
+    name = ""
+    for line in section[1].splitlines():
+        entry = re.match(r"(\w+) : (.*)", line.strip())
+        if entry:
+            name = entry[1]
+            entries[name] = entry[2]
+        elif name and line.strip():
+            entries[name] += " " + line.strip()
+    return entries
+
+
+def parse_settings(kind: type, value: str | dict[str, Any], where: str) -> Any:
+    """Build a settings dataclass from a JSON object, JSON text or ``@file``; refuse unknown keys.
+
+    Raises
+    ------
+    InputError : not a JSON object, unknown key (the nearest known one is named), missing key
+    """
+    if isinstance(value, str):
+        text = Path(value[1:]).read_text() if value.startswith("@") else value
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(where, f"no JSON ({error})", "a JSON object", "Quote it for the shell.") from None
+    if not isinstance(value, dict):
+        raise InputError(where, type(value).__name__, "a JSON object", "Give {} for the defaults.")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    for key in value:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(fields)}."
+            raise InputError(f"{where}.{key}", "an unknown key", f"a field of {kind.__name__}", hint)
+    made = {}
+    for key, item in value.items():
+        if dataclasses.is_dataclass(hints[key]) and isinstance(item, dict):
+            item = parse_settings(hints[key], item, f"{where}.{key}")  # type: ignore[arg-type]
+        elif typing.get_origin(hints[key]) is tuple and isinstance(item, list):
+            item = tuple(item)
+        made[key] = item
+    try:
+        return kind(**made)
+    except TypeError as error:
+        raise InputError(where, str(error), f"the fields of {kind.__name__}", "Add what is missing.") from None
+    except ValueError as error:
+        raise InputError(where, str(error), "values within their ranges", "Correct the value.") from None
+
+
+def _add_argument(parser: argparse.ArgumentParser, name: str, hint: Any, default: Any, text: str) -> None:
+    flag = "--" + name.replace("_", "-")
+    options: dict[str, Any] = {"help": text, "dest": name}
+    if default is inspect.Parameter.empty:
+        options["required"] = True
+    else:
+        options["default"] = default
+        if default is not None:
+            options["help"] = f"{text} (default: {default})"
+    inner = hint
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        inner = next(kind for kind in typing.get_args(hint) if kind is not type(None))
+    if inner is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    elif typing.get_origin(inner) is list:
+        options["type"] = typing.get_args(inner)[0]
+        options["nargs"] = "*"
+    elif dataclasses.is_dataclass(inner):
+        options["type"] = str
+        options["metavar"] = "JSON"
+    else:
+        options["type"] = inner
+    parser.add_argument(flag, **options)
+
+
+def build_parser(function: Callable[..., Any], prog: str) -> argparse.ArgumentParser:
+    """Make the argument parser of a program from its signature and docstring."""
+    doc = inspect.getdoc(function) or ""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=re.split(r"\n\s*Parameters\n", doc)[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    texts = parameter_help(doc)
+    hints = typing.get_type_hints(function)
+    for name, parameter in inspect.signature(function).parameters.items():
+        _add_argument(parser, name, hints[name], parameter.default, texts.get(name, "").replace("%", "%%"))
+    return parser
+
+
+def start_logging(name: str) -> None:
+    """Send plain lines ``time name message`` to standard error."""
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s {name}: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr, force=True
+    )
+    for noisy in ("httpx", "matplotlib", "PIL", "nibabel", "nibabel.global"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def program(function: Callable[..., None]) -> Callable[..., None]:
+    """Wrap ``main``: called without arguments it parses the command line, logs, and reports bad input.
+
+    Called with keyword arguments it is the plain function, so tests need no command line. Bad input ends
+    with one message on standard error and exit code 2.
+    """
+
+    @functools.wraps(function)
+    def run(**given: Any) -> None:
+        if given:
+            function(**given)
+            return
+        name = Path(sys.argv[0]).stem
+        parser = build_parser(function, name)
+        arguments = vars(parser.parse_args())
+        start_logging(name)
+        hints = typing.get_type_hints(function)
+        started = time.monotonic()
+        try:
+            for key, value in arguments.items():
+                if dataclasses.is_dataclass(hints[key]) and isinstance(value, str):
+                    arguments[key] = parse_settings(hints[key], value, f"--{key}")  # type: ignore[arg-type]
+            function(**arguments)
+        except InputError as error:
+            logging.getLogger(name).error("ERROR %s", error)
+            raise SystemExit(EXIT_BAD_INPUT) from None
+        logging.getLogger(name).info("done in %.1f s", time.monotonic() - started)
+
+    return run
+
+
+def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Yield the items; show a bar on a terminal, a plain line every 15 s in a log."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(items, total=total, desc=what)
+        return
+    log = logging.getLogger("progress")
+    started = last = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= PROGRESS_SECONDS:
+            last = now
+            left = (now - started) / done * (total - done)
+            log.info("%s %d/%d, about %.0f s left", what, done, total, left)

@@ -1,0 +1,22 @@
+"""The one exception that bad input raises, and the exit codes of the programs."""
+
+from pathlib import Path
+
+EXIT_BAD_INPUT = 2
+EXIT_TRY_AGAIN = 75  # sysexits.h EX_TEMPFAIL: state is saved, the same command goes on from there
+
+
+class InputError(Exception):
+    """Bad input: which file or key, what was found, what was expected, what to do.
+
+    Parameters
+    ----------
+    where : the file, config key or argument at fault
+    found : what was found there
+    expected : what a good input holds
+    todo : what the user can do about it
+    """
+
+    def __init__(self, where: str | Path, found: str, expected: str, todo: str) -> None:
+        self.where, self.found, self.expected, self.todo = str(where), found, expected, todo
+        super().__init__(f"{where}: found {found}; expected {expected}. {todo}")
