@@ -1,0 +1,1 @@
+"""Small foundation models of the toy world, in the layouts of the published ones."""
