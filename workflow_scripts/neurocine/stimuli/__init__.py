@@ -1,0 +1,1 @@
+"""Movies, clips, captions, embeddings and latents."""
