@@ -1,0 +1,292 @@
+"""Read, check and write dense time series (``.dtseries.nii``) in the 91k grayordinate space.
+
+A file is NIfTI-2: 540 bytes of header, an XML extension (code 32) that describes the matrix, then the matrix
+with the time course of one grayordinate after another. So a few thousand vertices can be read from a mapped
+file without touching the rest. nibabel reads the binary header; the XML goes through ElementTree, which takes
+some 30 ms where nibabel's parser takes half a second, and a study has hundreds of files.
+"""
+
+import gzip
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from xml.etree import ElementTree
+
+import numpy as np
+from nibabel.cifti2 import Cifti2Image, SeriesAxis
+from nibabel.nifti2 import Nifti2Header
+
+from neurocine.errors import InputError
+from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES, SIDES, brain_axis, mesh_vertices
+from neurocine.io import replacing
+
+HEADER_BYTES = 540
+MAX_HEADER = 1 << 26  # bytes; the 91k header has 0.6 MB, so a larger one is damage
+CIFTI_CODE = 32  # NIfTI extension code of the CIFTI XML
+GZIP_BLOCK = 2048  # grayordinates decompressed at a time
+GIVE_DTSERIES = "Give the dense time series (.dtseries.nii)."
+FETCH_AGAIN = "Fetch the file again."
+MAKE_91K = "Use the 91k file (32k fs_LR, 2 mm), or resample with wb_command -cifti-resample."
+
+
+@dataclass(frozen=True)
+class DtseriesInfo:
+    """What the header of a dense time series says.
+
+    Attributes
+    ----------
+    n_volumes, tr : number of volumes; time between them in seconds
+    offset : first byte of the matrix
+    dtype : of the stored values
+    slope, intercept : value = stored * slope + intercept
+    first_row : matrix row of the first left and the first right cortical grayordinate
+    """
+
+    path: Path
+    n_volumes: int
+    tr: float
+    offset: int
+    dtype: np.dtype
+    slope: float
+    intercept: float
+    first_row: tuple[int, int]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the uncompressed file."""
+        return self.offset + self.n_volumes * GRAYORDINATES * self.dtype.itemsize
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
+
+
+def _truncated(path: Path, found: str, expected: str) -> InputError:
+    return InputError(path, f"a truncated or damaged file ({found})", expected, FETCH_AGAIN)
+
+
+def _read_parts(path: Path) -> tuple[Nifti2Header, ElementTree.Element]:
+    """Read the NIfTI-2 header and the CIFTI XML."""
+    with _open(path) as handle:
+        start = handle.read(HEADER_BYTES)
+        if len(start) < HEADER_BYTES:
+            raise _truncated(path, f"{len(start)} bytes", "a NIfTI-2 header of 540 bytes")
+        if 540 not in struct.unpack("<i", start[:4]) + struct.unpack(">i", start[:4]):
+            raise InputError(path, "no NIfTI-2 header", "a CIFTI-2 file", GIVE_DTSERIES)
+        header = Nifti2Header(start, check=False)
+        if int(header["vox_offset"]) > MAX_HEADER:
+            raise _truncated(path, f"a header of {header['vox_offset']} bytes", "a header of about 0.6 MB")
+        extension = handle.read(max(int(header["vox_offset"]) - HEADER_BYTES, 0))
+    if len(extension) < int(header["vox_offset"]) - HEADER_BYTES:
+        raise _truncated(path, f"{HEADER_BYTES + len(extension)} bytes", "a complete header")
+    order, at = header.endianness, 4
+    while at + 8 <= len(extension):
+        size, code = struct.unpack(f"{order}ii", extension[at : at + 8])
+        if code == CIFTI_CODE and size > 8:
+            return header, ElementTree.fromstring(extension[at + 8 : at + size].rstrip(b"\0"))
+        at += max(size, 8)
+    raise InputError(
+        path, "no CIFTI extension in the header", "a CIFTI-2 file", "Give the dense time series."
+    )
+
+
+def _index_maps(path: Path, xml: ElementTree.Element) -> tuple[ElementTree.Element, ElementTree.Element]:
+    """Find the time and the brain axis of the matrix."""
+    version = xml.get("Version", "?")
+    if xml.tag != "CIFTI" or not version.startswith("2"):
+        raise InputError(
+            path, f"CIFTI version {version}", "version 2", "Convert with wb_command -file-convert."
+        )
+    maps = {
+        number: entry
+        for entry in xml.iter("MatrixIndicesMap")
+        for number in entry.get("AppliesToMatrixDimension", "").split(",")
+    }
+    kinds = [maps[n].get("IndicesMapToDataType", "?") if n in maps else "nothing" for n in ("0", "1")]
+    if kinds != ["CIFTI_INDEX_TYPE_SERIES", "CIFTI_INDEX_TYPE_BRAIN_MODELS"]:
+        raise InputError(path, " by ".join(kinds), "a time series by brain models", GIVE_DTSERIES)
+    return maps["0"], maps["1"]
+
+
+def _cortex_rows(path: Path, brain: ElementTree.Element) -> tuple[int, int]:
+    """Check the brain models against the 91k space; return the first row of the left and right cortex."""
+    models = {model.get("BrainStructure", "?"): model for model in brain.iter("BrainModel")}
+    total = sum(int(model.get("IndexCount", 0)) for model in models.values())
+    meshes = {model.get("SurfaceNumberOfVertices") for model in models.values()} - {None}
+    if total != GRAYORDINATES or meshes != {"32492"}:
+        sizes = ", ".join(sorted(map(str, meshes))) or "no"
+        is_170k = " (the 1.6 mm grid of HCP 7T)" if "59292" in meshes else ""
+        raise InputError(
+            path,
+            f"{total} grayordinates on meshes of {sizes} vertices{is_170k}",
+            f"{GRAYORDINATES} on meshes of 32492",
+            MAKE_91K,
+        )
+    rows = []
+    for side, vertices in zip(SIDES, mesh_vertices(), strict=True):
+        model = models.get(f"CIFTI_STRUCTURE_{side}")
+        if model is None:
+            raise InputError(path, f"no {side} in the header", "both hemispheres", MAKE_91K)
+        listed = np.array((model.findtext("VertexIndices") or "").split(), dtype=np.int64)
+        if not np.array_equal(listed, vertices):
+            raise InputError(
+                path,
+                f"{side} with {len(listed)} vertices that are not those of the 91k space",
+                f"the {len(vertices)} vertices of the standard medial-wall mask",
+                MAKE_91K,
+            )
+        rows.append(int(model.get("IndexOffset", -1)))
+    return rows[0], rows[1]
+
+
+def _describe(path: Path) -> DtseriesInfo:
+    header, xml = _read_parts(path)
+    time, brain = _index_maps(path, xml)
+    n_volumes = int(time.get("NumberOfSeriesPoints", 0))
+    if time.get("SeriesUnit") != "SECOND":
+        raise InputError(path, f"a series in {time.get('SeriesUnit')}", "one in SECOND", GIVE_DTSERIES)
+    first_row = _cortex_rows(path, brain)
+    shape = tuple(int(size) for size in header["dim"][1:7])
+    if n_volumes < 1 or shape != (1, 1, 1, 1, n_volumes, GRAYORDINATES):
+        raise _truncated(
+            path, f"a matrix {shape} and {n_volumes} series points", f"{GRAYORDINATES} rows of that length"
+        )
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    unscaled = not np.isfinite(slope) or slope == 0
+    return DtseriesInfo(
+        path=path,
+        n_volumes=n_volumes,
+        tr=float(time.get("SeriesStep", "nan")) * 10.0 ** int(time.get("SeriesExponent", 0)),
+        offset=int(header["vox_offset"]),
+        dtype=header.get_data_dtype(),
+        slope=1.0 if unscaled else slope,
+        intercept=0.0 if unscaled or not np.isfinite(intercept) else intercept,
+        first_row=first_row,
+    )
+
+
+def _gzip_size(path: Path, expected: int) -> int:
+    """Uncompressed size of a gzip file; counted in full only where its last four bytes disagree."""
+    with open(path, "rb") as handle:
+        handle.seek(-4, 2)
+        if struct.unpack("<I", handle.read(4))[0] == expected % 2**32:
+            return expected
+    size = 0
+    try:
+        with gzip.open(path, "rb") as stream:
+            while block := stream.read(1 << 22):
+                size += len(block)
+    except EOFError:
+        pass  # cut within the compressed data: the size so far is the answer
+    return size
+
+
+def read_info(path: Path) -> DtseriesInfo:
+    """Read and check the header of a dense time series, and that the file is as long as it says.
+
+    Raises
+    ------
+    InputError : no such file, not CIFTI-2, no time series, another grid than 91k, truncated
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(path, "no such file", "a .dtseries.nii file", "Check data_dir and the movie's name.")
+    try:
+        info = _describe(path)
+        size = _gzip_size(path, info.n_bytes) if path.suffix == ".gz" else path.stat().st_size
+    except (OSError, EOFError, zlib.error, ElementTree.ParseError, ValueError) as error:
+        raise _truncated(path, str(error), "a CIFTI-2 time series") from None
+    if size < info.n_bytes:
+        raise _truncated(path, f"{size} bytes", f"{info.n_bytes} bytes for {info.n_volumes} volumes")
+    return info
+
+
+def check_dtseries(path: Path) -> tuple[int, float]:
+    """Check a dense time series from its header and size alone (tens of milliseconds; no data are read).
+
+    Returns
+    -------
+    number of volumes, TR in seconds as the header gives it
+
+    Raises
+    ------
+    InputError : as `read_info`
+    """
+    info = read_info(path)
+    return info.n_volumes, info.tr
+
+
+def _read_gzip_rows(info: DtseriesInfo, rows: np.ndarray) -> np.ndarray:
+    """Stream a compressed matrix and keep some rows; returns (len(rows), T) as stored."""
+    kept = np.empty((len(rows), info.n_volumes), info.dtype)
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    width = info.n_volumes * info.dtype.itemsize
+    with gzip.open(info.path, "rb") as stream:
+        stream.read(info.offset)
+        for first in range(0, int(ordered[-1]) + 1, GZIP_BLOCK):
+            count = min(GZIP_BLOCK, GRAYORDINATES - first)
+            block = np.frombuffer(stream.read(count * width), info.dtype).reshape(count, info.n_volumes)
+            here = slice(*np.searchsorted(ordered, [first, first + count]))
+            kept[order[here]] = block[ordered[here] - first]
+    return kept
+
+
+def read_dtseries(path: Path, vertices: np.ndarray) -> tuple[np.ndarray, float]:
+    """Read the time courses of some cortical grayordinates; an uncompressed file is mapped, not read whole.
+
+    Parameters
+    ----------
+    path : ``.dtseries.nii`` or ``.dtseries.nii.gz`` in the 91k space
+    vertices : (V,) integers in 0...59 411, cortical grayordinates (left, then right), in any order
+
+    Returns
+    -------
+    bold : (T, V) float32, the file's units, columns in the order asked for; may hold the file's NaN
+    tr : seconds, as the header gives it
+
+    Raises
+    ------
+    InputError : as `read_info`
+    ValueError : a vertex outside the cortex
+    """
+    vertices = np.asarray(vertices, dtype=np.int64)
+    if vertices.ndim != 1 or not len(vertices) or vertices.min() < 0 or vertices.max() >= CORTEX:
+        raise ValueError(f"vertices must be a list of cortical grayordinates in 0...{CORTEX - 1}")
+    info = read_info(path)
+    n_left = len(mesh_vertices()[0])
+    rows = np.where(vertices < n_left, info.first_row[0] + vertices, info.first_row[1] + vertices - n_left)
+    if info.path.suffix == ".gz":
+        stored = _read_gzip_rows(info, rows)
+    else:
+        shape = (GRAYORDINATES, info.n_volumes)
+        stored = np.memmap(info.path, info.dtype, mode="r", offset=info.offset, shape=shape)[rows]
+    bold = np.ascontiguousarray(stored.T).astype(np.float32, copy=False)
+    if (info.slope, info.intercept) != (1.0, 0.0):
+        bold = (bold * info.slope + info.intercept).astype(np.float32)
+    return np.asarray(bold), info.tr
+
+
+def write_dtseries(path: Path, data: np.ndarray, tr: float) -> None:
+    """Write a dense time series in the 91k space, as CIFTI-2 under a temporary name and renamed.
+
+    Parameters
+    ----------
+    path : ends in ``.dtseries.nii``
+    data : (T, 91 282) float32, rows of `neurocine.fmri.grayordinates.brain_axis`
+    tr : seconds
+
+    Raises
+    ------
+    ValueError : another shape or file name
+    """
+    if data.ndim != 2 or data.shape[1] != GRAYORDINATES:
+        raise ValueError(f"data must be (T, {GRAYORDINATES}), not {data.shape}")
+    if not Path(path).name.endswith(".dtseries.nii"):
+        raise ValueError(f"the name of a dense time series ends in .dtseries.nii, not {Path(path).name}")
+    image = Cifti2Image(data.astype(np.float32, copy=False), (SeriesAxis(0, tr, len(data)), brain_axis()))
+    image.nifti_header.set_intent("NIFTI_INTENT_CONNECTIVITY_DENSE_SERIES")
+    with replacing(Path(path)) as temporary:
+        image.to_filename(temporary)
