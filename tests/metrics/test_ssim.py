@@ -1,0 +1,95 @@
+"""SSIM and PSNR against scikit-image, and the pair matrices against the matched scores."""
+
+import numpy as np
+import pytest
+from neurocine.errors import InputError
+from neurocine.metrics.psnr import psnr255, psnr_pairs
+from neurocine.metrics.ssim import ssim_mv, ssim_pairs
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+
+def soft_videos(n_clips: int, seed: int, height: int = 20, width: int = 17) -> np.ndarray:
+    """Videos with smooth parts, noise and a flat patch: where variances are small, rounding shows."""
+    generator = np.random.default_rng(seed)
+    videos = generator.normal(110, 40, (n_clips, 2, height, width, 3)).cumsum(axis=2) / 4 % 256
+    videos[:, :, :8, :9] = 200
+    return videos.astype(np.uint8)
+
+
+def skimage_ssim(first: np.ndarray, second: np.ndarray) -> float:
+    return structural_similarity(first, second, channel_axis=-1, data_range=255)
+
+
+def test_ssim_equals_skimage() -> None:
+    first, second = soft_videos(3, 0), soft_videos(3, 1)
+    expected = [
+        [skimage_ssim(a, b) for a, b in zip(x, y, strict=True)] for x, y in zip(first, second, strict=True)
+    ]
+    np.testing.assert_allclose(ssim_mv(first, second), expected, atol=1e-9)
+
+
+def test_all_pairs_equal_skimage() -> None:
+    first, second = soft_videos(3, 0), soft_videos(4, 1)
+    expected = [[np.mean([skimage_ssim(x[f], y[f]) for f in range(2)]) for y in second] for x in first]
+    np.testing.assert_allclose(ssim_pairs(first, second), expected, atol=1e-6)
+
+
+def test_identity_scores_one() -> None:
+    videos = soft_videos(2, 0)
+    np.testing.assert_allclose(ssim_mv(videos, videos), 1, atol=1e-12)
+    np.testing.assert_allclose(np.diagonal(ssim_pairs(videos, videos)), 1, atol=1e-6)
+
+
+def test_a_smallest_frame_has_one_window() -> None:
+    first, second = soft_videos(1, 0, 7, 7), soft_videos(1, 1, 7, 7)
+    np.testing.assert_allclose(
+        ssim_mv(first, second)[0, 0], skimage_ssim(first[0, 0], second[0, 0]), atol=1e-9
+    )
+
+
+def test_psnr_equals_skimage() -> None:
+    first, second = soft_videos(3, 0), soft_videos(3, 1)
+    expected = [
+        [peak_signal_noise_ratio(b, a, data_range=255) for a, b in zip(x, y, strict=True)]
+        for x, y in zip(first, second, strict=True)
+    ]
+    np.testing.assert_allclose(psnr255(first, second), expected, atol=1e-9)
+
+
+def test_psnr_of_all_pairs_and_its_cap() -> None:
+    first, second = soft_videos(3, 0), soft_videos(2, 1)
+    pairs = psnr_pairs(first, second)
+    for i, j in np.ndindex(3, 2):
+        np.testing.assert_allclose(
+            pairs[i, j], psnr255(first[i : i + 1], second[j : j + 1]).mean(), atol=1e-9
+        )
+    assert (np.diagonal(psnr_pairs(first, first)) == 100).all()
+
+
+def test_black_scores_low_and_grey_beats_unrelated_noise() -> None:
+    noise, other = np.random.default_rng(0).integers(0, 256, (2, 1, 1, 32, 32, 3), dtype=np.uint8)
+    grey = np.full_like(noise, 110)
+    assert ssim_mv(np.zeros_like(noise), noise)[0, 0] < 0.02
+    assert psnr255(grey, noise)[0, 0] > psnr255(other, noise)[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda video: video.astype(np.float32) / 255, "uint8"),
+        (lambda video: video[:, :1], "same frames and size"),
+        (lambda video: video[:, :, :6], "at least 7"),
+        (lambda video: video[..., :1], "uint8"),
+    ],
+)
+def test_other_arrays_are_refused(change: object, message: str) -> None:
+    videos = soft_videos(2, 0)
+    changed = change(videos)  # type: ignore[operator]
+    for function in (ssim_mv, ssim_pairs, psnr255, psnr_pairs):
+        with pytest.raises(InputError, match=message):
+            function(changed, videos)
+
+
+def test_matched_scores_need_equal_clip_counts() -> None:
+    with pytest.raises(InputError, match="predicted videos"):
+        ssim_mv(soft_videos(2, 0), soft_videos(3, 0))
