@@ -1,0 +1,1 @@
+"""Noise, sampling and decoding with the video diffusion model."""
