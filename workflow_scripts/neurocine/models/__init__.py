@@ -1,0 +1,1 @@
+"""Networks: the fMRI encoder, the video diffusion network and their saving."""

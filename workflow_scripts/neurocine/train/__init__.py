@@ -1,0 +1,1 @@
+"""Training: one loop and its checkpoints, and one module per trained model."""

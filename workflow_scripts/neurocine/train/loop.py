@@ -1,0 +1,456 @@
+"""The one training loop: steps, precision, accumulation, validation, checkpoints, and an exact way back.
+
+Every random number of step s comes from generators derived from (seed, s), so a state needs no generator:
+training that was interrupted and resumed gives the same weights, bit for bit, as one that was not.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+
+from neurocine.errors import EXIT_TRY_AGAIN, InputError
+from neurocine.seeds import derive_seed, torch_generator
+from neurocine.train.checkpoint import TrainingState, fingerprint, load_state, save_state
+from neurocine.train.record import Record
+from neurocine.train.task import LoopSettings, Task, TrainingReport
+
+__all__ = ["LoopSettings", "Task", "TrainingReport", "train"]
+
+log = logging.getLogger(__name__)
+GO_ON, SAVE, SAVE_AND_STOP = 0, 1, 2
+NOT_IDENTITY = ("checkpoint_minutes", "log_every", "tensorboard")  # settings that do not change the result
+
+
+def learning_rate_factor(step: int, settings: LoopSettings) -> float:
+    """Return the rate of a step (from 0) as a share of its peak: linear warm-up, then the schedule."""
+    if step < settings.warmup_steps:
+        return (step + 1) / settings.warmup_steps
+    if settings.schedule == "constant":
+        return 1.0
+    done = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def epoch_rows(step: int, n_items: int, batch_size: int, seed: int) -> Tensor:
+    """Return the rows of one step, (batch_size,) i64: epochs of whole batches, each a fresh permutation.
+
+    Raises
+    ------
+    InputError : there are fewer items than one batch holds
+    """
+    if n_items < batch_size:
+        raise InputError(
+            "batch_size",
+            str(batch_size),
+            f"at most the number of training items, {n_items}",
+            "Lower batch_size.",
+        )
+    epoch, batch = divmod(step, n_items // batch_size)
+    order = torch.randperm(n_items, generator=torch_generator(seed, "epoch", epoch))
+    return order[batch * batch_size : (batch + 1) * batch_size]
+
+
+class _Stop:
+    """Notes SIGTERM and SIGUSR1 (sent by Slurm before the time limit); the loop acts between two steps."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        log.info("signal %s: saving after this step", signal.Signals(number).name)
+        self.asked = True
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take over both signals for the time of the block; only a main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def make_accelerator(settings: LoopSettings, device: str) -> Accelerator:
+    """Make the accelerator: device, precision and accumulation of this training.
+
+    Raises
+    ------
+    InputError : a GPU is asked for and there is none, or the batch cannot be shared out
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError("--device", device, "auto, cpu or cuda", "Choose one of them.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--device", "no usable GPU", "a CUDA device", "Give --device cpu, or ask for a GPU node."
+        )
+    if settings.precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
+        raise InputError("precision", "fp16 without a GPU", "no or bf16 on a CPU", "Change precision.")
+    accelerator = Accelerator(
+        mixed_precision=settings.precision,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        cpu=device == "cpu",
+    )
+    parts = settings.gradient_accumulation * accelerator.num_processes
+    if settings.batch_size % parts:
+        raise InputError(
+            "batch_size",
+            str(settings.batch_size),
+            f"a multiple of {parts} (processes x accumulation)",
+            "Change it.",
+        )
+    return accelerator
+
+
+class Trainer:
+    """One training under way: the task, its optimiser, its average and best weights, and the step reached."""
+
+    def __init__(
+        self, task: Task, settings: LoopSettings, seed: int, state_dir: Path, identity: Any, device: str
+    ) -> None:
+        self.task, self.settings, self.seed, self.state_dir = task, settings, seed, state_dir
+        self.accelerator = make_accelerator(settings, device)
+        task.model.to(self.accelerator.device)
+        groups = [{"lr_scale": 1.0, **group} for group in task.parameter_groups()]
+        self.plain_optimizer = torch.optim.AdamW(
+            groups,
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.model, self.optimizer = self.accelerator.prepare(task.model, self.plain_optimizer)
+        self.trained = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
+        self.buffers = dict(task.model.named_buffers())
+        self.average = (
+            {name: p.detach().clone() for name, p in self.trained.items()} if settings.ema_decay else {}
+        )
+        self.step = self.resumed_from = 0
+        self.seconds, self.mean_loss = 0.0, math.nan
+        self.best: dict[str, Tensor] = {}
+        self.best_values: dict[str, float] | None = None
+        self.best_step: int | None = None
+        self.bad_validations = 0
+        self.stopped = False
+        self.pending: list[
+            tuple[int, Tensor, Tensor, dict[str, Any]]
+        ] = []  # steps not yet checked and logged
+        self.identity = self._identity(identity)
+
+    def _identity(self, extra: Any) -> str:
+        settings = dataclasses.asdict(self.settings)
+        for name in NOT_IDENTITY:
+            del settings[name]
+        shapes = {name: list(p.shape) for name, p in self.trained.items()}
+        return fingerprint([settings, self.seed, self.task.n_items, shapes, extra])
+
+    # --- one step -------------------------------------------------------------------------------------
+
+    def rows(self) -> Tensor:
+        """Return the items of the current step."""
+        batches: Callable[[int, torch.Generator], Tensor] | None = getattr(self.task, "batches", None)
+        if batches is not None:
+            return batches(self.step, torch_generator(self.seed, "batch", self.step))
+        return epoch_rows(self.step, self.task.n_items, self.settings.batch_size, self.seed)
+
+    def train_step(self) -> None:
+        """Do one optimiser step; its losses wait in ``pending`` so that a GPU need not be waited for."""
+        factor = learning_rate_factor(self.step, self.settings)
+        for group in self.plain_optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * group["lr_scale"] * factor
+        n_parts = self.settings.gradient_accumulation
+        first = self.accelerator.process_index * n_parts
+        rows = self.rows()
+        chunks = rows.chunk(n_parts * self.accelerator.num_processes)
+        losses: list[Tensor] = []
+        parts: Mapping[str, Any] = {}
+        for number, chunk in enumerate(chunks[first : first + n_parts], first):
+            # Layers such as dropout draw from torch's global generator, so that is seeded per step as well.
+            torch.manual_seed(derive_seed(self.seed, "layers", self.step, number))
+            generator = torch_generator(self.seed, "step", self.step, number)
+            with self.accelerator.accumulate(self.model):
+                with self.accelerator.autocast():
+                    loss, parts = self.task.loss(self.model, chunk, generator)
+                self.accelerator.backward(loss)
+                if self.accelerator.sync_gradients and self.settings.gradient_clip:
+                    self.accelerator.clip_grad_norm_(list(self.trained.values()), self.settings.gradient_clip)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            losses.append(loss.detach().float())
+        self.step += 1
+        self._update_average()
+        self.pending.append((self.step, rows, torch.stack(losses), dict(parts)))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        if self.average:
+            # Slower at first, or the average would remember the random start for 1 / (1 - decay) steps.
+            decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(list(self.average.values()), list(self.trained.values()), 1 - decay)
+
+    def check_losses(self) -> dict[str, float]:
+        """Look at the losses since the last look; return their mean and the mean of their parts.
+
+        Raises
+        ------
+        InputError : a loss is not finite; no state has been written since it was
+        """
+        if not self.pending:
+            return {}
+        losses = torch.stack([losses for _, _, losses, _ in self.pending])  # (steps, parts here)
+        losses = self.accelerator.gather(losses.T.contiguous()).T.cpu()  # (steps, parts of all processes)
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            row, part = bad[0].tolist()
+            step, rows, _, _ = self.pending[row]
+            clips = self.task.describe(rows.chunk(losses.shape[1])[part])
+            raise InputError(
+                f"training, step {step}",
+                f"a loss of {float(losses[row, part])} for the items {', '.join(clips)}",
+                "a finite loss",
+                f"The last good state is kept in {self.state_dir}. Check these items, or lower the rate.",
+            )
+        names = self.pending[-1][3]
+        means = {
+            name: sum(float(parts[name]) for *_, parts in self.pending) / len(self.pending) for name in names
+        }
+        self.pending = []
+        self.mean_loss = float(losses.mean())
+        return {"loss": self.mean_loss, **means}
+
+    # --- validation and weights -----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Put the moving average in place of the weights for the time of the block."""
+        if not self.average:
+            yield
+            return
+        raw = {name: p.detach().clone() for name, p in self.trained.items()}
+        _copy_into(self.trained, self.average)
+        try:
+            yield
+        finally:
+            _copy_into(self.trained, raw)
+
+    def validate(self) -> dict[str, float]:
+        """Run the task's validation, note the best, and decide about stopping early."""
+        model = self.accelerator.unwrap_model(self.model)
+        model.eval()
+        torch.manual_seed(derive_seed(self.seed, "validate"))
+        with self.averaged(), torch.no_grad(), self.accelerator.autocast():
+            values = {name: float(value) for name, value in self.task.validate(model).items()}
+            if self.accelerator.num_processes > 1:  # one decision for all processes
+                values = broadcast_object_list([values])[0]
+            if self.best_values is None or values["loss"] < self.best_values["loss"]:
+                self.best_values, self.best_step, self.bad_validations = values, self.step, 0
+                if self.settings.keep_best:
+                    self.best = {name: p.detach().cpu().clone() for name, p in self._weights().items()}
+            else:
+                self.bad_validations += 1
+        model.train()
+        self.stopped = bool(self.settings.patience) and self.bad_validations >= self.settings.patience
+        return values
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {**self.trained, **self.buffers}
+
+    def finish(self) -> TrainingReport:
+        """Leave the final weights (best, or averaged, or last) in the task's model and report."""
+        model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        _copy_into(self._weights(), self.best or self.average)
+        model.eval()
+        return TrainingReport(
+            self.step,
+            self.mean_loss,
+            self.seconds,
+            self.resumed_from,
+            self.stopped,
+            self.best_step,
+            self.best_values,
+        )
+
+    # --- state ----------------------------------------------------------------------------------------
+
+    def state(self) -> TrainingState:
+        """Collect all that is needed to go on."""
+        tensors = {f"model/{name}": tensor for name, tensor in self._weights().items()}
+        tensors.update({f"average/{name}": tensor for name, tensor in self.average.items()})
+        tensors.update({f"best/{name}": tensor for name, tensor in self.best.items()})
+        for name, p in self.trained.items():
+            for key, moment in self.plain_optimizer.state.get(p, {}).items():
+                tensors[f"optimizer/{key}/{name}"] = moment
+        scaler = self.accelerator.scaler
+        notes = {
+            "seconds": self.seconds,
+            "loss": self.mean_loss,
+            "best_step": self.best_step,
+            "best_values": self.best_values,
+            "bad_validations": self.bad_validations,
+            "stopped": self.stopped,
+            "scaler": scaler.state_dict() if scaler is not None else None,
+        }
+        return TrainingState(self.step, tensors, notes)
+
+    def save(self) -> None:
+        """Write the state (first process only)."""
+        if self.accelerator.is_main_process:
+            path = save_state(self.state_dir, self.state(), self.identity)
+            log.info("state of step %d saved in %s", self.step, path)
+        self.accelerator.wait_for_everyone()
+
+    def resume(self) -> None:
+        """Go on from the newest whole state of this training, if there is one."""
+        state = load_state(self.state_dir, self.identity)
+        if state is None:
+            return
+        kinds: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
+        for name, tensor in state.tensors.items():
+            kind, rest = name.split("/", 1)
+            kinds[kind][rest] = tensor
+        _copy_into(self._weights(), kinds["model"])
+        _copy_into(self.average, kinds["average"])
+        self.best = kinds["best"]
+        self._load_moments(kinds["optimizer"])
+        notes = state.notes
+        self.step = self.resumed_from = state.step
+        self.seconds, self.mean_loss = notes["seconds"], notes["loss"]
+        self.best_step, self.best_values = notes["best_step"], notes["best_values"]
+        self.bad_validations, self.stopped = notes["bad_validations"], notes["stopped"]
+        if notes["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(notes["scaler"])
+        log.info("going on from step %d", self.step)
+
+    def _load_moments(self, moments: dict[str, Tensor]) -> None:
+        names = {id(p): name for name, p in self.trained.items()}
+        packed = self.plain_optimizer.state_dict()
+        order = [p for group in self.plain_optimizer.param_groups for p in group["params"]]
+        for index, p in enumerate(order):
+            found = {
+                key.split("/", 1)[0]: tensor
+                for key, tensor in moments.items()
+                if key.split("/", 1)[1] == names[id(p)]
+            }
+            if found:
+                packed["state"][index] = found
+        self.plain_optimizer.load_state_dict(packed)
+
+    # --- the run --------------------------------------------------------------------------------------
+
+    def decide(self, stop_asked: bool, last_save: float) -> int:
+        """Return what to do after a step; all processes agree on the most urgent wish."""
+        due = time.monotonic() - last_save >= 60 * self.settings.checkpoint_minutes
+        wish = SAVE_AND_STOP if stop_asked else SAVE if due else GO_ON
+        if self.accelerator.num_processes > 1:
+            wishes = self.accelerator.gather(torch.tensor([wish], device=self.accelerator.device))
+            wish = int(wishes.max())
+        return wish
+
+    def log_step(self, record: Record | None) -> None:
+        """Check the losses, validate and write the log when the step asks for it."""
+        every, last = self.settings.validate_every, self.step == self.settings.steps
+        validation = every > 0 and (self.step % every == 0 or last)
+        if not (validation or last or self.step % self.settings.log_every == 0):
+            return
+        values: dict[str, Any] = dict(self.check_losses())
+        values["lr"] = self.plain_optimizer.param_groups[0]["lr"]
+        values["seconds"] = round(self.seconds, 3)
+        if validation:
+            values["validation"] = self.validate()
+        if record is not None:
+            record.write(self.step, values)
+            record.progress(self.step, self.mean_loss)
+
+    def run(self, record: Record | None, stop: _Stop) -> None:
+        """Train to the last step, or until stopped early or by a signal (after saving: exit code 75)."""
+        began = saved = time.monotonic()
+        before = self.seconds
+        self.model.train()
+        while self.step < self.settings.steps and not self.stopped:
+            self.train_step()
+            self.seconds = before + time.monotonic() - began
+            self.log_step(record)
+            wish = self.decide(stop.asked, saved)
+            if wish != GO_ON:
+                self.check_losses()
+                self.save()
+                saved = time.monotonic()
+            if wish == SAVE_AND_STOP:
+                log.info("stopped at step %d: run the same command again to go on", self.step)
+                raise SystemExit(EXIT_TRY_AGAIN)
+        self.seconds = before + time.monotonic() - began
+        if self.step > self.resumed_from:
+            self.save()
+
+
+def _copy_into(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Overwrite tensors in place by name."""
+    with torch.no_grad():
+        for name, value in values.items():
+            targets[name].copy_(value)
+
+
+def train(
+    task: Task,
+    settings: LoopSettings,
+    seed: int,
+    state_dir: Path,
+    log_path: Path,
+    what: str,
+    *,
+    identity: Any = None,
+    device: str = "auto",
+) -> TrainingReport:
+    """Train ``task.model`` in place; go on from the state in ``state_dir`` when there is one.
+
+    The final weights are those of the best validation if there were validations (and ``keep_best``), else
+    the moving average if there is one, else the last. States stay on disk: call
+    :func:`neurocine.train.checkpoint.finish_training` once the results are written.
+
+    Parameters
+    ----------
+    task : model, data and loss
+    seed : root of all randomness of the training
+    state_dir : directory of the resumable states, outside declared outputs of a workflow
+    log_path : JSONL log; one line per ``log_every`` steps with loss, its parts, lr, seconds, validation
+    what : name of the training in progress lines
+    identity : JSON values (settings of the task, hashes of its data); a state made with others is not used
+    device : "auto" (GPU if there is one), "cpu" or "cuda"
+
+    Raises
+    ------
+    InputError : a loss is NaN or infinite (step and items are named, the last good state is kept), no GPU
+        where one was asked for, a batch larger than the data
+    SystemExit : code 75 after SIGTERM or SIGUSR1, with the state saved
+    """
+    stop = _Stop()
+    with stop.listening():
+        trainer = Trainer(task, settings, seed, Path(state_dir), identity, device)
+        trainer.resume()
+        record = None
+        if trainer.accelerator.is_main_process:
+            record = Record(Path(log_path), trainer.step, settings.steps, what, settings.tensorboard)
+        try:
+            trainer.run(record, stop)
+        finally:
+            if record is not None:
+                record.close()
+    report = trainer.finish()
+    log.info("%s: %d steps, loss %.4f, %.1f s", what, report.steps, report.loss, report.seconds)
+    return report
