@@ -112,7 +112,7 @@ def video_info(path: Path) -> VideoInfo:
         n_frames = stream.frames or round(seconds * rate)
         info = VideoInfo(n_frames, float(rate), seconds, stream.width, stream.height)
         if not _end_decodes(container, stream, _time_base(stream, path), seconds):
-            raise _unreadable(path, f"a movie cut short: the header states {seconds:.2f} s, the end is missing")
+            raise _unreadable(path, f"a movie cut short: the header states {seconds:.2f} s, the end is gone")
         return info
 
 

@@ -1,0 +1,264 @@
+"""Load the published networks from folders in their ``from_pretrained`` layout, never from the network.
+
+They come frozen, in inference mode and in float32 unless a dtype is given.
+Every loader checks what the libraries let pass: a folder of another network, weights that are cut short,
+are Git LFS pointers, or lack tensors (which would stay random), and a tokenizer without its vocabulary.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors import SafetensorError
+from transformers import (
+    BertTokenizer,
+    BlipForConditionalGeneration,
+    BlipImageProcessorPil,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPTextModel,
+    CLIPTokenizer,
+    VideoMAEForVideoClassification,
+    VideoMAEImageProcessorPil,
+    ViTForImageClassification,
+    ViTImageProcessorPil,
+)
+
+from neurocine.errors import InputError
+
+WEIGHT_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.bin")
+LFS_POINTER = b"version https://git-lfs"
+READ_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a folder must hold: named in messages, and checked in its config.json."""
+
+    what: str
+    key: str  # its key in the config section ``models``
+    published: str  # where the network was published, as owner/name
+    types: tuple[str, ...]  # accepted ``model_type`` or ``_class_name``
+
+
+SD_PUBLISHED = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+CLIP = Source("CLIP", "clip", "openai/clip-vit-large-patch14", ("clip",))
+BLIP = Source("the BLIP captioner", "blip", "Salesforce/blip-image-captioning-large", ("blip",))
+VAE = Source("the VAE of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ("AutoencoderKL",))
+UNET = Source("the UNet of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ("UNet2DConditionModel",))
+TEXT = Source("the text encoder of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ("clip_text_model",))
+TOKENS = Source("the tokenizer of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ())
+SCHEDULE = Source("the noise schedule of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ())
+IMAGE = Source("the image classifier", "image_classifier", "google/vit-base-patch16-224", ("vit",))
+VIDEO = Source(
+    "the video classifier", "video_classifier", "MCG-NJU/videomae-base-finetuned-kinetics", ("videomae",)
+)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device to compute on: "auto" takes a GPU where there is one.
+
+    Raises
+    ------
+    InputError : a device is named that this machine does not have
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError("device", name, "auto, cpu, cuda or cuda:<number>", "Correct the name.") from None
+    n_gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+    if device.type == "cuda" and (device.index or 0) >= n_gpus:
+        todo = "Ask the cluster for a GPU, or say device: auto."
+        raise InputError("device", f"{name}, with {n_gpus} GPUs usable here", "a GPU", todo)
+    return device
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Silence load reports and progress bars; what matters in them is checked here and raised."""
+    libraries = (transformers.utils.logging, diffusers.utils.logging)
+    pairs = [(logs, logs.get_verbosity()) for logs in libraries]
+    bars = [logs.is_progress_bar_enabled() for logs, _ in pairs]
+    for logs, _ in pairs:
+        logs.set_verbosity(logs.CRITICAL)
+        logs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for (logs, verbosity), bar in zip(pairs, bars, strict=True):
+            logs.set_verbosity(verbosity)
+            if bar:
+                logs.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0]
+
+
+def _fault(folder: Path, source: Source, found: str) -> InputError:
+    return InputError(
+        folder,
+        found,
+        f"{source.what} in its from_pretrained layout, as published as {source.published}",
+        f"Download it again, or correct models.{source.key} in the config.",
+    )
+
+
+def _check_folder(folder: Path, source: Source) -> None:
+    """Check a folder's kind and that its weights are files of weights."""
+    if not folder.is_dir():
+        raise _fault(folder, source, "no such folder")
+    config = folder / "config.json"
+    if not config.is_file():
+        raise _fault(folder, source, "a folder without config.json")
+    try:
+        values = json.loads(config.read_text())
+        kind = values.get("model_type") or values.get("_class_name")
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        raise _fault(config, source, "a file that is no JSON object") from None
+    if kind not in source.types:
+        raise _fault(folder, source, f"a network of type {kind}")
+    weights = sorted(path for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern))
+    if not weights:
+        raise _fault(folder, source, "a folder without weights (*.safetensors)")
+    for path in weights:
+        with open(path, "rb") as handle:
+            start = handle.read(len(LFS_POINTER))
+        if start == LFS_POINTER:
+            raise _fault(path, source, "a Git LFS pointer in place of weights (git lfs pull gets them)")
+
+
+def _load(
+    kind: Any, folder: Path, source: Source, device: torch.device | str, dtype: torch.dtype, **options: Any
+) -> Any:
+    """Load a network for inference, float32 unless said, and refuse it when a weight is missing."""
+    _check_folder(folder, source)
+    name = "torch_dtype" if kind.__module__.startswith("diffusers") else "dtype"
+    options |= {name: dtype, "local_files_only": True, "output_loading_info": True}
+    try:
+        with _quiet_libraries():
+            model, info = kind.from_pretrained(str(folder), **options)
+    except READ_ERRORS as error:
+        raise _fault(folder, source, f"weights that cannot be read ({_first_line(error)})") from None
+    missing = sorted(info["missing_keys"])
+    if missing:
+        names = ", ".join(missing[:3])
+        raise _fault(folder, source, f"weights that lack {len(missing)} tensors ({names} ...)")
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _load_part(
+    make: Callable[..., Any], folder: Path, source: Source, files: tuple[tuple[str, ...], ...]
+) -> Any:
+    """Load a processor, tokenizer or schedule from the first complete set of files."""
+    if not any(all((folder / name).is_file() for name in names) for names in files):
+        wanted = " or ".join(" and ".join(names) for names in files)
+        raise _fault(folder, source, f"a folder without {wanted}" if folder.is_dir() else "no such folder")
+    try:
+        with _quiet_libraries():
+            return make(str(folder), local_files_only=True)
+    except READ_ERRORS as error:
+        names = ", ".join(name for names in files for name in names if (folder / name).is_file())
+        raise _fault(folder, source, f"a {names} that cannot be read ({_first_line(error)})") from None
+
+
+def _processor(kind: Any, folder: Path, source: Source) -> Any:
+    files = (("preprocessor_config.json",), ("processor_config.json",))
+    return _load_part(kind.from_pretrained, folder, source, files)
+
+
+def _clip_tokenizer(folder: Path, source: Source) -> CLIPTokenizer:
+    files = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+    return _load_part(CLIPTokenizer.from_pretrained, folder, source, files)
+
+
+def load_clip(
+    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[CLIPModel, CLIPImageProcessorPil, CLIPTokenizer]:
+    """Load CLIP (text and image towers with their projections), its image processor and tokenizer."""
+    model = _load(CLIPModel, Path(folder), CLIP, device, dtype)
+    processor = _processor(CLIPImageProcessorPil, Path(folder), CLIP)
+    return model, processor, _clip_tokenizer(Path(folder), CLIP)
+
+
+def load_blip(
+    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[BlipForConditionalGeneration, BlipImageProcessorPil, BertTokenizer]:
+    """Load the BLIP captioner, its image processor and tokenizer."""
+    model = _load(BlipForConditionalGeneration, Path(folder), BLIP, device, dtype)
+    files = (("tokenizer.json",), ("vocab.txt",))
+    tokenizer = _load_part(BertTokenizer.from_pretrained, Path(folder), BLIP, files)
+    return model, _processor(BlipImageProcessorPil, Path(folder), BLIP), tokenizer
+
+
+def load_vae(
+    stable_diffusion: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> AutoencoderKL:
+    """Load the VAE from the folder ``vae`` of Stable Diffusion."""
+    return _load(AutoencoderKL, Path(stable_diffusion) / "vae", VAE, device, dtype)
+
+
+def load_unet(
+    stable_diffusion: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> UNet2DConditionModel:
+    """Load the image UNet from the folder ``unet`` of Stable Diffusion."""
+    return _load(UNet2DConditionModel, Path(stable_diffusion) / "unet", UNET, device, dtype)
+
+
+def load_text_encoder(
+    stable_diffusion: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[CLIPTextModel, CLIPTokenizer]:
+    """Load the folders ``text_encoder`` and ``tokenizer`` of Stable Diffusion."""
+    model = _load(CLIPTextModel, Path(stable_diffusion) / "text_encoder", TEXT, device, dtype)
+    return model, _clip_tokenizer(Path(stable_diffusion) / "tokenizer", TOKENS)
+
+
+def load_scheduler(stable_diffusion: Path, kind: Any = DDIMScheduler) -> Any:
+    """Make a sampler of class ``kind`` with the noise schedule in the folder ``scheduler``."""
+    folder = Path(stable_diffusion) / "scheduler"
+    return _load_part(kind.from_pretrained, folder, SCHEDULE, (("scheduler_config.json",),))
+
+
+def load_image_classifier(
+    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[ViTForImageClassification, ViTImageProcessorPil]:
+    """Load a ViT that classifies images, and its processor."""
+    model = _load(ViTForImageClassification, Path(folder), IMAGE, device, dtype)
+    return model, _processor(ViTImageProcessorPil, Path(folder), IMAGE)
+
+
+def load_video_classifier(
+    folder: Path,
+    n_frames: int | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> tuple[VideoMAEForVideoClassification, VideoMAEImageProcessorPil]:
+    """Load a VideoMAE that classifies clips, and its processor.
+
+    Parameters
+    ----------
+    n_frames : frames per clip, None for the published number (16). Its position codes are a fixed sinusoid
+        made for this number, so any multiple of the tubelet (2) does.
+
+    Raises
+    ------
+    InputError : as all loaders, and when the number of frames is no multiple of the tubelet
+    """
+    folder = Path(folder)
+    _check_folder(folder, VIDEO)
+    options = {} if n_frames is None else {"num_frames": n_frames}
+    tubelet = json.loads((folder / "config.json").read_text()).get("tubelet_size", 2)
+    if n_frames is not None and (n_frames < tubelet or n_frames % tubelet):
+        todo = "Change frames_per_tr of prepare_stimuli."
+        raise InputError("frames per clip", str(n_frames), f"a multiple of {tubelet} for {folder}", todo)
+    model = _load(VideoMAEForVideoClassification, folder, VIDEO, device, dtype, **options)
+    return model, _processor(VideoMAEImageProcessorPil, folder, VIDEO)
