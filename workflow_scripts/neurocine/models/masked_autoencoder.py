@@ -1,0 +1,83 @@
+"""Masked autoencoder of phase 0: the encoder sees a quarter of the tokens, a light decoder fills in the rest."""
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from neurocine.models.fmri_encoder import Block, FmriEncoder, FmriEncoderConfig, initialise_, position_table
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    """Architecture of the decoder, which is thrown away after pretraining (spec 2)."""
+
+    width: int = 512
+    depth: int = 8
+    heads: int = 16
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.depth, self.heads) < 1 or self.width % self.heads or self.width % 2:
+            raise ValueError(
+                f"width {self.width} must be even and a multiple of heads {self.heads}, depth at least 1"
+            )
+
+
+class MaskedAutoencoder(nn.Module):
+    """Predict all patches of single frames from a few of them.
+
+    Parameters
+    ----------
+    config : the encoder; window 1, no temporal attention, no projection head
+    decoder : the decoder
+    """
+
+    decoder_pos_embed: Tensor
+
+    def __init__(self, config: FmriEncoderConfig, decoder: DecoderConfig) -> None:
+        super().__init__()
+        if config.window != 1 or config.temporal or config.tokens:
+            raise ValueError(
+                "the masked autoencoder takes an encoder of single frames without a projection head"
+            )
+        self.decoder_embed = nn.Linear(config.width, decoder.width)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder.width))
+        self.register_buffer("decoder_pos_embed", position_table(config.n_patches, decoder.width)[None])
+        self.decoder_blocks = nn.ModuleList(
+            Block(decoder.width, decoder.heads, config.mlp_ratio, temporal=False)
+            for _ in range(decoder.depth)
+        )
+        self.decoder_norm = nn.LayerNorm(decoder.width)
+        self.decoder_pred = nn.Linear(decoder.width, config.patch)
+        initialise_(self)
+        nn.init.normal_(self.mask_token, std=0.02)
+        self.encoder = FmriEncoder(config)
+
+    def patches(self, bold: Tensor) -> Tensor:
+        """Cut frames into patches: (B, V) to (B, p, patch), wrap-padded."""
+        return self.encoder.pad(bold).unflatten(-1, (-1, self.encoder.config.patch))
+
+    def forward(self, bold: Tensor, visible: Tensor) -> Tensor:
+        """Reconstruct frames.
+
+        Parameters
+        ----------
+        bold : (B, V), z-scored BOLD
+        visible : (B, k) i64, indices of the tokens that the encoder sees
+
+        Returns
+        -------
+        (B, p, patch), all patches, seen or not
+        """
+        encoder = self.encoder
+        tokens = encoder.tokenize(bold[:, None])[:, 0] + encoder.pos_embed  # (B, p, d)
+        seen = tokens.gather(1, visible[..., None].expand(-1, -1, tokens.shape[-1]))
+        known = self.decoder_embed(encoder.encode(seen[:, None])[:, 0])
+        full = self.mask_token.to(known.dtype).expand(len(bold), tokens.shape[1], -1)
+        full = (
+            full.scatter(1, visible[..., None].expand(-1, -1, full.shape[-1]), known) + self.decoder_pos_embed
+        )
+        full = full[:, None]
+        for block in self.decoder_blocks:
+            full = block(full)
+        return self.decoder_pred(self.decoder_norm(full[:, 0]))
