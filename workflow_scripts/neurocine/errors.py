@@ -20,3 +20,20 @@ class InputError(Exception):
     def __init__(self, where: str | Path, found: str, expected: str, todo: str) -> None:
         self.where, self.found, self.expected, self.todo = str(where), found, expected, todo
         super().__init__(f"{where}: found {found}; expected {expected}. {todo}")
+
+
+class InputErrors(InputError):
+    """Several problems of the same kind, told together, so that one round of corrections is enough.
+
+    Parameters
+    ----------
+    title : what was being checked, as a sentence without its full stop
+    problems : at least one
+    """
+
+    def __init__(self, title: str, problems: list[InputError]) -> None:
+        self.problems = problems
+        first = problems[0]
+        super().__init__(first.where, first.found, first.expected, first.todo)
+        lines = [f"{title}:", *(f"- {problem}" for problem in problems)]
+        self.args = ("\n".join(lines),)

@@ -1,0 +1,45 @@
+"""From fMRI recorded during movies to reconstructed video. Start with README.md."""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/simulate.smk"
+include: "rules/check.smk"
+include: "rules/stimuli.smk"
+include: "rules/fmri.smk"
+include: "rules/encoder.smk"
+include: "rules/diffusion.smk"
+include: "rules/decode.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    ablation,
+
+
+rule all:
+    default_target: True
+    input:
+        study_results(config["run_experiments"]),
+
+
+rule ablation:
+    input:
+        study_results(config["ablation_experiments"]),
+
+
+for subject in SUBJECTS:
+
+    rule:
+        name:
+            f"sub_{subject}"
+        input:
+            [subject_results(subject, name) for name in config["run_experiments"]],
+        localrule: True

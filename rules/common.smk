@@ -1,0 +1,297 @@
+"""What all rules share: the checked config, where files lie, and what one job does.
+
+Evaluated again for every job on a cluster, so nothing heavy is imported and folders are at most listed.
+"""
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+
+from neurocine import datasets
+from neurocine.config import complete_config, encoder_key, encoder_parameters, prior_key
+from neurocine.errors import InputError
+
+try:
+    config.update(complete_config(config))
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+DATASET = config["dataset"]
+SUBJECTS = config["subjects"]
+TRAIN, TEST = config["movies"]["train"], config["movies"]["test"]
+MOVIES = TRAIN + TEST
+SIMULATED = config["simulate"]
+EXPERIMENTS = config["experiments"]
+METHOD = "neurocine"
+
+
+# Where files lie
+
+
+def results(path):
+    """A file that belongs to the whole study."""
+    return f"results/{DATASET}/{path}"
+
+
+def of_subject(path):
+    """A file of one subject."""
+    return results(f"sub-{{subject}}/{path}")
+
+
+def of_experiment(path):
+    """A file of one subject under one experiment."""
+    return of_subject(f"{METHOD}/{{experiment}}/{path}")
+
+
+def log_file(path):
+    return f"logs/{DATASET}/{path}.log"
+
+
+def benchmark_file(path):
+    return f"benchmarks/{DATASET}/{path}.tsv"
+
+
+def state_dir(path):
+    """Where a training keeps its resumable state: outside declared outputs, which Snakemake deletes."""
+    return results(f".state/{path}")
+
+
+def input_folder(name):
+    """The folder of the input with this name, for programs that take a folder."""
+
+    def folder(wildcards, input):
+        return str(Path(input[name]).parent)
+
+    return folder
+
+
+def output_folder(name):
+    """The folder of the output with this name, for programs that take a folder."""
+
+    def folder(wildcards, output):
+        return str(Path(output[name]).parent)
+
+    return folder
+
+
+def model_folder(name):
+    """The folder of a network that is used as it is."""
+
+    def folder(wildcards):
+        return config["models"][name]
+
+    return folder
+
+
+# Settings and resources
+
+
+def settings(step):
+    """The config section of a step, as the JSON its program takes."""
+    return json.dumps(config[step], sort_keys=True)
+
+
+def memory(gigabytes):
+    """Memory in MB that grows when a job is tried again."""
+    megabytes = 1000 * max(2, gigabytes * config["compute"]["memory_share"])
+
+    def grow(wildcards, attempt):
+        return round(megabytes * attempt)
+
+    return grow
+
+
+def minutes(real):
+    """Time limit in minutes, for a study of the published size times the share in the config."""
+    return max(30, round(real * config["compute"]["time_share"]))
+
+
+GPUS = config["compute"]["gpus"]
+ONE_GPU = min(GPUS, 1)
+# A training on several GPUs is the same program, started once per GPU.
+TRAIN_WITH = f"accelerate launch --num_processes {GPUS}" if GPUS > 1 else "python"
+
+
+# The study's raw files
+
+
+def find_study():
+    """Find movies and runs; end with one message if any is missing."""
+    repeats = {
+        movie: config["repeats"][part] for part in ("train", "test") for movie in config["movies"][part]
+    }
+    excluded = [(run["subject"], run["movie"], run["repeat"]) for run in config["exclude_runs"]]
+    study = datasets.wen2018_study(config["data_dir"], SUBJECTS, repeats, excluded, SIMULATED)
+    if study.missing:
+        folders = datasets.wen2018_stimulus_folders(config["data_dir"])
+        folders += datasets.wen2018_subject_folders(config["data_dir"], SUBJECTS[0])
+        todo = (
+            "Set data_dir in the config to the folder of the unpacked archives, name in subjects only those you "
+            "have, and list runs that do not exist in exclude_runs (docs/data.md).\n"
+            "To try the workflow without data: make demo"
+        )
+        raise datasets.MissingFiles(DATASET, study.missing, folders, todo)
+    return study
+
+
+def find_rest():
+    """Map each rest subject to its files; end with one message if any is missing."""
+    rest = config["rest"]
+    names = rest["subjects"]
+    if names == "all":
+        names = datasets.rest_subjects(rest["dir"], rest["runs"])
+    found, missing = {}, []
+    for name in map(str, names):
+        for run in rest["runs"]:
+            usual = datasets.rest_run(rest["dir"], name, run)
+            path = usual if SIMULATED else datasets.find_rest(rest["dir"], name, run)
+            found.setdefault(name, []).append(str(path or usual))
+            if path is None:
+                missing.append(usual)
+    if missing or (rest["subjects"] == "all" and not found):
+        usual = datasets.rest_run(rest["dir"], "<subject>", rest["runs"][0])
+        todo = (
+            "Set rest.dir in the config to the folder of HCP subjects, or rest.subjects: [] to train the encoder "
+            "without pretraining (docs/data.md)."
+        )
+        raise datasets.MissingFiles("rest runs", missing or [usual], [Path(rest["dir"])], todo)
+    return found
+
+
+def find_model(name):
+    """List the files of a model folder on which results depend."""
+    folder = Path(config["models"][name])
+    kinds = {".json", ".safetensors", ".txt"}
+    found = sorted(str(path) for path in folder.rglob("*") if path.suffix in kinds)
+    # The toy models are made by the workflow itself, so they need not exist yet.
+    if not found and not SIMULATED:
+        todo = "Download the model and set its folder in the config (docs/data.md)."
+        raise InputError(
+            f"models.{name}", f"no model in {folder}", "a folder with config and safetensors files", todo
+        )
+    return found or [str(folder / "config.json")]
+
+
+def find_all():
+    problems, found = [], []
+    for look in (find_study, find_rest, lambda: {name: find_model(name) for name in config["models"]}):
+        try:
+            found.append(look())
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise WorkflowError("\n\n".join(problems)) from None
+    return found
+
+
+STUDY, REST, MODEL_FILES = find_all()
+EXCLUDED = {(run["subject"], run["movie"], run["repeat"]) for run in config["exclude_runs"]}
+
+
+# What one job does
+
+
+def batches(movies):
+    """Cut movies into the batches that one job works on: name -> movies."""
+    size = config["movies_per_job"]
+    groups = [movies[start : start + size] for start in range(0, len(movies), size)]
+    return {group[0] if len(group) == 1 else f"{group[0]}-{group[-1]}": group for group in groups}
+
+
+TRAIN_BATCHES, TEST_BATCHES = batches(TRAIN), batches(TEST)
+BATCHES = TRAIN_BATCHES | TEST_BATCHES
+
+
+def train_files(path):
+    """The files of all batches of training movies."""
+    return expand(path, batch=TRAIN_BATCHES, allow_missing=True)
+
+
+def test_files(path):
+    """The files of all batches of test movies."""
+    return expand(path, batch=TEST_BATCHES, allow_missing=True)
+
+
+def batch_videos(wildcards):
+    return [str(STUDY.stimuli[movie]) for movie in BATCHES[wildcards.batch]]
+
+
+def batch_runs(wildcards):
+    groups = [STUDY.runs[wildcards.subject, movie].values() for movie in BATCHES[wildcards.batch]]
+    return [str(path) for group in groups for path in group]
+
+
+def batch_excluded(wildcards):
+    """``movie:repeat`` of the batch's runs that are left out."""
+    movies = BATCHES[wildcards.batch]
+    runs = [run for run in config["exclude_runs"] if run["subject"] == wildcards.subject]
+    return [f"{run['movie']}:{run['repeat']}" for run in runs if run["movie"] in movies]
+
+
+def encoder_of(experiment):
+    return encoder_key(EXPERIMENTS[experiment])
+
+
+def prior_of(experiment):
+    return prior_key(EXPERIMENTS[experiment])
+
+
+# All experiments with the same key have the same parameters (the config check sees to it).
+ENCODERS = {encoder_of(name): encoder_parameters(row) for name, row in EXPERIMENTS.items()}
+NOISE_RATIOS = {prior_of(name): row["noise_ratio"] for name, row in EXPERIMENTS.items()}
+
+
+def decoder_file(name):
+    """A file of the decoder that an experiment uses."""
+
+    def path(wildcards):
+        decoder = f"{encoder_of(wildcards.experiment)}_{prior_of(wildcards.experiment)}"
+        return of_subject(f"train_decoder/{decoder}/{name}")
+
+    return path
+
+
+def prior_file(wildcards):
+    """The weights of the video prior that an experiment uses."""
+    return results(
+        f"train_video_prior/{prior_of(wildcards.experiment)}/unet/diffusion_pytorch_model.safetensors"
+    )
+
+
+def noise_ratio(wildcards):
+    return EXPERIMENTS[wildcards.experiment]["noise_ratio"]
+
+
+def one_of(names):
+    return "|".join(map(re.escape, map(str, names))) or "(?!)"
+
+
+wildcard_constraints:
+    subject=one_of(SUBJECTS),
+    batch=one_of(BATCHES),
+    rest=one_of(REST),
+    experiment=one_of(EXPERIMENTS),
+    encoder=one_of(ENCODERS),
+    prior=one_of(NOISE_RATIOS),
+    condition="fmri|shifted",
+
+
+# What a person asks for
+
+
+def subject_results(subject, experiment):
+    """What one subject gets under one experiment: scores, clips to look at, brain maps."""
+    names = ("scores.tsv", "clips/index.tsv", "maps/maps.tsv")
+    return [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]
+
+
+def study_results(experiments):
+    """The results of all subjects, the tables and the browser."""
+    each = [subject_results(subject, name) for subject in SUBJECTS for name in experiments]
+    return [*sum(each, []), results("tables/scores.tsv"), results("browser/index.html")]

@@ -1,0 +1,124 @@
+"""From fMRI of the test movies to video, to scores, and to clips a person can look at."""
+
+
+rule decode:
+    input:
+        decoder=decoder_file("done.json"),
+        unet=decoder_file("unet/diffusion_pytorch_model.safetensors"),
+        encoder=decoder_file("encoder/model.safetensors"),
+        fmri_train=of_subject("assemble_subject/train.safetensors"),
+        fmri_test=of_subject("assemble_subject/test.safetensors"),
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        of_experiment("decode/{condition}.safetensors"),
+    log:
+        log_file("decode/sub-{subject}_{experiment}_{condition}"),
+    benchmark:
+        benchmark_file("decode/sub-{subject}_{experiment}_{condition}")
+    conda:
+        "../envs/training.yaml"
+    threads: 4
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(32),
+        runtime=minutes(720),
+    params:
+        decoder=input_folder("decoder"),
+        stable_diffusion=model_folder("stable_diffusion"),
+        noise_ratio=noise_ratio,
+        seed=config["seed"],
+        settings=settings("decode"),
+        state=state_dir("decode/sub-{subject}_{experiment}_{condition}"),
+    shell:
+        "python workflow_scripts/decode.py --decoder {params.decoder:q} --fmri-train {input.fmri_train:q} "
+        "--fmri-test {input.fmri_test:q} --stable-diffusion {params.stable_diffusion:q} "
+        "--noise-ratio {params.noise_ratio} --seed {params.seed} --condition {wildcards.condition} "
+        "--settings {params.settings:q} --state {params.state:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule decode_captions:
+    input:
+        prior=prior_file,
+        embeddings=test_files(results("embed_clips/{batch}.safetensors")),
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        results(f"{METHOD}/{{experiment}}/decode/caption.safetensors"),
+    log:
+        log_file("decode_captions/{experiment}"),
+    benchmark:
+        benchmark_file("decode_captions/{experiment}")
+    conda:
+        "../envs/training.yaml"
+    threads: 4
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(32),
+        runtime=minutes(720),
+    params:
+        prior=lambda wildcards, input: str(Path(input.prior).parents[1]),
+        stable_diffusion=model_folder("stable_diffusion"),
+        noise_ratio=noise_ratio,
+        seed=config["seed"],
+        settings=settings("decode"),
+    shell:
+        "python workflow_scripts/decode_captions.py --prior {params.prior:q} --embeddings {input.embeddings:q} "
+        "--stable-diffusion {params.stable_diffusion:q} --noise-ratio {params.noise_ratio} "
+        "--seed {params.seed} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule show_clips:
+    input:
+        decoded=of_experiment("decode/fmri.safetensors"),
+        stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
+    output:
+        of_experiment("clips/index.tsv"),
+    log:
+        log_file("show_clips/sub-{subject}_{experiment}"),
+    benchmark:
+        benchmark_file("show_clips/sub-{subject}_{experiment}")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(4),
+        runtime=minutes(30),
+    params:
+        settings=settings("show_clips"),
+    shell:
+        "python workflow_scripts/show_clips.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule score:
+    input:
+        decoded=[
+            of_experiment("decode/fmri.safetensors"),
+            of_experiment("decode/shifted.safetensors"),
+            results(f"{METHOD}/{{experiment}}/decode/caption.safetensors"),
+        ],
+        stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
+        train_stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
+        image_classifier=MODEL_FILES["image_classifier"],
+        video_classifier=MODEL_FILES["video_classifier"],
+    output:
+        scores=of_experiment("scores.tsv"),
+    log:
+        log_file("score/sub-{subject}_{experiment}"),
+    benchmark:
+        benchmark_file("score/sub-{subject}_{experiment}")
+    conda:
+        "../envs/training.yaml"
+    threads: 2
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(16),
+        runtime=minutes(240),
+    params:
+        image_classifier=model_folder("image_classifier"),
+        video_classifier=model_folder("video_classifier"),
+        settings=settings("score"),
+        cache=state_dir("score/sub-{subject}_{experiment}.safetensors"),
+    shell:
+        "python workflow_scripts/score.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
+        "--train-stimuli {input.train_stimuli:q} --image-classifier {params.image_classifier:q} "
+        "--video-classifier {params.video_classifier:q} --settings {params.settings:q} "
+        "--cache {params.cache:q} --out {output.scores:q} 2> >(tee {log} >&2)"

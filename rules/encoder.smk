@@ -1,0 +1,72 @@
+"""The fMRI encoder: pretrained on rest, then trained against captions and frames."""
+
+
+rule pretrain_encoder:
+    input:
+        shards=expand(results("preprocess_hcp/{rest}.safetensors"), rest=REST),
+        checked=ancient(CHECKED),
+    output:
+        config=results("pretrain_encoder/encoder/config.json"),
+        weights=results("pretrain_encoder/encoder/model.safetensors"),
+        log=results("pretrain_encoder/log.jsonl"),
+        done=results("pretrain_encoder/done.json"),
+    log:
+        log_file("pretrain_encoder/pretrain_encoder"),
+    benchmark:
+        benchmark_file("pretrain_encoder/pretrain_encoder")
+    conda:
+        "../envs/training.yaml"
+    threads: 4
+    resources:
+        gpu=GPUS,
+        mem_mb=memory(64),
+        runtime=minutes(1440),
+    params:
+        run_with=TRAIN_WITH,
+        seed=config["seed"],
+        settings=settings("pretrain_encoder"),
+        state=state_dir("pretrain_encoder"),
+        out=output_folder("done"),
+    shell:
+        "{params.run_with} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} --seed {params.seed} "
+        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+
+
+rule train_encoder:
+    input:
+        fmri=of_subject("assemble_subject/train.safetensors"),
+        embeddings=train_files(results("embed_clips/{batch}.safetensors")),
+        pretrained=rules.pretrain_encoder.output.weights if REST else [],
+        checked=ancient(CHECKED),
+    output:
+        config=of_subject("train_encoder/{encoder}/encoder/config.json"),
+        weights=of_subject("train_encoder/{encoder}/encoder/model.safetensors"),
+        log=of_subject("train_encoder/{encoder}/log.jsonl"),
+        done=of_subject("train_encoder/{encoder}/done.json"),
+    log:
+        log_file("train_encoder/sub-{subject}_{encoder}"),
+    benchmark:
+        benchmark_file("train_encoder/sub-{subject}_{encoder}")
+    conda:
+        "../envs/training.yaml"
+    threads: 4
+    resources:
+        gpu=GPUS,
+        mem_mb=memory(64),
+        runtime=minutes(1440),
+    params:
+        run_with=TRAIN_WITH,
+        pretrained=lambda wildcards, input: (
+            ["--pretrained", str(Path(input.pretrained).parent)] if REST else []
+        ),
+        validation=config["movies"]["validation"],
+        seed=config["seed"],
+        settings=settings("train_encoder"),
+        experiment=lambda wildcards: json.dumps(ENCODERS[wildcards.encoder]),
+        state=state_dir("train_encoder/sub-{subject}_{encoder}"),
+        out=output_folder("done"),
+    shell:
+        "{params.run_with} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
+        "--embeddings {input.embeddings:q} {params.pretrained:q} --validation {params.validation:q} "
+        "--seed {params.seed} --settings {params.settings:q} --experiment {params.experiment:q} "
+        "--state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"

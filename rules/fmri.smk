@@ -1,0 +1,98 @@
+"""From CIFTI runs to the arrays that trainings read."""
+
+ATLAS = [config["atlas"]] if config["atlas"] else []
+
+
+rule select_vertices:
+    input:
+        atlas=ATLAS,
+    output:
+        vertices=results("select_vertices/vertices.safetensors"),
+        table=results("select_vertices/vertices.tsv"),
+    log:
+        log_file("select_vertices/select_vertices"),
+    benchmark:
+        benchmark_file("select_vertices/select_vertices")
+    conda:
+        "../envs/fmri.yaml"
+    resources:
+        mem_mb=memory(4),
+        runtime=minutes(10),
+    params:
+        atlas="--atlas" if ATLAS else "",
+        settings=settings("select_vertices"),
+    shell:
+        "python workflow_scripts/select_vertices.py {params.atlas} {input.atlas:q} "
+        "--settings {params.settings:q} --out {output.vertices:q} --table {output.table:q} "
+        "2> >(tee {log} >&2)"
+
+
+rule preprocess_run:
+    input:
+        runs=batch_runs,
+        vertices=results("select_vertices/vertices.safetensors"),
+        checked=ancient(CHECKED),
+    output:
+        of_subject("preprocess_run/{batch}.safetensors"),
+    log:
+        log_file("preprocess_run/sub-{subject}_{batch}"),
+    benchmark:
+        benchmark_file("preprocess_run/sub-{subject}_{batch}")
+    conda:
+        "../envs/fmri.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(60),
+    params:
+        excluded=batch_excluded,
+        settings=settings("preprocess_run"),
+    shell:
+        "python workflow_scripts/preprocess_run.py --runs {input.runs:q} --excluded {params.excluded:q} "
+        "--vertices {input.vertices:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule assemble_subject:
+    input:
+        train=train_files(of_subject("preprocess_run/{batch}.safetensors")),
+        test=test_files(of_subject("preprocess_run/{batch}.safetensors")),
+    output:
+        train=of_subject("assemble_subject/train.safetensors"),
+        test=of_subject("assemble_subject/test.safetensors"),
+    log:
+        log_file("assemble_subject/sub-{subject}"),
+    benchmark:
+        benchmark_file("assemble_subject/sub-{subject}")
+    conda:
+        "../envs/fmri.yaml"
+    resources:
+        mem_mb=memory(16),
+        runtime=minutes(60),
+    params:
+        settings=settings("assemble_subject"),
+    shell:
+        "python workflow_scripts/assemble_subject.py --train {input.train:q} --test {input.test:q} "
+        "--settings {params.settings:q} --out-train {output.train:q} --out-test {output.test:q} "
+        "2> >(tee {log} >&2)"
+
+
+rule preprocess_hcp:
+    input:
+        rest=lambda wildcards: REST[wildcards.rest],
+        vertices=results("select_vertices/vertices.safetensors"),
+        checked=ancient(CHECKED),
+    output:
+        results("preprocess_hcp/{rest}.safetensors"),
+    log:
+        log_file("preprocess_hcp/{rest}"),
+    benchmark:
+        benchmark_file("preprocess_hcp/{rest}")
+    conda:
+        "../envs/fmri.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(30),
+    params:
+        settings=settings("preprocess_hcp"),
+    shell:
+        "python workflow_scripts/preprocess_hcp.py --rest {input.rest:q} --vertices {input.vertices:q} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"

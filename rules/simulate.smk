@@ -1,0 +1,87 @@
+"""The simulated world: movies, fMRI and rest runs in the layouts of the recorded data."""
+
+if SIMULATED:
+
+    TRUTH = f"{config['data_dir']}/truth"
+    VIDEOS = list(map(str, STUDY.stimuli.values()))
+    SCRIPTS = [f"{TRUTH}/{movie}.tsv" for movie in MOVIES]
+
+    rule simulate_movies:
+        output:
+            videos=VIDEOS,
+            scripts=SCRIPTS,
+        log:
+            log_file("simulate_movies/simulate_movies"),
+        benchmark:
+            benchmark_file("simulate_movies/simulate_movies")
+        conda:
+            "../envs/fmri.yaml"
+        resources:
+            mem_mb=memory(8),
+            runtime=minutes(60),
+        params:
+            train_movies=TRAIN,
+            seed=config["seed"],
+            settings=settings("simulate_movies"),
+        shell:
+            "python workflow_scripts/simulate_movies.py --train-movies {params.train_movies:q} "
+            "--seed {params.seed} --settings {params.settings:q} --out {output.videos:q} "
+            "--scripts {output.scripts:q} 2> >(tee {log} >&2)"
+
+    # One rule per subject, because how many runs a subject has differs.
+    for subject in SUBJECTS:
+
+        rule:
+            name:
+                f"simulate_subject_{subject}"
+            input:
+                videos=VIDEOS,
+                scripts=SCRIPTS,
+            output:
+                runs=[
+                    str(path)
+                    for key, runs in STUDY.runs.items()
+                    if key[0] == subject
+                    for path in runs.values()
+                ],
+                truth=f"{TRUTH}/sub-{subject}.safetensors",
+            log:
+                log_file(f"simulate_subject/sub-{subject}"),
+            benchmark:
+                benchmark_file(f"simulate_subject/sub-{subject}")
+            conda:
+                "../envs/fmri.yaml"
+            resources:
+                mem_mb=memory(16),
+                runtime=minutes(120),
+            params:
+                subject=subject,
+                train_movies=TRAIN,
+                seed=config["seed"],
+                settings=settings("simulate_subject"),
+            shell:
+                "python workflow_scripts/simulate_subject.py --subject {params.subject:q} "
+                "--videos {input.videos:q} --scripts {input.scripts:q} --train-movies {params.train_movies:q} "
+                "--seed {params.seed} --settings {params.settings:q} --out {output.runs:q} "
+                "--truth {output.truth:q} 2> >(tee {log} >&2)"
+
+    rule simulate_rest:
+        output:
+            datasets.rest_run(config["rest"]["dir"], "{rest}", "{run}"),
+        log:
+            log_file("simulate_rest/{rest}_{run}"),
+        benchmark:
+            benchmark_file("simulate_rest/{rest}_{run}")
+        wildcard_constraints:
+            run=one_of(config["rest"]["runs"]),
+        conda:
+            "../envs/fmri.yaml"
+        resources:
+            mem_mb=memory(8),
+            runtime=minutes(60),
+        params:
+            seed=config["seed"],
+            settings=settings("simulate_rest"),
+        shell:
+            "python workflow_scripts/simulate_rest.py --subject {wildcards.rest:q} --seed {params.seed} "
+            "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"

@@ -1,0 +1,105 @@
+"""From movies to frames, captions, embeddings and latents. All subjects and experiments share them."""
+
+
+rule prepare_stimuli:
+    input:
+        videos=batch_videos,
+        checked=ancient(CHECKED),
+    output:
+        results("prepare_stimuli/{batch}.safetensors"),
+    log:
+        log_file("prepare_stimuli/{batch}"),
+    benchmark:
+        benchmark_file("prepare_stimuli/{batch}")
+    conda:
+        "../envs/training.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(60),
+    params:
+        settings=settings("prepare_stimuli"),
+    shell:
+        "python workflow_scripts/prepare_stimuli.py --videos {input.videos:q} --settings {params.settings:q} "
+        "--out {output:q} 2> >(tee {log} >&2)"
+
+
+rule caption_clips:
+    input:
+        stimuli=results("prepare_stimuli/{batch}.safetensors"),
+        model=MODEL_FILES["blip"],
+    output:
+        results("caption_clips/{batch}.tsv"),
+    log:
+        log_file("caption_clips/{batch}"),
+    benchmark:
+        benchmark_file("caption_clips/{batch}")
+    conda:
+        "../envs/training.yaml"
+    threads: 2
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(16),
+        runtime=minutes(120),
+    params:
+        model=model_folder("blip"),
+        settings=settings("caption_clips"),
+    shell:
+        "python workflow_scripts/caption_clips.py --stimuli {input.stimuli:q} --model {params.model:q} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule embed_clips:
+    input:
+        stimuli=results("prepare_stimuli/{batch}.safetensors"),
+        captions=results("caption_clips/{batch}.tsv"),
+        clip=MODEL_FILES["clip"],
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        results("embed_clips/{batch}.safetensors"),
+    log:
+        log_file("embed_clips/{batch}"),
+    benchmark:
+        benchmark_file("embed_clips/{batch}")
+    conda:
+        "../envs/training.yaml"
+    threads: 2
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(16),
+        runtime=minutes(60),
+    params:
+        clip=model_folder("clip"),
+        stable_diffusion=model_folder("stable_diffusion"),
+        settings=settings("embed_clips"),
+    shell:
+        "python workflow_scripts/embed_clips.py --stimuli {input.stimuli:q} --captions {input.captions:q} "
+        "--clip {params.clip:q} --stable-diffusion {params.stable_diffusion:q} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule encode_latents:
+    input:
+        stimuli=results("prepare_stimuli/{batch}.safetensors"),
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        results("encode_latents/{batch}.safetensors"),
+    log:
+        log_file("encode_latents/{batch}"),
+    benchmark:
+        benchmark_file("encode_latents/{batch}")
+    conda:
+        "../envs/training.yaml"
+    threads: 2
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(16),
+        runtime=minutes(120),
+    params:
+        stable_diffusion=model_folder("stable_diffusion"),
+        seed=config["seed"],
+        settings=settings("encode_latents"),
+    shell:
+        "python workflow_scripts/encode_latents.py --stimuli {input.stimuli:q} "
+        "--stable-diffusion {params.stable_diffusion:q} --seed {params.seed} --settings {params.settings:q} "
+        "--out {output:q} 2> >(tee {log} >&2)"

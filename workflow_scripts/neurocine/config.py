@@ -1,0 +1,310 @@
+"""The study's configuration: defaults from the schema, checks before any job starts, the reference page.
+
+Light on purpose: the Snakefile is evaluated again for every job on a cluster, so nothing but the standard
+library, PyYAML and jsonschema is imported here. ``python -m neurocine.config`` prints ``docs/config.md``.
+"""
+
+import copy
+import difflib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from neurocine.errors import InputError, InputErrors
+
+SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+SHOWN_KEYS = 8  # known keys listed when none is near enough to the unknown one
+
+Config = dict[str, Any]
+Schema = dict[str, Any]
+
+
+def read_schema(path: Path = SCHEMA_FILE) -> Schema:
+    """Read the JSON schema (written as YAML)."""
+    with open(path, encoding="utf-8") as handle:
+        return yaml.load(handle, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def resolve(node: Schema, schema: Schema) -> Schema:
+    """Follow ``$ref: '#/$defs/name'`` once; keys beside ``$ref`` win over those of the definition."""
+    if "$ref" not in node:
+        return node
+    target = schema["$defs"][node["$ref"].removeprefix("#/$defs/")]
+    return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+
+
+def merge(under: Any, over: Any) -> Any:
+    """Return ``under`` with the keys of ``over`` on top, at every depth; ``over`` wins unless both are mappings."""
+    if not (isinstance(under, Mapping) and isinstance(over, Mapping)):
+        return copy.deepcopy(over)
+    merged = {key: copy.deepcopy(value) for key, value in under.items()}
+    for key, value in over.items():
+        merged[key] = merge(merged[key], value) if key in merged else copy.deepcopy(value)
+    return merged
+
+
+def default_of(node: Schema, schema: Schema) -> Any:
+    """Return the default of a schema node with the defaults of its keys; ``...`` where a value must be given.
+
+    A ``default`` beside ``$ref`` or ``properties`` overrides the defaults of single keys inside.
+    """
+    node = resolve(node, schema)
+    own = node.get("default", ...)
+    if own is None or "properties" not in node:
+        return copy.deepcopy(own)
+    inside = {key: default_of(child, schema) for key, child in node["properties"].items()}
+    inside = {key: value for key, value in inside.items() if value is not ...}
+    if own is ... and not inside:
+        return ...
+    return merge(inside, {} if own is ... else own)
+
+
+def fill_defaults(config: Any, node: Schema, schema: Schema) -> Any:
+    """Return the config with every key that was left out set to its default. Wrong types are left alone."""
+    node = resolve(node, schema)
+    if not isinstance(config, Mapping):
+        return copy.deepcopy(config)
+    filled = {key: copy.deepcopy(value) for key, value in config.items()}
+    own = node.get("default") or {}
+    for key, child in node.get("properties", {}).items():
+        if key not in filled:
+            value = own[key] if key in own else default_of(child, schema)
+            if value is ...:
+                continue
+            filled[key] = copy.deepcopy(value)
+        elif key in own and isinstance(filled[key], Mapping):
+            filled[key] = merge(own[key], filled[key])
+        filled[key] = fill_defaults(filled[key], child, schema)
+    more = node.get("additionalProperties")
+    if isinstance(more, Mapping):
+        for key in filled.keys() - node.get("properties", {}).keys():
+            filled[key] = fill_defaults(filled[key], dict(more), schema)
+    return filled
+
+
+def _dotted(path: Iterator[Any] | Any) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _unknown_keys(error: ValidationError, where: str) -> Iterator[InputError]:
+    known = list(error.schema.get("properties", {}))
+    for key in error.instance:
+        if key in known:
+            continue
+        near = difflib.get_close_matches(str(key), known, n=1)
+        shown = ", ".join(known[:SHOWN_KEYS]) + (", ..." if len(known) > SHOWN_KEYS else "")
+        todo = f"Did you mean {near[0]}?" if near else f"Known keys here: {shown}."
+        path = f"{where}.{key}" if where else str(key)
+        yield InputError(path, "an unknown key", "a key of docs/config.md", todo)
+
+
+def _range(node: Schema) -> str:
+    """Say what a schema node allows, in words."""
+    if "enum" in node:
+        return "one of " + ", ".join(map(json.dumps, node["enum"]))
+    kind = node.get("type", "value")
+    text = " or ".join(kind) if isinstance(kind, list) else str(kind)
+    bounds = {
+        "minimum": "at least",
+        "exclusiveMinimum": "more than",
+        "maximum": "at most",
+        "exclusiveMaximum": "less than",
+        "minItems": "with at least this many entries:",
+        "pattern": "matching",
+    }
+    limits = [f"{words} {node[key]}" for key, words in bounds.items() if key in node]
+    unit = [f"in {node['x-unit']}"] if "x-unit" in node else []
+    return " ".join([text, *([", ".join(limits)] if limits else []), *unit])
+
+
+def _as_problems(error: ValidationError) -> Iterator[InputError]:
+    where = _dotted(error.absolute_path)
+    if error.validator == "additionalProperties":
+        yield from _unknown_keys(error, where)
+    elif error.validator == "required":
+        for key in error.validator_value:
+            if key not in error.instance:
+                path = f"{where}.{key}" if where else key
+                yield InputError(path, "nothing", "a value", "Add this key to the config.")
+    else:
+        node = error.schema if isinstance(error.schema, Mapping) else {}
+        about = " ".join(str(node.get("description", "Correct the value.")).split())
+        yield InputError(where or "config", json.dumps(error.instance), _range(dict(node)), about)
+
+
+def check_schema(config: Config, schema: Schema) -> list[InputError]:
+    """List what the schema does not allow: unknown keys, wrong types, values out of range."""
+    errors = Draft202012Validator(schema).iter_errors(config)
+    found = [problem for error in errors for problem in _as_problems(error)]
+    return sorted(found, key=lambda problem: problem.where)
+
+
+def encoder_parameters(experiment: Config) -> Config:
+    """Return what of an experiment the encoder training depends on."""
+    if not experiment["augment"]:
+        return {"augment": False}
+    keys = ("spatial_ratio", "temporal_ratio", "spatial_weight", "temporal_weight")
+    return {"augment": True, **{key: experiment[key] for key in keys}}
+
+
+def encoder_key(experiment: Config) -> str:
+    """Name the encoder training of an experiment; experiments with the same name share it."""
+    if not experiment["augment"]:
+        return "plain"
+    return (
+        f"spa{experiment['spatial_ratio']:.3g}_tem{experiment['temporal_ratio']:.3g}"
+        f"_mu{experiment['spatial_weight']:.3g}-{experiment['temporal_weight']:.3g}"
+    )
+
+
+def prior_key(experiment: Config) -> str:
+    """Name the video prior of an experiment; experiments with the same name share it."""
+    return f"beta{experiment['noise_ratio']:.3g}"
+
+
+def _check_movies(config: Config) -> Iterator[InputError]:
+    movies = config["movies"]
+    both = sorted(set(movies["train"]) & set(movies["test"]))
+    if both:
+        yield InputError(
+            "movies",
+            f"{', '.join(both)} in train and test",
+            "no movie in both",
+            "Test movies must stay unseen.",
+        )
+    strange = sorted(set(movies["validation"]) - set(movies["train"]))
+    if strange:
+        todo = "Validation movies are held out of the training movies; name some of movies.train."
+        yield InputError("movies.validation", ", ".join(strange), "movies of movies.train", todo)
+    if not set(movies["train"]) - set(movies["validation"]):
+        todo = "Leave at least one training movie out of movies.validation."
+        yield InputError("movies.validation", "all training movies", "some of them", todo)
+
+
+def _check_excluded(config: Config) -> Iterator[InputError]:
+    roles = {movie: role for role in ("train", "test") for movie in config["movies"][role]}
+    for index, run in enumerate(config["exclude_runs"]):
+        where = f"exclude_runs[{index}]"
+        role = roles.get(run["movie"])
+        if role and run["repeat"] > config["repeats"][role]:
+            expected = f"at most {config['repeats'][role]} (repeats.{role})"
+            yield InputError(f"{where}.repeat", str(run["repeat"]), expected, "Correct one of the two.")
+
+
+def _check_experiments(config: Config) -> Iterator[InputError]:
+    experiments = config["experiments"]
+    for key in ("run_experiments", "ablation_experiments"):
+        for name in config[key]:
+            if name not in experiments:
+                near = difflib.get_close_matches(name, experiments, n=1)
+                todo = f"Did you mean {near[0]}?" if near else "Add a row of this name to experiments."
+                yield InputError(key, name, "names of experiments", todo)
+    for one, two in itertools.combinations(experiments, 2):
+        a, b = experiments[one], experiments[two]
+        same_key = encoder_key(a) == encoder_key(b) and encoder_parameters(a) != encoder_parameters(b)
+        same_beta = prior_key(a) == prior_key(b) and a["noise_ratio"] != b["noise_ratio"]
+        if same_key or same_beta:
+            todo = "Give them the same numbers or numbers that differ in the first three digits."
+            yield InputError(
+                f"experiments.{two}", f"numbers almost those of {one}", "distinct experiments", todo
+            )
+
+
+def _widths(config: Any, where: str = "") -> Iterator[tuple[str, int, int]]:
+    """Find every pair (width, heads) of an attention network in the config."""
+    if isinstance(config, Mapping):
+        for name, value in config.items():
+            path = f"{where}.{name}" if where else str(name)
+            if name.endswith("heads") and isinstance(value, int):
+                width = config.get(name.removesuffix("heads") + "width")
+                if isinstance(width, int):
+                    yield path, width, value
+            yield from _widths(value, path)
+
+
+def _check_networks(config: Config) -> Iterator[InputError]:
+    for where, width, heads in _widths(config):
+        if width % heads:
+            yield InputError(
+                where, f"{heads} heads for a width of {width}", "a divisor of the width", "Change one."
+            )
+
+
+def check_combinations(config: Config) -> list[InputError]:
+    """List what single keys allow but their combination does not."""
+    checks = (_check_movies, _check_excluded, _check_experiments, _check_networks)
+    return [problem for check in checks for problem in check(config)]
+
+
+def complete_config(config: Config, schema: Schema | None = None) -> Config:
+    """Fill in the defaults and check everything that can be checked without touching data.
+
+    Parameters
+    ----------
+    config : as read from the config files; not changed
+    schema : of the config; read from the repository by default
+
+    Raises
+    ------
+    InputErrors : every problem found: unknown key (with the nearest known one), wrong type, out of range,
+        values that exclude each other
+    """
+    schema = schema or read_schema()
+    filled = fill_defaults(config, schema, schema)
+    for key in ("subjects",):
+        if isinstance(filled.get(key), list):
+            filled[key] = [str(item) for item in filled[key]]
+    # Combinations are looked at only when every single value is sound.
+    problems = check_schema(filled, schema) or check_combinations(filled)
+    if problems:
+        raise InputErrors("The config cannot be used", problems)
+    return filled
+
+
+def _describe(name: str, node: Schema, schema: Schema, default: Any) -> Iterator[str]:
+    """Yield the table rows of one key and of the keys inside it."""
+    node = resolve(node, schema)
+    text = " ".join(node["description"].split())
+    shown = "required" if default is ... else f"`{json.dumps(default)}`"
+    if "properties" in node:
+        shown = "`null`" if default is None else ""
+    unit = node.get("x-unit", "")
+    yield f"| `{name}` | {shown} | {unit} | {text} |"
+    for key, child in node.get("properties", {}).items():
+        inner = default.get(key, ...) if isinstance(default, Mapping) else default_of(child, schema)
+        yield from _describe(f"{name}.{key}", child, schema, inner)
+    more = node.get("additionalProperties")
+    if isinstance(more, Mapping):
+        inside = resolve(dict(more), schema)
+        for key, child in inside.get("properties", {}).items():
+            yield from _describe(f"{name}.<name>.{key}", child, schema, default_of(child, schema))
+
+
+def config_page(schema: Schema) -> str:
+    """Write the reference of all config keys as Markdown: first the study's keys, then a heading per step."""
+    head = ["| key | default | unit | meaning |", "| --- | --- | --- | --- |"]
+    sections = {key: node for key, node in schema["properties"].items() if node.get("x-step")}
+    lines = ["# Configuration", "", " ".join(schema["description"].split()), "", "## The study", "", *head]
+    for key, node in schema["properties"].items():
+        if key not in sections:
+            lines += _describe(key, node, schema, default_of(node, schema))
+    for key, node in sections.items():
+        lines += ["", f"## {key}", "", " ".join(resolve(node, schema)["description"].split()), "", *head]
+        default = default_of(node, schema)
+        for name, child in resolve(node, schema).get("properties", {}).items():
+            inner = default.get(name, ...) if isinstance(default, Mapping) else default_of(child, schema)
+            lines += _describe(name, child, schema, inner)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(config_page(read_schema()), end="")

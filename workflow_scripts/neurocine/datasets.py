@@ -1,0 +1,153 @@
+"""Where the files of a data set lie: stimulus movies, fMRI runs and rest runs, found by their names.
+
+The Snakefile imports this for every job, so only the standard library is used and folders are listed, never
+read. Files are found by pattern, not by order, because seg10 sorts before seg2.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neurocine.errors import InputError
+
+SHOWN_FILES = 5  # missing files listed in one message
+PACKAGE = "video_fmri_dataset"
+REST_FILES = "{run}_Atlas_MSMAll_hp2000_clean.dtseries.nii", "{run}_Atlas_hp2000_clean.dtseries.nii"
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """The raw files of a study.
+
+    ``stimuli`` movie -> file; ``runs`` (subject, movie) -> repeat -> file; ``missing`` what was expected at
+    its usual place and not found.
+    """
+
+    stimuli: dict[str, Path] = field(default_factory=dict)
+    runs: dict[tuple[str, str], dict[int, Path]] = field(default_factory=dict)
+    missing: list[Path] = field(default_factory=list)
+
+
+def wen2018_stimulus(root: Path, movie: str) -> Path:
+    """Return the usual place of a stimulus movie."""
+    return Path(root) / PACKAGE / "stimuli" / f"{movie}.mp4"
+
+
+def wen2018_run(root: Path, subject: str, movie: str, repeat: int) -> Path:
+    """Return the usual place of an fMRI run."""
+    folder = Path(root) / PACKAGE / f"subject{subject}" / "fmri" / movie / "cifti"
+    return folder / f"{movie}_{repeat}_Atlas.dtseries.nii"
+
+
+def wen2018_stimulus_folders(root: Path) -> list[Path]:
+    """List where stimulus movies may lie: as published, or sorted into one folder per archive."""
+    root = Path(root)
+    return [root / PACKAGE / "stimuli", root / "Stimuli" / PACKAGE / "stimuli", root / "stimuli"]
+
+
+def wen2018_subject_folders(root: Path, subject: str) -> list[Path]:
+    """List where a subject may lie: as published, or in a folder named after its archive."""
+    root, name = Path(root), f"subject{subject}"
+    archives = (f"Subject{subject.zfill(2)}", f"Subject{subject}")
+    return [root / PACKAGE / name, *(root / archive / PACKAGE / name for archive in archives), root / name]
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def find_stimulus(folders: Sequence[Path], movie: str) -> Path | None:
+    """Return the first ``movie.mp4`` in the folders."""
+    return next((folder / f"{movie}.mp4" for folder in folders if (folder / f"{movie}.mp4").is_file()), None)
+
+
+def find_runs(subject_folder: Path, movie: str) -> dict[int, Path]:
+    """Return repeat -> file of one movie of one subject.
+
+    Accepts ``.nii.gz`` (plain files win) and a dot for the underscore, as in the published ``test1_9.mni``.
+    """
+    folder = subject_folder / "fmri" / movie / "cifti"
+    pattern = re.compile(rf"{re.escape(movie)}_0*(\d+)[_.]Atlas\.dtseries\.nii(\.gz)?")
+    found: dict[int, Path] = {}
+    for name in _names(folder):  # sorted: x.nii comes before x.nii.gz
+        match = pattern.fullmatch(name)
+        if match:
+            found.setdefault(int(match[1]), folder / name)
+    return found
+
+
+def wen2018_study(
+    root: Path,
+    subjects: Iterable[str],
+    repeats: Mapping[str, int],
+    excluded: Iterable[tuple[str, str, int]] = (),
+    simulated: bool = False,
+) -> StudyFiles:
+    """Find the movies and runs of a study in the layout of Wen 2018 (CC2017).
+
+    Parameters
+    ----------
+    root : folder of the unpacked archives
+    subjects : ``1``, ``2``, ...
+    repeats : movie -> number of repeats, numbered from 1
+    excluded : (subject, movie, repeat) that may be absent; if present they are still listed
+    simulated : the files are made by the workflow: name the usual places without looking
+
+    Returns
+    -------
+    StudyFiles, with what was not found in ``missing``
+    """
+    study = StudyFiles()
+    may_lack = set(excluded)
+    for movie in repeats:
+        usual = wen2018_stimulus(root, movie)
+        found = usual if simulated else find_stimulus(wen2018_stimulus_folders(root), movie)
+        study.stimuli[movie] = found or usual
+        if found is None:
+            study.missing.append(usual)
+    for subject in subjects:
+        folders = wen2018_subject_folders(root, subject)
+        folder = next((folder for folder in folders if folder.is_dir()), folders[0])
+        for movie, count in repeats.items():
+            known = {} if simulated else find_runs(folder, movie)
+            runs = study.runs.setdefault((subject, movie), {})
+            for repeat in range(1, count + 1):
+                usual = wen2018_run(root, subject, movie, repeat)
+                if simulated or repeat in known:
+                    runs[repeat] = known.get(repeat, usual)
+                elif (subject, movie, repeat) not in may_lack:
+                    runs[repeat] = usual
+                    study.missing.append(usual)
+    return study
+
+
+def find_rest(root: Path, subject: str, run: str) -> Path | None:
+    """Return a rest run of an HCP subject, registered with MSMAll or, failing that, without."""
+    folder = Path(root) / subject / "MNINonLinear" / "Results" / run
+    return next((path for name in REST_FILES if (path := folder / name.format(run=run)).is_file()), None)
+
+
+def rest_run(root: Path, subject: str, run: str) -> Path:
+    """Return the usual place of a rest run of an HCP subject."""
+    return Path(root) / subject / "MNINonLinear" / "Results" / run / REST_FILES[0].format(run=run)
+
+
+def rest_subjects(root: Path, runs: Iterable[str]) -> list[str]:
+    """List the HCP subjects (folders named by digits) that have every one of the runs."""
+    names = [name for name in _names(Path(root)) if name.isdigit()]
+    wanted = list(runs)
+    return [name for name in names if all(find_rest(root, name, run) for run in wanted)]
+
+
+class MissingFiles(InputError):
+    """All missing files of a study in one message: how many, the first few, where it looked, what to do."""
+
+    def __init__(self, dataset: str, missing: Sequence[Path], looked_in: Sequence[Path], todo: str) -> None:
+        super().__init__(dataset, f"{len(missing)} files missing", "every file of the study", todo)
+        more = len(missing) - SHOWN_FILES
+        lines = [f"{dataset}: {len(missing)} files are missing, for example"]
+        lines += [f"  {path}" for path in missing[:SHOWN_FILES]]
+        lines += [f"  ... and {more} more"] if more > 0 else []
+        lines += ["Looked in", *(f"  {folder}" for folder in looked_in), todo]
+        self.args = ("\n".join(lines),)
