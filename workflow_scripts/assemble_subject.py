@@ -1,0 +1,46 @@
+"""Join the cleaned runs of one subject into training and test samples."""
+
+import dataclasses
+from pathlib import Path
+
+from neurocine import __version__
+from neurocine.cli import program
+from neurocine.fmri.assemble import AssembleSubjectSettings, assemble_subject, read_cleaned
+from neurocine.io import write_arrays
+
+
+@program
+def main(
+    *,
+    train: list[Path],
+    test: list[Path],
+    settings: AssembleSubjectSettings,
+    out_train: Path,
+    out_test: Path,
+) -> None:
+    """Average repeats and standardise each vertex with training statistics.
+
+    Parameters
+    ----------
+    train : files of preprocess_run with the training movies
+    test : files of preprocess_run with the test movies
+    settings : section assemble_subject of the config, as JSON
+    out_train : training samples per movie, with the mean and standard deviation used
+    out_test : test samples per movie, with the single repeats
+    """
+    (training, testing), source = read_cleaned(train, test)
+    parts = assemble_subject(training, testing, settings)
+    for path, part, name in zip((out_train, out_test), parts, ("train", "test"), strict=True):
+        meta = {
+            "step": "assemble_subject",
+            "version": __version__,
+            "settings": dataclasses.asdict(settings),
+            "part": name,
+            "movies": part.movies,
+            "preprocess_run": source,
+        }
+        write_arrays(path, part.arrays(), meta)
+
+
+if __name__ == "__main__":
+    main()

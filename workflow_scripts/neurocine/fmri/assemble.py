@@ -1,0 +1,318 @@
+"""Join the cleaned runs of a subject into samples per movie, and cut them into windows.
+
+Repeats are averaged after each was z-scored; then every vertex is standardised again, with the mean and the
+standard deviation of the training samples only, for training and test alike.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from neurocine.errors import InputError
+from neurocine.io import open_arrays, read_meta
+
+log = logging.getLogger(__name__)
+
+Direction = Literal["forward", "backward", "centred"]
+REPEATS = "repeats"  # arrays named {movie}/repeats
+
+
+@dataclass(frozen=True)
+class AssembleSubjectSettings:
+    """How repeats of a movie become samples."""
+
+    # mean: average them. random: a training draws one repeat per sample and step. both: each is a sample.
+    train_repeats: str = "mean"
+    test_repeats: str | int = "mean"  # mean of all, or of the first k that exist
+
+    def __post_init__(self) -> None:
+        if self.train_repeats not in ("mean", "random", "both"):
+            raise ValueError(f"train_repeats is {self.train_repeats!r}, must be mean, random or both")
+        count = self.test_repeats
+        is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 1
+        if count != "mean" and not is_count:
+            raise ValueError(f"test_repeats is {count!r}, must be mean or a number of repeats from 1")
+
+
+@dataclass(frozen=True)
+class SubjectFmri:
+    """Samples of one subject, one file of assemble_subject.
+
+    Attributes
+    ----------
+    bold : movie -> (T, V) float32, mean over repeats, standardised with training statistics
+    repeats : movie -> (n_repeats, T, V) float32, likewise standardised, NaN where a run is missing; empty for
+        training samples that are means
+    mean, std : (V,) float32, the training statistics; only in the training file
+    meta : header of the file
+    """
+
+    bold: dict[str, np.ndarray]
+    repeats: dict[str, np.ndarray] = field(default_factory=dict)
+    mean: np.ndarray | None = None
+    std: np.ndarray | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def movies(self) -> list[str]:
+        """Movies in order."""
+        return list(self.bold)
+
+    @property
+    def n_vertices(self) -> int:
+        """V."""
+        return int(next(iter(self.bold.values())).shape[1])
+
+    def samples(self, movie: str) -> np.ndarray:
+        """Give what a training may use of a movie: (1, T, V) the mean, or (n, T, V) the existing repeats."""
+        if movie not in self.repeats:
+            return self.bold[movie][None]
+        return self.repeats[movie][existing_repeats(self.repeats[movie], movie)]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Arrays as stored."""
+        stored = dict(self.bold)
+        stored |= {f"{movie}/{REPEATS}": array for movie, array in self.repeats.items()}
+        if self.mean is not None and self.std is not None:
+            stored |= {"mean": self.mean, "std": self.std}
+        return stored
+
+    @classmethod
+    def read(
+        cls, path: Path, movies: Sequence[str] | None = None, with_repeats: bool = True
+    ) -> "SubjectFmri":
+        """Read a file of assemble_subject.
+
+        Parameters
+        ----------
+        path : train or test file
+        movies : which to read, in this order; all by default
+        with_repeats : also read the single repeats (for ten test repeats they are most of the file)
+
+        Raises
+        ------
+        InputError : no such file, another kind of file, or a movie that is not in it
+        """
+        with open_arrays(path) as handle:
+            meta, names = read_meta(handle), set(handle.keys())
+            if "movies" not in meta or not set(meta["movies"]) <= names:
+                raise InputError(path, "no list of movies", "a file of assemble_subject", "Make it again.")
+            chosen = list(meta["movies"] if movies is None else movies)
+            absent = [movie for movie in chosen if movie not in meta["movies"]]
+            if absent:
+                raise InputError(
+                    path,
+                    f"movies {', '.join(meta['movies'])}",
+                    f"also {', '.join(absent)}",
+                    "Correct the movies in the config, or make the file again.",
+                )
+            stored = {name: f"{name}/{REPEATS}" for name in chosen if with_repeats}
+            return cls(
+                bold={movie: handle.get_tensor(movie) for movie in chosen},
+                repeats={m: handle.get_tensor(name) for m, name in stored.items() if name in names},
+                mean=handle.get_tensor("mean") if "mean" in names else None,
+                std=handle.get_tensor("std") if "std" in names else None,
+                meta=meta,
+            )
+
+
+def read_cleaned(
+    train: Sequence[Path], test: Sequence[Path]
+) -> tuple[tuple[dict[str, np.ndarray], dict[str, np.ndarray]], dict[str, Any]]:
+    """Read files of preprocess_run that belong to one subject.
+
+    Parameters
+    ----------
+    train, test : files; their movies are taken in the order of the files and within a file as it says
+
+    Returns
+    -------
+    (train, test) : movie -> (n_repeats, T, V) float32
+    source : settings and vertices that all the files share, and the excluded runs
+
+    Raises
+    ------
+    InputError : a bad file, a movie in two files, files made with different settings or vertices
+    """
+    source: dict[str, Any] = {}
+    excluded: list[str] = []
+    parts: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
+    for part, paths in zip(parts, (train, test), strict=True):
+        for path in paths:
+            with open_arrays(path) as handle:
+                meta = read_meta(handle)
+                if meta.get("step") != "preprocess_run":
+                    raise InputError(
+                        path, str(meta.get("step")), "a file of preprocess_run", "Correct the name."
+                    )
+                made = {key: meta[key] for key in ("settings", "vertices")}
+                if source and made != source:
+                    raise InputError(
+                        path, str(made), f"{source}, as in the others", "Run preprocess_run again."
+                    )
+                source = made
+                excluded += [entry for entry in meta["excluded"] if entry not in excluded]
+                for movie in meta["movies"]:
+                    if movie in part:
+                        raise InputError(
+                            path, f"{movie} once more", "each movie in one file", "Give it once."
+                        )
+                    part[movie] = handle.get_tensor(movie)
+    return parts, source | {"excluded": sorted(excluded)}
+
+
+def existing_repeats(repeats: np.ndarray, movie: str) -> np.ndarray:
+    """Which repeats (n_repeats, T, V) hold data: (n_existing,) int64 indices.
+
+    Raises
+    ------
+    InputError : no repeat, or a repeat that is NaN in part
+    """
+    missing = np.isnan(repeats)
+    absent = missing.all((1, 2))
+    if absent.all():
+        raise InputError(movie, "no repeat with data", "at least one", "Take the movie out of the config.")
+    if missing[~absent].any():
+        raise InputError(movie, "NaN within a repeat", "whole repeats", "Run preprocess_run again.")
+    return np.flatnonzero(~absent)
+
+
+def mean_of_repeats(repeats: np.ndarray, movie: str, first: int | None = None) -> np.ndarray:
+    """Average the existing repeats of a movie, with a warning where some are missing.
+
+    Parameters
+    ----------
+    repeats : (n_repeats, T, V), NaN where a run is missing
+    movie : for messages
+    first : use only so many of the existing ones; all by default
+
+    Returns
+    -------
+    (T, V) float32
+    """
+    there = existing_repeats(repeats, movie)
+    wanted = len(repeats) if first is None else first
+    used = there[:first]
+    if len(used) < wanted:
+        log.warning("%s: mean of %d repeats, not %d", movie, len(used), wanted)
+    return repeats[used].mean(0, dtype=np.float64).astype(np.float32)
+
+
+def training_statistics(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (N) of each vertex over all training samples.
+
+    Parameters
+    ----------
+    samples : arrays (..., V) without NaN
+
+    Returns
+    -------
+    mean, std : (V,) float32; std is 1 for a constant vertex, so that it stays 0 and divides nothing by zero
+    """
+    flat = [array.reshape(-1, array.shape[-1]) for array in samples]
+    count = sum(map(len, flat))
+    mean = np.sum([array.sum(0, dtype=np.float64) for array in flat], axis=0) / count
+    std = np.sqrt(np.sum([((array - mean) ** 2).sum(0) for array in flat], axis=0) / count)
+    return mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32)
+
+
+def _check_parts(train: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray]) -> None:
+    shared = set(train) & set(test)
+    if shared:
+        raise InputError(
+            "movies",
+            f"{', '.join(sorted(shared))} in train and test",
+            "different movies",
+            "Correct the config.",
+        )
+    if not train or not test:
+        raise InputError("movies", "no movie to train or to test on", "at least one of each", "Name some.")
+    sizes = {array.shape[-1] for array in [*train.values(), *test.values()]}
+    if len(sizes) > 1:
+        raise InputError(
+            "preprocess_run", f"runs with {sorted(sizes)} vertices", "the same vertices", "Make them again."
+        )
+
+
+def assemble_subject(
+    train: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], settings: AssembleSubjectSettings
+) -> tuple[SubjectFmri, SubjectFmri]:
+    """Average repeats and standardise each vertex with training statistics.
+
+    Parameters
+    ----------
+    train, test : movie -> (n_repeats, T, V) float32 as `preprocess_run` made them
+    settings : section assemble_subject of the config
+
+    Returns
+    -------
+    training samples (with statistics) and test samples (with single repeats)
+
+    Raises
+    ------
+    InputError : a movie in both parts, another number of vertices, a movie without data
+    """
+    _check_parts(train, test)
+    single = settings.train_repeats != "mean"
+    means = {movie: mean_of_repeats(repeats, movie) for movie, repeats in train.items()}
+    mean, std = training_statistics(
+        [repeats[existing_repeats(repeats, movie)] for movie, repeats in train.items()]
+        if single
+        else list(means.values())
+    )
+    first = None if settings.test_repeats == "mean" else int(settings.test_repeats)
+
+    def standardise(values: np.ndarray) -> np.ndarray:
+        return np.asarray((values - mean) / std, np.float32)
+
+    return (
+        SubjectFmri(
+            bold={movie: standardise(values) for movie, values in means.items()},
+            repeats={movie: standardise(values) for movie, values in train.items()} if single else {},
+            mean=mean,
+            std=std,
+        ),
+        SubjectFmri(
+            bold={m: standardise(mean_of_repeats(values, m, first)) for m, values in test.items()},
+            repeats={movie: standardise(values) for movie, values in test.items()},
+        ),
+    )
+
+
+def window_index(n_samples: int, width: int, direction: Direction = "forward") -> np.ndarray:
+    """Which samples each window holds; at the movie's ends the first or last one is repeated.
+
+    Parameters
+    ----------
+    n_samples : T of one movie
+    width : w, samples per window
+    direction : forward t...t+w-1 (NeuroCine section 3.1), backward t-w+1...t, or centred t-(w-1)//2...
+
+    Returns
+    -------
+    (T, w) int64
+    """
+    if width < 1 or n_samples < 1:
+        raise ValueError(f"width is {width}, n_samples is {n_samples}; both must be at least 1")
+    before = {"forward": 0, "backward": width - 1, "centred": (width - 1) // 2}[direction]
+    return np.clip(np.arange(n_samples)[:, None] + np.arange(width) - before, 0, n_samples - 1)
+
+
+def windows(bold: np.ndarray, width: int, direction: Direction = "forward") -> np.ndarray:
+    """Cut the samples of one movie into one window per TR.
+
+    Parameters
+    ----------
+    bold : (T, V)
+    width : w
+    direction : see `window_index`
+
+    Returns
+    -------
+    (T, w, V), window t belongs to clip t
+    """
+    return bold[window_index(len(bold), width, direction)]

@@ -1,0 +1,117 @@
+"""Resting runs of HCP 3T as unlabelled samples to pretrain the fMRI encoder on.
+
+As in DC-MAE: z-score each vertex over the run, average windows of 10 volumes (7.2 s, about the length of a
+haemodynamic response), then one z-score over all values.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neurocine.errors import InputError
+from neurocine.fmri.cifti import read_dtseries
+from neurocine.fmri.preprocess import refuse_nonfinite, zscore
+
+log = logging.getLogger(__name__)
+
+# The release of 2025 adds _rclean_tclean; files without _MSMAll are aligned by folding only.
+REST_NAME = re.compile(
+    r"rfMRI_(?P<run>REST\d+(_7T)?_(LR|RL|AP|PA))_Atlas(_MSMAll)?_hp\d+_clean(_rclean_tclean)?\.dtseries\.nii(\.gz)?"
+)
+
+
+@dataclass(frozen=True)
+class PreprocessHcpSettings:
+    """How resting runs become samples (DC-MAE's values)."""
+
+    frames_per_sample: int = 10  # volumes averaged into one sample; 10 of 0.72 s in HCP 3T
+
+    def __post_init__(self) -> None:
+        if isinstance(self.frames_per_sample, bool) or self.frames_per_sample < 1:
+            raise ValueError(f"frames_per_sample is {self.frames_per_sample}, must be at least 1")
+
+
+def parse_rest(path: Path) -> str:
+    """Name of a resting run, such as REST1_LR.
+
+    Raises
+    ------
+    InputError : another file name
+    """
+    match = REST_NAME.fullmatch(Path(path).name)
+    if match is None:
+        raise InputError(
+            path,
+            "a name of another form",
+            "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii or ..._clean_rclean_tclean.dtseries.nii",
+            "Give the cleaned dense time series of a resting run.",
+        )
+    return match["run"]
+
+
+def average_windows(bold: np.ndarray, length: int) -> np.ndarray:
+    """Average consecutive windows of volumes; an incomplete last window is dropped.
+
+    Parameters
+    ----------
+    bold : (T, V)
+    length : volumes per window
+
+    Returns
+    -------
+    (T // length, V)
+    """
+    count = len(bold) // length
+    return np.asarray(bold[: count * length].reshape(count, length, bold.shape[1]).mean(1))
+
+
+def preprocess_hcp(runs: Sequence[Path], vertices: np.ndarray, settings: PreprocessHcpSettings) -> np.ndarray:
+    """Turn the resting runs of one subject into samples.
+
+    Parameters
+    ----------
+    runs : cleaned dense time series; taken in the order of their run names
+    vertices : (V,) cortical grayordinates
+    settings : section preprocess_hcp of the config
+
+    Returns
+    -------
+    (n_samples, V) float32, mean 0 and variance 1 over all values together
+
+    Raises
+    ------
+    InputError : no run, bad file or name, a run twice or too short, NaN or infinite values
+    """
+    named: dict[str, Path] = {}
+    for path in runs:
+        run = parse_rest(path)
+        if run in named:
+            raise InputError(path, f"also {named[run]}", f"one file for {run}", "Give one of them.")
+        named[run] = Path(path)
+    if not named:
+        raise InputError("rest", "no file", "at least one resting run", "Give the runs of the subject.")
+    samples = []
+    for _, path in sorted(named.items()):
+        bold, tr = read_dtseries(path, vertices)
+        if len(bold) < settings.frames_per_sample:
+            raise InputError(
+                path,
+                f"{len(bold)} volumes",
+                f"at least frames_per_sample = {settings.frames_per_sample}",
+                "Leave the run out or lower preprocess_hcp.frames_per_sample.",
+            )
+        refuse_nonfinite(bold, path)
+        scaled = zscore(bold, 0, np.abs(bold).max(0).astype(np.float64), path)
+        samples.append(average_windows(scaled, settings.frames_per_sample))
+        log.info("%s: %d samples of %.2f s", path.name, len(samples[-1]), tr * settings.frames_per_sample)
+    joined = np.concatenate(samples)
+    spread = joined.std(dtype=np.float64)
+    if not spread > 0:
+        raise InputError(
+            named[min(named)], "constant vertices only", "varying signals", "Check the vertices."
+        )
+    return ((joined - joined.mean(dtype=np.float64)) / spread).astype(np.float32)

@@ -1,0 +1,159 @@
+"""Choose the vertices of visual cortex and put them in the order of the visual hierarchy.
+
+Tokens of the fMRI encoder are 16 neighbours in this order, so it decides which vertices share a token. The
+order of areas is early, dorsal, ventral, lateral (NeuroCine section 3.1 asks for "the visual hierarchy" and
+gives no list; areas and order here are our reading). Within an area: left then right, ascending.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neurocine.errors import InputError
+from neurocine.fmri.parcellation import AreaVertices, area_vertices
+from neurocine.io import read_arrays
+
+HIERARCHY: dict[str, tuple[str, ...]] = {
+    "early": ("V1", "V2", "V3", "V4"),
+    "dorsal": ("V3A", "V3B", "V6", "V6A", "V7", "IPS1", "DVT"),
+    "ventral": ("V8", "VVC", "PIT", "FFC", "VMV1", "VMV2", "VMV3"),
+    "lateral": ("V3CD", "LO1", "LO2", "LO3", "V4t", "FST", "MT", "MST", "PH"),
+    "tpoj": ("TPOJ1", "TPOJ2", "TPOJ3"),
+    "pha": ("PHA1", "PHA2", "PHA3"),
+}
+GROUP_OF = {area: group for group, areas in HIERARCHY.items() for area in areas}
+OTHER_GROUP = "other"  # areas outside this list of visual areas
+
+
+def _areas(*groups: str) -> tuple[str, ...]:
+    return tuple(area for group in groups for area in HIERARCHY[group])
+
+
+ROI_SETS: dict[str, tuple[str, ...]] = {
+    "v1v4": _areas("early"),  # DC-MAE
+    "ma12": (  # Mind-Animator on HCP 7T
+        *("V1", "V2", "V3", "V4", "V3A", "V3B", "LO1", "LO2", "MT", "MST", "TPOJ1", "TPOJ2"),
+    ),
+    "visual27": _areas("early", "dorsal", "ventral", "lateral"),
+    "visual30": _areas("early", "dorsal", "ventral", "lateral", "tpoj"),
+    "visual33": _areas(*HIERARCHY),
+}
+
+
+@dataclass(frozen=True)
+class SelectVerticesSettings:
+    """Which vertices are decoded."""
+
+    roi_set: str = "visual27"  # one of v1v4, ma12, visual27, visual30, visual33; unused where areas are given
+    areas: tuple[str, ...] = ()  # own list of HCP-MMP areas instead of a set, both hemispheres of each
+    every: int = 1  # keep each k-th vertex of an area and hemisphere; more than 1 for small studies
+
+    def __post_init__(self) -> None:
+        if self.roi_set not in ROI_SETS:
+            raise ValueError(f"roi_set is {self.roi_set!r}, must be one of {', '.join(ROI_SETS)}")
+        if isinstance(self.areas, str) or len(set(self.areas)) != len(self.areas):
+            raise ValueError("areas must be a list of names, each once")
+        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
+            raise ValueError(f"every is {self.every}, must be an integer of at least 1")
+
+
+@dataclass(frozen=True)
+class VertexSelection:
+    """Chosen vertices in the order in which all arrays of fMRI hold them.
+
+    Attributes
+    ----------
+    vertex : (V,) int64, cortical grayordinates 0...59 411
+    area : (V,) int64, index into `areas`
+    hemisphere : (V,) int8, 0 left, 1 right
+    areas : names in hierarchy order
+    groups : group of each of `areas`
+    """
+
+    vertex: np.ndarray
+    area: np.ndarray
+    hemisphere: np.ndarray
+    areas: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Arrays as stored in ``vertices.safetensors``."""
+        return {"vertex": self.vertex, "area": self.area, "hemisphere": self.hemisphere}
+
+    def table(self) -> pd.DataFrame:
+        """One row per vertex: vertex, area, group, hemisphere (left, right)."""
+        return pd.DataFrame(
+            {
+                "vertex": self.vertex,
+                "area": np.array(self.areas)[self.area],
+                "group": np.array(self.groups)[self.area],
+                "hemisphere": np.array(["left", "right"])[self.hemisphere],
+            }
+        )
+
+    def meta(self) -> dict[str, Any]:
+        """Metadata that `read` needs."""
+        return {
+            "areas": list(self.areas),
+            "groups": list(self.groups),
+            "vertex": "cortical grayordinates of the 91k space, 0...59411",
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> "VertexSelection":
+        """Read the file that select_vertices wrote.
+
+        Raises
+        ------
+        InputError : no such file, or another kind of file
+        """
+        arrays, meta = read_arrays(path, ["vertex", "area", "hemisphere"])
+        if "areas" not in meta or "groups" not in meta:
+            raise InputError(path, "no list of areas", "a file of select_vertices", "Make the file again.")
+        return cls(**arrays, areas=tuple(meta["areas"]), groups=tuple(meta["groups"]))
+
+
+def _ordered_areas(settings: SelectVerticesSettings, known: AreaVertices) -> list[str]:
+    """Areas in hierarchy order; own areas outside the hierarchy follow in the order given."""
+    chosen = settings.areas or ROI_SETS[settings.roi_set]
+    names = sorted({area for _, area in known})
+    for area in chosen:
+        if area not in names:
+            near = difflib.get_close_matches(area, names, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "Names are like V1, MST, FFC."
+            raise InputError("select_vertices.areas", f"area {area}", "an area of HCP-MMP 1.0", hint)
+    hierarchy = list(GROUP_OF)
+    return sorted(chosen, key=lambda area: hierarchy.index(area) if area in GROUP_OF else len(hierarchy))
+
+
+def select_vertices(settings: SelectVerticesSettings, atlas: Path | None = None) -> VertexSelection:
+    """Choose vertices of visual areas, in hierarchy order.
+
+    Parameters
+    ----------
+    settings : section select_vertices of the config
+    atlas : HCP-MMP 1.0 ``.dlabel.nii``; by default the installed table, which holds the same areas
+
+    Raises
+    ------
+    InputError : an unknown area, or a bad atlas file
+    """
+    known = area_vertices(atlas)
+    areas = _ordered_areas(settings, known)
+    parts = [
+        (number, hemisphere, known[hemisphere, area][:: settings.every])
+        for number, area in enumerate(areas)
+        for hemisphere in (0, 1)
+    ]
+    lengths = [len(vertices) for _, _, vertices in parts]
+    return VertexSelection(
+        vertex=np.concatenate([vertices for _, _, vertices in parts]),
+        area=np.repeat(np.array([number for number, _, _ in parts], np.int64), lengths),
+        hemisphere=np.repeat(np.array([hemisphere for _, hemisphere, _ in parts], np.int8), lengths),
+        areas=tuple(areas),
+        groups=tuple(GROUP_OF.get(area, OTHER_GROUP) for area in areas),
+    )

@@ -1,0 +1,39 @@
+"""Turn the resting runs of one HCP subject into samples for pretraining."""
+
+import dataclasses
+from pathlib import Path
+
+from neurocine import __version__
+from neurocine.cli import program
+from neurocine.fmri.preprocess import vertices_digest
+from neurocine.fmri.rest import PreprocessHcpSettings, preprocess_hcp
+from neurocine.fmri.vertices import VertexSelection
+from neurocine.io import write_arrays
+
+
+@program
+def main(*, rest: list[Path], vertices: Path, settings: PreprocessHcpSettings, out: Path) -> None:
+    """Standardise resting runs and average windows of volumes.
+
+    Parameters
+    ----------
+    rest : cleaned dense time series of one subject, rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii
+    vertices : file of select_vertices
+    settings : section preprocess_hcp of the config, as JSON
+    out : array bold (samples, vertices)
+    """
+    vertex = VertexSelection.read(vertices).vertex
+    bold = preprocess_hcp(rest, vertex, settings)
+    meta = {
+        "step": "preprocess_hcp",
+        "version": __version__,
+        "settings": dataclasses.asdict(settings),
+        "runs": sorted(path.name for path in rest),
+        "vertices": vertices_digest(vertex),
+        "axes": "sample, vertex; one z-score over all values",
+    }
+    write_arrays(out, {"bold": bold}, meta)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Clean the fMRI runs of one or more movies of one subject."""
+
+import dataclasses
+from pathlib import Path
+
+from neurocine import __version__
+from neurocine.cli import program
+from neurocine.fmri.preprocess import (
+    PreprocessRunSettings,
+    parse_excluded,
+    preprocess_run,
+    vertices_digest,
+)
+from neurocine.fmri.vertices import VertexSelection
+from neurocine.io import write_arrays
+
+
+@program
+def main(
+    *,
+    runs: list[Path],
+    vertices: Path,
+    settings: PreprocessRunSettings,
+    out: Path,
+    excluded: list[str] | None = None,
+) -> None:
+    """Crop runs to the movie, remove drift and z-score each vertex.
+
+    Parameters
+    ----------
+    runs : dense time series of one subject, named {movie}_{repeat}_Atlas.dtseries.nii
+    vertices : file of select_vertices
+    settings : section preprocess_run of the config, as JSON
+    out : one array per movie (repeats, samples, vertices); missing and excluded repeats are NaN
+    excluded : runs not to use, as movie:repeat
+    """
+    vertex = VertexSelection.read(vertices).vertex
+    cleaned = preprocess_run(runs, vertex, settings, parse_excluded(excluded or []))
+    meta = {
+        "step": "preprocess_run",
+        "version": __version__,
+        "settings": dataclasses.asdict(settings),
+        "movies": list(cleaned),
+        "runs": [path.name for path in runs],
+        "excluded": excluded or [],
+        "vertices": vertices_digest(vertex),
+        "axes": "repeat, sample (TR), vertex; z-score",
+    }
+    write_arrays(out, cleaned, meta)
+
+
+if __name__ == "__main__":
+    main()
