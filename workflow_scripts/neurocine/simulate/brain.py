@@ -13,14 +13,13 @@ preprocessed run, and the noise ceiling for k repeats follows without simulation
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurocine.errors import InputError
 from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES, SUBCORTICAL
 from neurocine.fmri.parcellation import area_vertices
+from neurocine.fmri.preprocess import detrend
 from neurocine.seeds import numpy_generator
 from neurocine.simulate.features import GROUPS, FeatureSpace
 from neurocine.simulate.noise import (
@@ -143,11 +142,9 @@ def training_covariance(features: Sequence[np.ndarray]) -> np.ndarray:
     (n_features, n_features) f64
     """
     times = kept_times()
-    trend, _ = np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, len(times)), DETREND_ORDER))
     total = np.zeros((features[0].shape[1],) * 2)
     for movie in features:
-        response = response_at(movie, times).astype(np.float64)
-        response -= trend @ (trend.T @ response)
+        response = detrend(response_at(movie, times), DETREND_ORDER)
         total += response.T @ response
     return total / (len(times) * len(features))
 
@@ -288,17 +285,3 @@ def truth_arrays(tuning: Tuning, brain: Brain, test_covariance: np.ndarray | Non
         test[tuning.vertex] = share_in(tuning, brain.share[tuning.vertex], test_covariance)
         arrays["signal_share_test"] = test
     return arrays
-
-
-def parse_run(path: Path) -> tuple[str, int]:
-    """Read movie and repeat from ``{movie}_{repeat}_Atlas.dtseries.nii``.
-
-    Raises
-    ------
-    InputError : another name
-    """
-    stem, ending, _ = path.name.partition("_Atlas.dtseries.nii")
-    movie, _, repeat = stem.rpartition("_")
-    if not ending or not movie or not repeat.isdigit():
-        raise InputError(path, "this name", "movie_repeat_Atlas.dtseries.nii", "Correct the name.")
-    return movie, int(repeat)

@@ -44,7 +44,16 @@ OUTLINES: dict[str, tuple[tuple[tuple[float, float], ...], ...]] = {
         ((-1.0, -0.26), (0.05, -0.26), (0.05, -0.8), (1.0, 0.0), (0.05, 0.8), (0.05, 0.26), (-1.0, 0.26)),
     ),
     "bird": (
-        ((1.0, 0.0), (0.3, -0.3), (-0.75, -1.15), (-0.3, -0.2), (-0.8, 0.0), (-0.3, 0.2), (-0.75, 1.15), (0.3, 0.3)),
+        (
+            (1.0, 0.0),
+            (0.3, -0.3),
+            (-0.75, -1.15),
+            (-0.3, -0.2),
+            (-0.8, 0.0),
+            (-0.3, 0.2),
+            (-0.75, 1.15),
+            (0.3, 0.3),
+        ),
         ((0.85, -0.1), (0.55, -0.16), (0.55, 0.16), (0.85, 0.1)),
     ),
     "car": (
@@ -58,7 +67,9 @@ OUTLINES: dict[str, tuple[tuple[tuple[float, float], ...], ...]] = {
             [(0.3 + 0.7 * float(np.cos(a)), 0.52 * float(np.sin(a))) for a in np.linspace(-2.6, 2.6, 22)]
             + [(-1.0, 0.6), (-0.8, 0.0), (-1.0, -0.6)]
         ),
-        tuple((0.62 + 0.13 * float(np.cos(a)), -0.14 + 0.13 * float(np.sin(a))) for a in np.linspace(0, 6.2, 10)),
+        tuple(
+            (0.62 + 0.13 * float(np.cos(a)), -0.14 + 0.13 * float(np.sin(a))) for a in np.linspace(0, 6.2, 10)
+        ),
     ),
 }
 
@@ -136,7 +147,9 @@ def render_frame(scene: Scene, seconds: float, height: int, width: int) -> np.nd
     for number, outline in enumerate(OUTLINES[scene.shape]):
         points = centre + scene.size * (np.asarray(outline) @ np.stack([front, side]))
         pixels = (points + 0.5) * scale
-        draw.polygon([(float(x), float(y)) for x, y in pixels], fill=COLOURS[scene.colour] if number == 0 else DARK)
+        draw.polygon(
+            [(float(x), float(y)) for x, y in pixels], fill=COLOURS[scene.colour] if number == 0 else DARK
+        )
     return np.asarray(canvas.resize((width, height), Image.Resampling.BOX))
 
 
@@ -156,17 +169,25 @@ def random_place(generator: np.random.Generator) -> dict[str, float]:
     }
 
 
-def random_scene(generator: np.random.Generator, held_out: Literal["without", "only", "with"] = "without") -> Scene:
+def random_scene(
+    generator: np.random.Generator, held_out: Literal["without", "only", "with"] = "without"
+) -> Scene:
     """Draw a scene ``without`` the held-out combinations, with these ``only``, or from all (``with``)."""
     hidden = held_out_combinations()
     pool = [c for c in combinations() if held_out == "with" or (c in hidden) == (held_out == "only")]
     colour, shape, direction = pool[generator.integers(len(pool))]
     background = str(generator.choice(list(BACKGROUNDS)))
-    return Scene(shape=shape, colour=colour, direction=direction, background=background, **random_place(generator))
+    return Scene(
+        shape=shape, colour=colour, direction=direction, background=background, **random_place(generator)
+    )
 
 
 def write_script(
-    movie: str, n_clips: int, generator: np.random.Generator, held_out_share: float, scene_trs: tuple[int, int] = (2, 6)
+    movie: str,
+    n_clips: int,
+    generator: np.random.Generator,
+    held_out_share: float,
+    scene_trs: tuple[int, int] = (2, 6),
 ) -> pd.DataFrame:
     """Write a movie's script: one row per clip; scenes of 2-6 TR share thing, background and lane.
 
@@ -190,7 +211,9 @@ def write_script(
     while len(rows) < n_clips:
         hide = bool(generator.random() < held_out_share)
         if not decks[hide]:
-            decks[hide] = [(hidden if hide else seen)[i] for i in generator.permutation(len(hidden if hide else seen))]
+            decks[hide] = [
+                (hidden if hide else seen)[i] for i in generator.permutation(len(hidden if hide else seen))
+            ]
         colour, shape, direction = decks[hide].pop()
         background = str(generator.choice(list(BACKGROUNDS)))
         shared = random_place(generator)
@@ -211,7 +234,9 @@ def scripted_scenes(script: pd.DataFrame) -> list[Scene]:
     return [Scene(**{name: row[name] for name in names}) for row in script.to_dict("records")]  # type: ignore[arg-type]
 
 
-def movie_frames(script: pd.DataFrame, fps: int, height: int, width: int, tail_seconds: float) -> Iterator[np.ndarray]:
+def movie_frames(
+    script: pd.DataFrame, fps: int, height: int, width: int, tail_seconds: float
+) -> Iterator[np.ndarray]:
     """Yield every frame of a scripted movie, then its last frame again for the static tail."""
     per_clip = round(CLIP_SECONDS * fps)
     frame = np.zeros((height, width, 3), np.uint8)

@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from neurocine.seeds import numpy_generator
+from neurocine.simulate.toy_models.settings import ToyModelSettings
 from neurocine.simulate.world import DIRECTIONS, Scene, random_scene, render_clip
 
 FRAME_TIMES = tuple(k / 3 for k in range(6))  # 3 fps, six frames per 2-s clip, as prepare_stimuli cuts them
@@ -55,3 +57,24 @@ def draw_pool(
         for k, frame in enumerate(render_clip(scene, FRAME_TIMES, MOVIE_SIZE, MOVIE_SIZE)):
             frames[row, k] = np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BOX))
     return Pool(frames, scenes)
+
+
+def draw_pools(
+    settings: ToyModelSettings, seed: int, held_out: Literal["without", "with"] = "without"
+) -> tuple[Pool, Pool]:
+    """Draw the clips a toy model learns from and the held-out ones it is validated on.
+
+    Parameters
+    ----------
+    settings : sizes of both pools
+    seed : of the draws; the two pools do not share any
+    held_out : whether the training pool shows the held-out combinations
+
+    Returns
+    -------
+    training pool, validation pool (held-out combinations only)
+    """
+    turned = settings.turned_share
+    pool = draw_pool(settings.n_clips, settings.size, numpy_generator(seed, "pool"), held_out, turned)
+    test = draw_pool(settings.n_held_out, settings.size, numpy_generator(seed, "held out"), "only", turned)
+    return pool, test

@@ -1,0 +1,82 @@
+"""Train a small BLIP captioner on the toy world."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
+
+from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD, pixels
+from neurocine.simulate.toy_models.pool import Pool
+from neurocine.simulate.toy_models.words import blip_tokenizer
+
+
+def new_blip(size: int, tokenizer: BertTokenizer) -> BlipForConditionalGeneration:
+    """Make an untrained captioner for frames of this size."""
+    vision = {
+        "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "image_size": size, "patch_size": 8,
+    }  # fmt: skip
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 96, "encoder_hidden_size": 96, "intermediate_size": 192,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 16,
+        "bos_token_id": tokenizer.convert_tokens_to_ids("[DEC]"), "eos_token_id": tokenizer.sep_token_id,
+        "sep_token_id": tokenizer.sep_token_id, "pad_token_id": tokenizer.pad_token_id,
+        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+    }  # fmt: skip
+    return BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
+
+
+class ToyBlipTask:
+    """Next-word prediction of a frame's caption."""
+
+    def __init__(self, pool: Pool, held_out: Pool, size: int) -> None:
+        self.pool, self.held_out = pool, held_out
+        self.tokenizer = blip_tokenizer()
+        self.model = new_blip(size, self.tokenizer)
+        self.tokens = self._tokens(pool.captions)
+
+    def _tokens(self, captions: list[str]) -> Tensor:
+        ids = self.tokenizer(captions, padding=True, return_tensors="pt").input_ids
+        ids[:, 0] = self.tokenizer.convert_tokens_to_ids(
+            "[DEC]"
+        )  # the captioner starts from [DEC], not [CLS]
+        return ids
+
+    @property
+    def n_items(self) -> int:
+        return len(self.pool.frames)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.model.parameters())}]
+
+    def describe(self, rows: Tensor) -> list[str]:
+        return [self.pool.captions[int(row)] for row in rows]
+
+    def loss(
+        self, model: nn.Module, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        which = torch.randint(self.pool.frames.shape[1], (len(rows),), generator=generator)
+        frames = self.pool.frames[rows.numpy(), which.numpy()]
+        ids = self.tokens[rows]
+        wanted = ids.masked_fill(ids == self.tokenizer.pad_token_id, -100)
+        out = model(
+            pixel_values=pixels(frames, CLIP_MEAN, CLIP_STD),
+            input_ids=ids,
+            attention_mask=(ids != self.tokenizer.pad_token_id).long(),
+            labels=wanted,
+        )
+        return out.loss, {}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Caption the third frame of held-out clips: share of captions that are right word for word."""
+        ids = self.model.generate(
+            pixel_values=pixels(self.held_out.frames[:, 2], CLIP_MEAN, CLIP_STD),
+            max_new_tokens=12,
+            num_beams=1,
+        )
+        made = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        right = float(np.mean([a.strip() == b for a, b in zip(made, self.held_out.captions, strict=True)]))
+        return {"loss": 1 - right, "exact": right}

@@ -1,0 +1,116 @@
+"""Train the judges of the toy world: a ViT that names what a frame shows, a VideoMAE that names how it moves.
+
+They learn from all combinations, those held out from the other models too, and from frames that are blurred
+and noisy by chance, because they will judge decoded frames. Half of the clips show things that do not point
+where they go: the video classifier has to see the motion.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import (
+    VideoMAEConfig,
+    VideoMAEForVideoClassification,
+    ViTConfig,
+    ViTForImageClassification,
+)
+
+from neurocine.simulate.toy_models.pool import FRAME_TIMES, Pool
+from neurocine.simulate.world import class_names
+
+# The channel statistics of the published ViT and VideoMAE processors.
+VIT_MEAN = VIT_STD = (0.5, 0.5, 0.5)
+VIDEOMAE_MEAN, VIDEOMAE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def _labels() -> dict[str, Any]:
+    names = class_names()
+    return {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
+
+
+def new_image_classifier(size: int) -> ViTForImageClassification:
+    """Make an untrained ViT over the 96 classes ``colour shape direction``."""
+    return ViTForImageClassification(
+        ViTConfig(
+            hidden_size=96, intermediate_size=192, num_hidden_layers=3, num_attention_heads=4,
+            image_size=size, patch_size=8, **_labels(),
+        )
+    )  # fmt: skip
+
+
+def new_video_classifier(size: int) -> VideoMAEForVideoClassification:
+    """Make an untrained VideoMAE over the 96 classes ``colour shape direction``."""
+    return VideoMAEForVideoClassification(
+        VideoMAEConfig(
+            hidden_size=96, intermediate_size=192, num_hidden_layers=3, num_attention_heads=4,
+            image_size=size, patch_size=8, num_frames=len(FRAME_TIMES), tubelet_size=2, use_mean_pooling=True, **_labels(),
+        )
+    )  # fmt: skip
+
+
+def roughen(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur and add noise by chance, so that a judge does not need sharp edges: (n, 3, H, W) in, same out."""
+    n = len(x)
+    blurred = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
+    share = torch.rand(n, 1, 1, 1, generator=generator)
+    level = 0.15 * torch.rand(n, 1, 1, 1, generator=generator)
+    return x + share * (blurred - x) + level * torch.randn(x.shape, generator=generator)
+
+
+def _normalised(frames: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    x = torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, -3).float() / 255
+    return (x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+
+class ToyClassifierTask:
+    """Cross-entropy over the 96 classes; ``video`` classifies clips by motion, else single frames by pose."""
+
+    def __init__(self, pool: Pool, held_out: Pool, size: int, video: bool) -> None:
+        self.pool, self.held_out, self.video = pool, held_out, video
+        self.model = new_video_classifier(size) if video else new_image_classifier(size)
+        self.statistics = (VIDEOMAE_MEAN, VIDEOMAE_STD) if video else (VIT_MEAN, VIT_STD)
+        self.labels, self.test_labels = self._numbers(pool), self._numbers(held_out)
+
+    def _numbers(self, pool: Pool) -> Tensor:
+        number = {name: i for i, name in enumerate(class_names())}
+        shown = [s.direction if self.video else (s.heading or s.direction) for s in pool.scenes]
+        return torch.tensor(
+            [number[f"{s.colour} {s.shape} {d}"] for s, d in zip(pool.scenes, shown, strict=True)]
+        )
+
+    @property
+    def n_items(self) -> int:
+        return len(self.pool.frames)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return [{"params": list(self.model.parameters())}]
+
+    def describe(self, rows: Tensor) -> list[str]:
+        return [self.pool.captions[int(row)] for row in rows]
+
+    def loss(
+        self, model: nn.Module, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        frames = self.pool.frames[rows.numpy()]
+        if not self.video:
+            which = torch.randint(frames.shape[1], (len(rows),), generator=generator)
+            frames = frames[np.arange(len(rows)), which.numpy()]
+        x = _normalised(frames, *self.statistics)
+        rough = roughen(x.reshape(-1, *x.shape[-3:]), generator).reshape(x.shape)
+        return F.cross_entropy(model(pixel_values=rough).logits, self.labels[rows]), {}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Classify clean clips (or their third frames): share right, whole class and per word."""
+        frames = self.held_out.frames if self.video else self.held_out.frames[:, 2]
+        guess = model(pixel_values=_normalised(frames, *self.statistics)).logits.argmax(1)
+        right = float((guess == self.test_labels).float().mean())
+        names = [name.split() for name in class_names()]
+        values = {"loss": 1 - right, "exact": right}
+        for place, word in enumerate(("colour", "shape", "direction")):
+            pairs = zip(guess.tolist(), self.test_labels.tolist(), strict=True)
+            values[word] = float(np.mean([names[a][place] == names[b][place] for a, b in pairs]))
+        return values

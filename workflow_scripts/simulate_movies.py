@@ -1,0 +1,39 @@
+"""Program of the rule simulate_movies."""
+
+from pathlib import Path
+
+from neurocine.cli import program, progress
+from neurocine.io import write_table
+from neurocine.simulate.movies import SimulateMoviesSettings, cut_movie, draw_movie
+
+
+@program
+def main(
+    *,
+    train_movies: list[str],
+    seed: int,
+    settings: SimulateMoviesSettings,
+    out: list[Path],
+    scripts: list[Path],
+) -> None:
+    """Write the movies that simulated subjects watch, and the script of each.
+
+    Parameters
+    ----------
+    train_movies : names of the movies that must not show held-out combinations
+    seed : of all draws
+    settings : section simulate_movies of the config, as JSON
+    out : movies to write, one mp4 each; the file's name is the movie's
+    scripts : tables to write, in the same order
+    """
+    pairs = list(zip(out, scripts, strict=True))
+    for number, (path, script) in enumerate(progress(pairs, len(pairs), "movies")):
+        if settings.sources:
+            table = cut_movie(path, path.stem, number, settings, seed)
+        else:
+            table = draw_movie(path, path.stem, path.stem in train_movies, settings, seed)
+        write_table(script, table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Program of the rule train_toy_blip."""
+
+from pathlib import Path
+
+from transformers import BlipImageProcessorPil
+
+from neurocine.cli import program
+from neurocine.simulate.toy_models.blip import ToyBlipTask
+from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD
+from neurocine.simulate.toy_models.pool import draw_pools
+from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.train.loop import train
+
+
+@program
+def main(*, settings: ToyModelSettings, seed: int, state: Path, out: Path) -> None:
+    """Train the toy BLIP captioner.
+
+    Parameters
+    ----------
+    settings : section train_toy_blip of the config, as JSON
+    seed : of all draws
+    state : folder of the resumable state
+    out : folder of the model, in the layout of the published one
+    """
+    task = ToyBlipTask(*draw_pools(settings, seed), settings.size)
+    train(task, settings.loop, seed, state, state / "log.jsonl", "train_toy_blip")
+    task.model.save_pretrained(out)
+    task.tokenizer.save_pretrained(out)
+    side = {"height": settings.size, "width": settings.size}
+    BlipImageProcessorPil(size=side, image_mean=list(CLIP_MEAN), image_std=list(CLIP_STD)).save_pretrained(
+        out
+    )
+
+
+if __name__ == "__main__":
+    main()
