@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 
@@ -44,7 +44,7 @@ def encode_frames(
                 torch.randn(latents.shape[1:], generator=generator, device=generator.device) for _ in batch
             ]
             latents = latents + posterior.std * torch.stack(noise).to(latents)
-        parts.append((latents * vae.config.scaling_factor).float().cpu())
+        parts.append((latents * vae.config["scaling_factor"]).float().cpu())
     latents = torch.cat(parts)
     return latents.reshape(*lead, *latents.shape[1:])
 
@@ -67,7 +67,7 @@ def decode_latents(vae: AutoencoderKL, latents: Tensor | np.ndarray, batch_size:
     lead = values.shape[:-3]
     parts = []
     for batch in _batches(values.reshape(-1, *values.shape[-3:]), batch_size):
-        pixels = vae.decode(batch.to(vae.device, vae.dtype) / vae.config.scaling_factor).sample.float()
+        pixels = vae.decode(batch.to(vae.device, vae.dtype) / vae.config["scaling_factor"]).sample.float()
         levels = ((pixels + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
         parts.append(levels.movedim(-3, -1).cpu().numpy())
     frames = np.concatenate(parts)

@@ -1,0 +1,38 @@
+"""Caption clips with BLIP, or take the captions of a table."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from neurocine.cli import program
+from neurocine.io import open_arrays, write_table
+from neurocine.models.pretrained import load_blip, pick_device
+from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips, copy_captions
+from neurocine.stimuli.prepare import stimulus_movies
+
+
+@program
+def main(*, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Path) -> None:
+    """Caption clips with BLIP, or take the captions of a table.
+
+    Parameters
+    ----------
+    stimuli : file of prepare_stimuli
+    model : folder of BLIP; not read when the captions come from a table
+    settings : section caption_clips of the config, as JSON
+    out : table to write: movie, clip, frame (-1 for the whole clip), caption
+    """
+    with open_arrays(stimuli) as handle:
+        movies = stimulus_movies(handle)
+        if settings.backend == "file":
+            shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
+            table = copy_captions(Path(settings.file), shapes)
+        else:
+            captioner = load_blip(model, pick_device(settings.device))
+            tables = [caption_clips(movie, handle.get_tensor(movie), captioner, settings) for movie in movies]
+            table = pd.concat(tables, ignore_index=True)
+    write_table(out, table)
+
+
+if __name__ == "__main__":
+    main()

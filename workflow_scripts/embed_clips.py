@@ -1,0 +1,51 @@
+"""Embed captions and frames with CLIP, and captions with the diffusion model's text encoder."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from neurocine import __version__
+from neurocine.cli import program
+from neurocine.io import open_arrays, write_arrays
+from neurocine.models.pretrained import load_clip, load_text_encoder, pick_device
+from neurocine.stimuli.caption import read_captions
+from neurocine.stimuli.embed import EmbedClipsSettings, embed_captions, embed_movie
+from neurocine.stimuli.prepare import stimulus_movies
+
+
+@program
+def main(
+    *,
+    stimuli: Path,
+    captions: Path,
+    clip: Path,
+    stable_diffusion: Path,
+    settings: EmbedClipsSettings,
+    out: Path,
+) -> None:
+    """Embed captions and frames with CLIP, and captions with the diffusion model's text encoder.
+
+    Parameters
+    ----------
+    stimuli : file of prepare_stimuli
+    captions : table of caption_clips
+    clip : folder of CLIP
+    stable_diffusion : folder of Stable Diffusion, for its text encoder
+    settings : section embed_clips of the config, as JSON
+    out : file to write: per movie text, image and state_index, then text_states and null_states
+    """
+    device = pick_device(settings.device)
+    with open_arrays(stimuli) as handle:
+        movies = stimulus_movies(handle)
+        shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
+        texts = read_captions(captions, shapes)
+        clip_parts = load_clip(clip, device)
+        encoder = load_text_encoder(stable_diffusion, device)
+        arrays = embed_captions(texts, clip_parts, encoder, settings.batch_size)
+        for movie in movies:
+            arrays[f"{movie}/image"] = embed_movie(handle.get_tensor(movie), clip_parts, settings.batch_size)
+    meta = {"step": "embed_clips", "version": __version__, "settings": asdict(settings), "movies": movies}
+    write_arrays(out, arrays, meta)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Captions of clips: by BLIP, or from a table of the user's own."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+
+from neurocine.cli import progress
+from neurocine.errors import InputError
+from neurocine.io import read_table
+
+Backend = Literal["transformers", "file"]
+Unit = Literal["clip", "frame"]
+WHOLE_CLIP = -1  # frame number of a caption that holds for the whole clip
+COLUMNS = ["movie", "clip", "frame", "caption"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CaptionClipsSettings:
+    """Who captions what. NeuroCine takes BLIP, one caption per clip; beams and length are LAVIS's defaults."""
+
+    backend: Backend = "transformers"  # transformers: BLIP in models.blip; file: the table named below
+    file: str = ""  # TSV with columns movie, clip, caption and, for captions per frame, frame
+    unit: Unit = "clip"  # one caption per clip, or one per frame
+    frame: int = 2  # the frame that captions the clip, counted from 0 (unit: clip)
+    prompt: str = ""  # text the caption continues; it is not part of the result
+    num_beams: int = 3  # width of the beam search, 1 is greedy
+    max_new_tokens: int = 30  # longest caption, tokens
+    batch_size: int = 32  # frames captioned at once
+    device: str = "auto"  # auto, cpu or cuda
+
+    def __post_init__(self) -> None:
+        for name, kind in (("backend", Backend), ("unit", Unit)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} must be {' or '.join(get_args(kind))}, not {getattr(self, name)}")
+        for name in ("num_beams", "max_new_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.frame < 0:
+            raise ValueError(f"frame must not be negative, but is {self.frame}")
+        if (self.backend == "file") != bool(self.file):
+            raise ValueError("file is needed with backend: file, and only then")
+
+
+@torch.inference_mode()
+def caption_frames(
+    captioner: tuple[Any, Any, Any], frames: np.ndarray, settings: CaptionClipsSettings
+) -> list[str]:
+    """Caption pictures with BLIP.
+
+    Parameters
+    ----------
+    captioner : network, image processor, tokenizer, as ``load_blip`` returns them
+    frames : (n, H, W, 3) uint8 RGB
+    settings : prompt, beams, length, batch
+
+    Returns
+    -------
+    n captions, in lower case as BLIP writes them
+    """
+    model, processor, tokenizer = captioner
+    captions: list[str] = []
+    starts = range(0, len(frames), settings.batch_size)
+    for start in progress(starts, len(starts), "caption batch"):
+        batch = list(frames[start : start + settings.batch_size])
+        inputs = dict(processor(batch, return_tensors="pt"))
+        prompt_length = 1
+        if settings.prompt:
+            prompt = tokenizer(
+                [settings.prompt] * len(batch), return_tensors="pt", return_token_type_ids=False
+            )
+            inputs |= dict(prompt)
+            prompt_length = prompt["input_ids"].shape[1] - 1  # generation drops the closing [SEP]
+        inputs = {name: value.to(model.device) for name, value in inputs.items()}
+        tokens = model.generate(
+            **inputs, num_beams=settings.num_beams, max_new_tokens=settings.max_new_tokens
+        )
+        texts = tokenizer.batch_decode(tokens[:, prompt_length:], skip_special_tokens=True)
+        captions.extend(" ".join(text.split()) for text in texts)
+    return captions
+
+
+def caption_table(movie: str, captions: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Make the table movie, clip, frame, caption from (n_clips, K) captions; K = 1 means the whole clip."""
+    rows = [
+        (movie, clip, frame if len(texts) > 1 else WHOLE_CLIP, text)
+        for clip, texts in enumerate(captions)
+        for frame, text in enumerate(texts)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def caption_clips(
+    movie: str, clips: np.ndarray, captioner: tuple[Any, Any, Any], settings: CaptionClipsSettings
+) -> pd.DataFrame:
+    """Caption the clips of a movie with BLIP.
+
+    Parameters
+    ----------
+    movie : name, for the table
+    clips : (n_clips, F, H, W, 3) uint8 RGB
+    captioner : as ``load_blip`` returns it
+    settings : one caption per clip, from its frame ``settings.frame``, or one per frame
+
+    Returns
+    -------
+    table with columns movie, clip, frame (-1 for the whole clip), caption
+
+    Raises
+    ------
+    InputError : clips have no frame ``settings.frame``
+    """
+    n_frames = clips.shape[1]
+    if settings.unit == "clip" and settings.frame >= n_frames:
+        todo = f"Choose 0 to {n_frames - 1}, or change frames_per_tr of prepare_stimuli."
+        raise InputError("caption_clips.frame", str(settings.frame), f"one of {n_frames} frames", todo)
+    chosen = clips if settings.unit == "frame" else clips[:, [settings.frame]]
+    captions = caption_frames(captioner, chosen.reshape(-1, *clips.shape[2:]), settings)
+    if empty := sum(not text for text in captions):
+        log.warning("%s: %d of %d captions are empty", movie, empty, len(captions))
+    n_captions = chosen.shape[1]
+    return caption_table(
+        movie, [captions[row : row + n_captions] for row in range(0, len(captions), n_captions)]
+    )
+
+
+def read_captions(path: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, list[list[str]]]:
+    """Read captions from a table and check that every clip has its own.
+
+    Parameters
+    ----------
+    path : TSV with columns movie, clip (from 0), caption and optionally frame (from 0, or -1 for the whole
+        clip). Rows may come in any order; movies that are not asked for are passed over.
+    shapes : movie -> (n_clips, F)
+
+    Returns
+    -------
+    movie -> n_clips lists of one caption, or of F captions
+
+    Raises
+    ------
+    InputError : columns, clips or frames are missing, double or too many
+    """
+    table = read_table(path, ["movie", "clip", "caption"])
+    if "frame" not in table:
+        table = table.assign(frame=WHOLE_CLIP)
+    captions = {}
+    for movie, (n_clips, n_frames) in shapes.items():
+        rows = table[table["movie"].astype(str) == movie]
+        given = {
+            (int(clip), int(frame)): str(text)
+            for clip, frame, text in zip(rows["clip"], rows["frame"], rows["caption"], strict=True)
+        }
+        frames = [WHOLE_CLIP] if all(frame == WHOLE_CLIP for _, frame in given) else list(range(n_frames))
+        wanted = [(clip, frame) for clip in range(n_clips) for frame in frames]
+        if len(rows) != len(wanted) or set(given) != set(wanted):
+            raise _wrong_captions(path, movie, len(rows), given.keys(), wanted)
+        captions[movie] = [[given[clip, frame] for frame in frames] for clip in range(n_clips)]
+    return captions
+
+
+def _wrong_captions(
+    path: Path, movie: str, n_rows: int, given: Any, wanted: list[tuple[int, int]]
+) -> InputError:
+    missing, spare = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
+    details = [f"{n_rows} captions of {movie}"]
+    for name, pairs in (("missing", missing), ("not in the movie", spare)):
+        if pairs:
+            clip, frame = pairs[0]
+            details.append(f"{name}: clip {clip}" + (f" frame {frame}" if frame != WHOLE_CLIP else ""))
+    if not missing and not spare:
+        details.append("some given twice")
+    todo = "Correct the table, or prepare_stimuli.clips_per_movie and frames_per_tr."
+    return InputError(path, "; ".join(details), f"{len(wanted)}, one for each clip or frame, from 0", todo)
+
+
+def copy_captions(path: Path, shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
+    """Take captions from the user's table (see ``read_captions``), in the order of movies and clips.
+
+    Raises
+    ------
+    InputError : counts that disagree with the movies, or an empty caption
+    """
+    tables = [caption_table(movie, texts) for movie, texts in read_captions(path, shapes).items()]
+    table = pd.concat(tables, ignore_index=True)
+    empty = table[table["caption"].str.strip() == ""]
+    if len(empty):
+        first = empty.iloc[0]
+        found = f"{len(empty)} empty captions, the first for {first['movie']} clip {first['clip']}"
+        raise InputError(path, found, "a caption for every clip", "Write the missing captions.")
+    return table
