@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from neurocine.errors import InputError
 from neurocine.metrics.n_way import (
     chance_n_way,

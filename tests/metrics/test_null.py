@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from neurocine.errors import InputError
 from neurocine.metrics.null import allowed_shifts, draw_shifts, null_distribution, shift_means, summarise_null
 

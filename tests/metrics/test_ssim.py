@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
 from neurocine.errors import InputError
 from neurocine.metrics.psnr import psnr255, psnr_pairs
 from neurocine.metrics.ssim import ssim_mv, ssim_pairs
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
 def soft_videos(n_clips: int, seed: int, height: int = 20, width: int = 17) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from neurocine.metrics.baselines import constant_video, mean_frame_video
 from neurocine.metrics.statistics import block_bootstrap, block_length, holm, interval
 

@@ -6,7 +6,7 @@ sinusoid and is recomputed for the shorter clip).
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,14 +93,15 @@ def classifier_fingerprint(directory: Path) -> str:
 
 @dataclass
 class LogitStore:
-    """Runs both classifiers once per set of videos and remembers the logits by name.
+    """Runs both classifiers once per set of videos and keeps the logits under a hash of their input.
 
     Parameters
     ----------
     image, video : the classifiers
-    fingerprint : hash of both; logits of other classifiers are not taken from ``cached``
+    fingerprint : hash of both, part of every name
     batch : frames or clips per forward pass
-    cached, cached_keys : arrays and content hashes of an earlier run, empty if there was none
+    cached : logits of an earlier run, ``<hash>/image`` and ``<hash>/video``; empty if there was none
+    arrays : logits of this run, named in the same way
     """
 
     image: Classifier
@@ -108,23 +109,21 @@ class LogitStore:
     fingerprint: str
     batch: int
     cached: Mapping[str, np.ndarray] = field(default_factory=dict)
-    cached_keys: Mapping[str, str] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)
 
-    def run(self, name: str, videos: np.ndarray) -> Clips:
-        """Return the clips with their logits, from the earlier run if nothing changed."""
+    def run(self, videos: np.ndarray) -> Clips:
+        """Return the clips uint8 (n, F, H, W, 3) with their logits, known ones if nothing has changed."""
         digest = hashlib.sha256(f"{self.fingerprint} {videos.shape}".encode())
         digest.update(np.ascontiguousarray(videos).data)
-        self.keys[name] = digest.hexdigest()
-        makers: dict[str, Callable[[], np.ndarray]] = {
-            "image": lambda: image_logits(self.image, videos, self.batch),
-            "video": lambda: video_logits(self.video, videos, self.batch),
-        }
-        for kind, make in makers.items():
+        name = digest.hexdigest()[:32]
+        for kind, make, classifier in (
+            ("image", image_logits, self.image),
+            ("video", video_logits, self.video),
+        ):
             entry = f"{name}/{kind}"
-            known = self.cached_keys.get(name) == self.keys[name] and entry in self.cached
-            self.arrays[entry] = self.cached[entry] if known else make()
+            if entry not in self.arrays:
+                known = self.cached.get(entry)
+                self.arrays[entry] = make(classifier, videos, self.batch) if known is None else known
         return Clips(videos, self.arrays[f"{name}/image"], self.arrays[f"{name}/video"])
 
 

@@ -36,14 +36,14 @@ class ScoreSettings:
     bootstrap_draws: int = 10_000  # draws of the bootstrap
     grey: int = GREY  # 0..255, value of the constant baseline
     label_factors: tuple[str, ...] = ()  # meaning of the words of compound class names; empty: none
-    batch: int = 32  # frames or clips per forward pass of a classifier
-    device: str = "auto"  # auto, cpu, cuda
+    batch_size: int = 32  # frames or clips per forward pass of a classifier
+    device: str = "auto"  # auto, cpu or cuda
 
     def __post_init__(self) -> None:
         if not self.n_ways or min(self.n_ways) < 2 or not 1 <= self.top_k < min(self.n_ways):
             raise ValueError(f"n_ways {self.n_ways} must be 2 or more and above top_k {self.top_k}")
-        if self.min_shift_tr < 1 or self.block_tr < 1 or self.batch < 1:
-            raise ValueError("min_shift_tr, block_tr and batch must be 1 or more")
+        if self.min_shift_tr < 1 or self.block_tr < 1 or self.batch_size < 1:
+            raise ValueError("min_shift_tr, block_tr and batch_size must be 1 or more")
         if self.null_draws < 1000 or self.bootstrap_draws < 1000:
             raise ValueError("null_draws and bootstrap_draws must be 1000 or more")
         if not 0 <= self.grey <= 255:

@@ -1,0 +1,110 @@
+"""Bring the scores of a study together: a long table, a wide one, the ablation beside the paper's."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from neurocine.metrics.statistics import holm
+
+KEYS = ["dataset", "subject", "method", "experiment", "condition"]
+# The published ablation was measured on this data set and subject, with the SSIM that ssim_mv repeats.
+PUBLISHED_DATASET, PUBLISHED_SUBJECT, PUBLISHED_METRIC = "cc2017", "1", "ssim_mv"
+
+ABLATION_COLUMNS = [
+    *("dataset", "subject", "method", "experiment", "seed", "n_clips", "value", "ci_low", "ci_high"),
+    *("null_mean", "null_p99", "baseline", "published", "comparable"),
+]
+
+
+@dataclass(frozen=True)
+class TabulateScoresSettings:
+    """Settings of ``tabulate_scores``."""
+
+    digits: int = 3  # decimals in the wide tables
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.digits <= 6:
+            raise ValueError(f"digits {self.digits} must lie in 1..6")
+
+
+def gather_scores(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Join the tables of ``score`` and add ``p_holm``, corrected over the metrics of one result.
+
+    Parameters
+    ----------
+    tables : columns dataset subject method experiment condition metric value ... n_clips seed
+
+    Returns
+    -------
+    the rows of all tables in their order; a row that several tables hold stays once
+    """
+    # The same ceiling, such as the captions' condition, stands in the tables of all subjects' jobs.
+    scores = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
+    groups = scores.groupby([*KEYS, "seed"], sort=False)["p_value"]
+    scores["p_holm"] = groups.transform(lambda values: holm(values.to_numpy(dtype=float)))
+    return scores
+
+
+def wide_table(scores: pd.DataFrame, settings: TabulateScoresSettings) -> pd.DataFrame:
+    """One row per result; per metric its value, interval, null mean and better trivial baseline.
+
+    Parameters
+    ----------
+    scores : result of ``gather_scores``
+
+    Returns
+    -------
+    columns of ``KEYS``, seed, n_clips, and per metric: its name, ``_ci``, ``_null``, ``_p``, ``_baseline``;
+    the baseline is the better of the constant and the mean training frame; p is corrected over metrics
+    """
+
+    def number(value: float) -> str:
+        return f"{value:.{settings.digits}f}"
+
+    rows = []
+    for keys, group in scores.groupby([*KEYS, "seed"], sort=False):
+        row = dict(zip([*KEYS, "seed"], keys, strict=True)) | {"n_clips": int(group["n_clips"].iloc[0])}
+        for _, entry in group.iterrows():
+            name = entry["metric"]
+            row[name] = number(entry["value"])
+            row[f"{name}_ci"] = f"{number(entry['ci_low'])} to {number(entry['ci_high'])}"
+            row[f"{name}_null"] = number(entry["null_mean"])
+            row[f"{name}_p"] = f"{entry['p_holm']:.4f}"
+            row[f"{name}_baseline"] = number(max(entry["baseline_constant"], entry["baseline_mean_frame"]))
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def ablation_table(
+    scores: pd.DataFrame, published: pd.DataFrame, settings: TabulateScoresSettings
+) -> pd.DataFrame:
+    """SSIM of all experiments decoded from fMRI, beside the published value of the same experiment.
+
+    Parameters
+    ----------
+    scores : result of ``gather_scores``
+    published : columns experiment ssim
+
+    Returns
+    -------
+    columns ``ABLATION_COLUMNS``; the published values are those of Subject 1 of CC2017 at 256 x 256, so
+    ``comparable`` is yes there and no elsewhere
+    """
+    chosen = scores[(scores["metric"] == PUBLISHED_METRIC) & (scores["condition"] == "fmri")]
+    known = dict(zip(published["experiment"], published["ssim"], strict=True))
+    rows = []
+    for _, entry in chosen.sort_values(["subject", "method", "experiment", "seed"]).iterrows():
+        same = str(entry["dataset"]) == PUBLISHED_DATASET and str(entry["subject"]) == PUBLISHED_SUBJECT
+        paper = known.get(entry["experiment"]) if entry["method"] == "neurocine" else None
+        row = {
+            name: entry[name] for name in ("dataset", "subject", "method", "experiment", "seed", "n_clips")
+        }
+        for name in ("value", "ci_low", "ci_high", "null_mean", "null_p99"):
+            row[name] = f"{entry[name]:.{settings.digits}f}"
+        row["baseline"] = (
+            f"{max(entry['baseline_constant'], entry['baseline_mean_frame']):.{settings.digits}f}"
+        )
+        row["published"] = "" if paper is None else f"{paper:.3f}"
+        row["comparable"] = "" if paper is None else ("yes" if same else "no")
+        rows.append(row)
+    return pd.DataFrame(rows, columns=ABLATION_COLUMNS)

@@ -1,0 +1,54 @@
+"""Gather the scores of a study in three tables.
+
+Not named ``tabulate``: programs put their own folder first on Python's path, and torch imports the package of
+that name.
+"""
+
+from pathlib import Path
+
+import neurocine.metrics
+from neurocine.cli import program
+from neurocine.io import read_table, write_table
+from neurocine.metrics.tables import TabulateScoresSettings, ablation_table, gather_scores, wide_table
+
+PUBLISHED = Path(neurocine.metrics.__file__).with_name("published_table1.tsv")
+
+
+@program
+def main(
+    *,
+    scores: list[Path],
+    settings: TabulateScoresSettings,
+    out_scores: Path,
+    out_main: Path,
+    out_ablation: Path,
+) -> None:
+    """Gather the scores of all subjects, methods and experiments.
+
+    Parameters
+    ----------
+    scores : tables of score
+    settings : section tabulate_scores of the config, as JSON
+    out_scores : all rows, long, with p-values corrected over metrics (TSV)
+    out_main : one row per result, one group of columns per metric (TSV)
+    out_ablation : SSIM of the experiments beside the published ablation (TSV)
+    """
+    columns = [
+        "dataset",
+        "subject",
+        "method",
+        "experiment",
+        "condition",
+        "metric",
+        "value",
+        "p_value",
+        "seed",
+    ]
+    table = gather_scores([read_table(path, columns) for path in scores])
+    write_table(out_scores, table)
+    write_table(out_main, wide_table(table, settings))
+    write_table(out_ablation, ablation_table(table, read_table(PUBLISHED, ["experiment", "ssim"]), settings))
+
+
+if __name__ == "__main__":
+    main()
