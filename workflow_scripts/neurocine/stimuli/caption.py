@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaptionClipsSettings:
-    """Who captions what. NeuroCine takes BLIP, one caption per clip; beams and length are LAVIS's defaults."""
+    """Who captions what. NeuroCine has BLIP caption each clip; beams and length are LAVIS's defaults."""
 
     backend: Backend = "transformers"  # transformers: BLIP in models.blip; file: the table named below
     file: str = ""  # TSV with columns movie, clip, caption and, for captions per frame, frame
