@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.train import checkpoint
 from neurocine.train.loop import LoopSettings, TrainingReport, epoch_rows, learning_rate_factor, train
-from torch import Tensor, nn
 
 QUICK = LoopSettings(
     steps=6,
@@ -74,7 +75,7 @@ class LineTask:
         return loss, {"mse": loss.detach()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        return {"loss": float((model(self.x) - self.y).square().mean())}
+        return {"loss": float((model(self.x) - self.y).square().mean().detach())}
 
     def describe(self, rows: Tensor) -> list[str]:
         return [f"seg1:{row}" for row in rows.tolist()]

@@ -1,4 +1,4 @@
-"""Masked autoencoder of phase 0: the encoder sees a quarter of the tokens, a light decoder fills in the rest."""
+"""Masked autoencoder of phase 0: an encoder that sees a quarter of the tokens, a decoder that fills in."""
 
 import dataclasses
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
@@ -27,7 +27,7 @@ from neurocine.train.checkpoint import TrainingState, fingerprint, load_state, s
 from neurocine.train.record import Record
 from neurocine.train.task import LoopSettings, Task, TrainingReport
 
-__all__ = ["LoopSettings", "Task", "TrainingReport", "train"]
+__all__ = ["LoopSettings", "Task", "TrainingReport", "is_main_process", "train"]
 
 log = logging.getLogger(__name__)
 GO_ON, SAVE, SAVE_AND_STOP = 0, 1, 2
@@ -404,6 +404,11 @@ def _copy_into(targets: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> N
     with torch.no_grad():
         for name, value in values.items():
             targets[name].copy_(value)
+
+
+def is_main_process() -> bool:
+    """Say whether this process is the one that writes results (of several under ``accelerate launch``)."""
+    return PartialState().is_main_process
 
 
 def train(

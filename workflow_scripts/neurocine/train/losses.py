@@ -1,6 +1,7 @@
 """Losses of phases 0 and 1: InfoNCE in its forms, and the masked reconstruction error."""
 
 import torch
+import torch.distributed.nn.functional
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -26,13 +27,42 @@ def info_nce(
     -------
     Scalar, mean cross-entropy in nats; chance is ln n
     """
-    logits = scale * F.normalize(queries.float(), dim=-1) @ F.normalize(keys.float(), dim=-1).T
+    with torch.autocast(queries.device.type, enabled=False):  # bf16 logits of +-100 would be off by 0.25
+        logits = scale * F.normalize(queries.float(), dim=-1) @ F.normalize(keys.float(), dim=-1).T
     labels = torch.arange(len(logits), device=logits.device)
     if ignored is not None:
         off_diagonal = labels[:, None] != labels
         logits = logits.masked_fill(ignored.to(logits.device) & off_diagonal, -torch.inf)
     loss = F.cross_entropy(logits, labels)
     return (loss + F.cross_entropy(logits.T, labels)) / 2 if symmetric else loss
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Join the rows of all processes, so that each contrasts with the whole batch; gradients flow back.
+
+    Every process then computes the same loss; the average of gradients that data-parallel training takes
+    is the gradient of that loss, as on one process.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    return torch.cat(torch.distributed.nn.functional.all_gather(rows))
+
+
+def retrieval_accuracy(queries: Tensor, keys: Tensor, top: int) -> float:
+    """Return how often a query's own key is among the ``top`` most similar of all keys; chance is top / n.
+
+    Equal similarities (two clips with the same caption) count as drawn in random order, exactly.
+
+    Parameters
+    ----------
+    queries, keys : (n, E), row i of one belongs to row i of the other
+    """
+    similar = F.normalize(queries.float(), dim=-1) @ F.normalize(keys.float(), dim=-1).T
+    own = similar.diagonal()[:, None]
+    # Equal keys give products that differ in the last bits.
+    equal = (similar - own).abs() <= 1e-6
+    better = ((similar > own) & ~equal).sum(dim=1)
+    return float(((top - better) / equal.sum(dim=1)).clamp(0, 1).mean())
 
 
 def near_in_time(movie: Tensor, clip: Tensor, distance: int) -> Tensor:

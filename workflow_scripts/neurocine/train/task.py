@@ -69,8 +69,15 @@ class Task(Protocol):
     otherwise every epoch runs through a fresh permutation of the items, whole batches only.
     """
 
-    model: nn.Module
-    n_items: int
+    @property
+    def model(self) -> nn.Module:
+        """The network, whose parameters with requires_grad are trained."""
+        ...
+
+    @property
+    def n_items(self) -> int:
+        """Number of items to draw batches from."""
+        ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return AdamW groups: ``params``; optional ``lr_scale`` (times learning_rate), ``weight_decay``."""

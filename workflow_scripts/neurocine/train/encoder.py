@@ -1,0 +1,471 @@
+"""Phase 1: train the fMRI encoder against CLIP embeddings and augmented views of its input (spec 3.5)."""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neurocine.errors import InputError
+from neurocine.fmri.assemble import SubjectFmri, window_index
+from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig, load_backbone_from, read_config
+from neurocine.seeds import derive_seed, torch_generator
+from neurocine.train.augment import interpolation_mix, replaced_frames, spatial_keep
+from neurocine.train.loop import train
+from neurocine.train.losses import gather_rows, info_nce, near_in_time, retrieval_accuracy
+from neurocine.train.task import LoopSettings, TrainingReport
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderExperiment:
+    """What the experiments of the paper's Table 1 vary in phase 1."""
+
+    augment: bool = True  # contrast augmented views; false trains against the embeddings only (exp. 0)
+    spatial_ratio: float = 0.2  # gamma_spa, share of tokens masked
+    temporal_ratio: float = 1 / 3  # gamma_tem, probability that a frame is interpolated
+    spatial_weight: float = 1.0  # mu_spa
+    temporal_weight: float = 1.0  # mu_tem
+
+    def __post_init__(self) -> None:
+        for name in ("spatial_ratio", "temporal_ratio"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
+        for name in ("spatial_weight", "temporal_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainEncoderSettings(LoopSettings):
+    """Phase 1. The paper gives the objective only; rates are those of DC-MAE's second phase."""
+
+    steps: int = 6000  # about 100 epochs of 16 movies
+    batch_size: int = 64  # clips per step; each contrasts with all others of its accumulation part
+    learning_rate: float = 5.3e-5  # of the pretrained layers
+    betas: tuple[float, float] = (0.9, 0.95)  # AdamW
+    weight_decay: float = 0.05  # AdamW, decoupled; not on biases and norms
+    warmup_steps: int = 300  # linear rise of the learning rate
+    precision: str = "bf16"  # autocast; weights stay fp32
+    validate_every: int = 60  # steps between validations, about an epoch
+    patience: int = 15  # validations without improvement before stopping
+    head_learning_rate: float = 1e-4  # of the projection head and the logit scale
+    window: int = 2  # w, TRs per sample, forward from the clip's TR
+    tokens: int = 0  # L, output tokens; 0 = as many as the text encoder's states have
+    text_width: int = 0  # D, features per output token; 0 = as the text encoder's states
+    head_norm: bool = False  # LayerNorm at the end of the projection head
+    pooling: str = "mean"  # output tokens to one vector: "mean", or "flatten"
+    patch: int = 16  # vertices per token; this and the next four only without a pretrained encoder
+    depth: int = 24  # transformer blocks
+    width: int = 1024  # d, features per token
+    heads: int = 16  # attention heads
+    mlp_ratio: float = 1.0  # hidden width of the MLP as a multiple of d
+    mask_mode: str = "token"  # spatial mask: whole "token", or "feature" in all tokens (printed formula)
+    normalise_interpolation: bool = True  # divide eq. 1's weights by their sum; false = as printed
+    interpolate_min_one: bool = True  # interpolate at least one frame of every window
+    view_temperature: float = 0.1  # of the contrasts between views
+    initial_temperature: float = 0.07  # of the contrasts with CLIP, learned from there
+    largest_logit_scale: float = 100.0  # bound of the learned 1 / temperature
+    near_trs: int = 5  # clips of one movie at most so many TRs apart are no negatives; 0 = all are
+    drop_equal_captions: bool = True  # clips with equal caption embeddings are no negatives for the text
+    gradient_checkpointing: bool = False  # compute blocks twice to save memory
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("head_learning_rate", "view_temperature", "initial_temperature", "largest_logit_scale"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be positive")
+        for name in ("tokens", "text_width", "near_trs"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
+        if self.mask_mode not in ("token", "feature"):
+            raise ValueError(f"mask_mode is {self.mask_mode!r}, not token or feature")
+        self.architecture(n_vertices=1, state_shape=(1, 1), embedding_width=1, backbone=None)
+
+    def architecture(
+        self,
+        n_vertices: int,
+        state_shape: tuple[int, int],
+        embedding_width: int,
+        backbone: FmriEncoderConfig | None,
+    ) -> FmriEncoderConfig:
+        """Put the encoder's architecture together; a pretrained backbone brings its own sizes.
+
+        Parameters
+        ----------
+        state_shape : (L, D) of the text encoder's states
+        """
+        source: Any = backbone or self
+        return FmriEncoderConfig(
+            n_vertices=n_vertices,
+            window=self.window,
+            patch=source.patch,
+            depth=source.depth,
+            width=source.width,
+            heads=source.heads,
+            mlp_ratio=source.mlp_ratio,
+            temporal=self.window > 1,
+            tokens=self.tokens or state_shape[0],
+            text_width=self.text_width or state_shape[1],
+            head_norm=self.head_norm,
+            pooling=self.pooling,
+            embedding_width=embedding_width,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderData:
+    """Windows of fMRI and the embeddings of their clips, as flat tables.
+
+    Parameters
+    ----------
+    bold : (n_rows, V) f32, all samples of all movies
+    first : (n_clips, w) i64, rows of each clip's window in the movie's first repeat
+    stride, n_repeats : (n_clips,) i64, rows from one repeat to the next, and how many there are
+    movie, clip : (n_clips,) i64, index of the movie in ``movies`` and of the clip in it
+    text : (n_clips, K, E) f32, projected CLIP text embeddings, K captions per clip
+    image : (n_clips, F, E) f32, projected CLIP image embeddings of its frames
+    """
+
+    movies: tuple[str, ...]
+    bold: Tensor
+    first: Tensor
+    stride: Tensor
+    n_repeats: Tensor
+    movie: Tensor
+    clip: Tensor
+    text: Tensor
+    image: Tensor
+
+    @classmethod
+    def join(
+        cls,
+        fmri: SubjectFmri,
+        text: Mapping[str, np.ndarray],
+        image: Mapping[str, np.ndarray],
+        movies: Sequence[str],
+        window: int,
+        only_mean: bool,
+    ) -> "EncoderData":
+        """Put the given movies into tables.
+
+        Parameters
+        ----------
+        fmri : samples of one subject
+        text, image : movie -> (T, K, E) and (T, F, E)
+        only_mean : use the mean over repeats, even where a training may draw single repeats
+
+        Raises
+        ------
+        InputError : a movie without embeddings, or with another number of clips than TRs
+        """
+        rows: dict[str, list[Tensor]] = {"bold": [], "first": [], "stride": [], "n_repeats": []}
+        start = 0
+        for movie in movies:
+            samples = fmri.bold[movie][None] if only_mean else fmri.samples(movie)
+            n_repeats, n_clips = samples.shape[:2]
+            found = len(text.get(movie, ())), len(image.get(movie, ()))
+            if found != (n_clips, n_clips):
+                raise InputError(
+                    f"embeddings of {movie}",
+                    f"{found[0]} clips with text and {found[1]} with images",
+                    f"{n_clips} clips, one per TR of the fMRI",
+                    "Make embed_clips and assemble_subject of the same movies.",
+                )
+            rows["bold"].append(torch.from_numpy(np.ascontiguousarray(samples)).flatten(0, 1).float())
+            rows["first"].append(torch.from_numpy(window_index(n_clips, window)) + start)
+            rows["stride"].append(torch.full((n_clips,), n_clips))
+            rows["n_repeats"].append(torch.full((n_clips,), n_repeats))
+            start += n_repeats * n_clips
+        lengths = [len(first) for first in rows["first"]]
+        return cls(
+            movies=tuple(movies),
+            movie=torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)),
+            clip=torch.cat([torch.arange(length) for length in lengths]),
+            text=torch.cat([torch.from_numpy(np.asarray(text[movie], np.float32)) for movie in movies]),
+            image=torch.cat([torch.from_numpy(np.asarray(image[movie], np.float32)) for movie in movies]),
+            **{name: torch.cat(parts) for name, parts in rows.items()},
+        )
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def windows(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return windows (n, w, V) of clips; with a generator, of a random repeat each."""
+        index = self.first[rows]
+        if generator is not None and int(self.n_repeats.max()) > 1:
+            drawn = (torch.rand(len(rows), generator=generator) * self.n_repeats[rows]).long()
+            index = index + (drawn * self.stride[rows])[:, None]
+        return self.bold[index]
+
+
+class ContrastiveModel(nn.Module):
+    """The encoder with the learned scale of its contrasts with CLIP."""
+
+    def __init__(self, encoder: FmriEncoder, settings: TrainEncoderSettings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.largest = math.log(settings.largest_logit_scale)
+        self.logit_scale = nn.Parameter(torch.tensor(-math.log(settings.initial_temperature)))
+
+    def forward(
+        self, bold: Tensor, keep: Tensor | None = None, mix: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return embeddings (B, E) of windows (B, w, V), and the logit scale."""
+        with torch.no_grad():  # on the weight itself: a clamp in the graph would never let it come back
+            self.logit_scale.clamp_(max=self.largest)
+        return self.encoder.embedding(self.encoder(bold, keep, mix)), self.logit_scale.exp()
+
+
+class EncoderTask:
+    """Contrast windows of fMRI with captions, frames and their own augmented views.
+
+    Source: NeuroCine (arXiv 2402.01590) section 3.2, eq. 2 with its labels the right way round, and eq. 3.
+    """
+
+    def __init__(
+        self,
+        model: ContrastiveModel,
+        training: EncoderData,
+        held_out: EncoderData | None,
+        settings: TrainEncoderSettings,
+        experiment: EncoderExperiment,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.data, self.held_out = training, held_out
+        self.settings, self.experiment, self.seed = settings, experiment, seed
+        self.n_items = len(training)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return backbone and head, each with and without weight decay (none on biases, norms, scale)."""
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            head = name.startswith(("encoder.proj_head.", "encoder.pool.", "logit_scale"))
+            groups.setdefault((head, parameter.ndim > 1), []).append(parameter)
+        scale = self.settings.head_learning_rate / self.settings.learning_rate
+        return [
+            {
+                "params": parameters,
+                "lr_scale": scale if head else 1.0,
+                "weight_decay": self.settings.weight_decay if decay else 0.0,
+            }
+            for (head, decay), parameters in groups.items()
+        ]
+
+    def views(self, n_samples: int, generator: torch.Generator) -> tuple[list[str], Tensor, Tensor]:
+        """Draw the augmented views that have a weight.
+
+        Returns
+        -------
+        Their names, and ``keep`` (views n, p or 1, d or 1) and ``mix`` (views n, w, w) of all views one after
+        the other, the clean view first
+        """
+        config, settings, experiment = self.model.encoder.config, self.settings, self.experiment
+        keep = spatial_keep(
+            n_samples, config.n_patches, config.width, experiment.spatial_ratio, settings.mask_mode, generator
+        )
+        unmasked = torch.ones_like(keep)
+        still = torch.eye(config.window).expand(n_samples, -1, -1)
+        names, keeps, mixes = ["clean"], [unmasked], [still]
+        if experiment.augment and experiment.spatial_weight:
+            names.append("spatial")
+            keeps.append(keep)
+            mixes.append(still)
+        if experiment.augment and experiment.temporal_weight:
+            replaced = replaced_frames(
+                n_samples, config.window, experiment.temporal_ratio, settings.interpolate_min_one, generator
+            )
+            names.append("temporal")
+            keeps.append(unmasked)
+            mixes.append(interpolation_mix(replaced, settings.normalise_interpolation))
+        return names, torch.cat(keeps), torch.cat(mixes)
+
+    def loss(
+        self, model: nn.Module, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Any]]:
+        """Return eq. 3, with one frame (and its caption) drawn per clip."""
+        data, n = self.data, len(rows)
+        device = self.model.logit_scale.device
+        frame = torch.randint(data.image.shape[1], (n,), generator=generator)
+        n_captions = data.text.shape[1]
+        per_frame = n_captions == data.image.shape[1]
+        caption = frame if per_frame else torch.randint(n_captions, (n,), generator=generator)
+        names, keep, mix = self.views(n, generator)
+        bold = data.windows(rows, generator).to(device).repeat(len(names), 1, 1)
+        made, scale = model(bold, keep.to(device), mix.to(device))
+        encoded = dict(zip(names, (gather_rows(part) for part in made.chunk(len(names))), strict=True))
+        image = gather_rows(data.image[rows, frame].to(device))
+        text = gather_rows(data.text[rows, caption].to(device))
+        near = self.near(gather_rows(data.movie[rows].to(device)), gather_rows(data.clip[rows].to(device)))
+        parts = {"embedding": self.embedding_loss(encoded["clean"], text, image, scale, near)}
+        total = parts["embedding"]
+        for name in names[1:]:
+            parts[name] = info_nce(
+                encoded["clean"], encoded[name], 1 / self.settings.view_temperature, ignored=near
+            )
+            total = total + getattr(self.experiment, f"{name}_weight") * parts[name]
+        return total, {**{name: part.detach() for name, part in parts.items()}, "scale": scale.detach()}
+
+    def near(self, movie: Tensor, clip: Tensor) -> Tensor | None:
+        """Return pairs that are no negatives of each other, (n, n) bool, or None if all are."""
+        if not self.settings.near_trs:
+            return None
+        return near_in_time(movie, clip, self.settings.near_trs)
+
+    def embedding_loss(
+        self, encoded: Tensor, text: Tensor, image: Tensor, scale: Tensor, near: Tensor | None
+    ) -> Tensor:
+        """Return L_emb: the contrast with the captions plus the contrast with the frames; all (n, E)."""
+        not_text = near
+        if self.settings.drop_equal_captions:
+            equal = (text[:, None] == text).all(dim=-1)
+            not_text = equal if near is None else equal | near
+        return info_nce(encoded, text, scale, ignored=not_text) + info_nce(
+            encoded, image, scale, ignored=near
+        )
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Return L_emb on held-out movies in batches as in training, and retrieval among all their clips.
+
+        ``image_top1`` is the share of windows whose own clip has, of all held-out clips, the frames (mean
+        embedding) most similar to the window's embedding; chance is 1 / ``clips``.
+        """
+        assert isinstance(model, ContrastiveModel)
+        assert self.held_out is not None
+        data, size = self.held_out, self.settings.batch_size
+        device = model.logit_scale.device
+        made = [model(data.windows(rows).to(device)) for rows in torch.arange(len(data)).split(size)]
+        encoded, scale = torch.cat([part for part, _ in made]), made[0][1]
+        text, image = data.text.to(device), data.image.to(device)
+        order = torch.randperm(len(data), generator=torch_generator(self.seed, "validation"))
+        parts = [part for part in order.split(size) if len(part) == min(size, len(data))]
+        losses = []
+        for rows in parts:
+            near = self.near(data.movie[rows].to(device), data.clip[rows].to(device))
+            for frame in range(image.shape[1]):
+                caption = frame if text.shape[1] == image.shape[1] else frame % text.shape[1]
+                losses.append(
+                    self.embedding_loss(encoded[rows], text[rows, caption], image[rows, frame], scale, near)
+                )
+        values = {"loss": float(torch.stack(losses).mean()), "clips": float(len(data))}
+        for name, keys in (("image", image), ("text", text)):
+            mean = F.normalize(keys, dim=-1).mean(dim=1)
+            for top in (1, 10):
+                values[f"{name}_top{top}"] = retrieval_accuracy(encoded, mean, top)
+        return values
+
+    def describe(self, rows: Tensor) -> list[str]:
+        """Name the clips, movie:index."""
+        return [
+            f"{self.data.movies[movie]}:{clip}"
+            for movie, clip in zip(self.data.movie[rows].tolist(), self.data.clip[rows].tolist(), strict=True)
+        ]
+
+
+def make_encoder(
+    settings: TrainEncoderSettings,
+    n_vertices: int,
+    state_shape: tuple[int, int],
+    embedding_width: int,
+    pretrained: Path | None,
+    seed: int,
+) -> FmriEncoder:
+    """Make the encoder that phase 1 starts from.
+
+    Parameters
+    ----------
+    state_shape : (L, D) of the text encoder's states
+    pretrained : directory of a phase-0 encoder, or None to start from random weights
+
+    Raises
+    ------
+    InputError : the pretrained encoder is not readable
+    """
+    backbone = read_config(pretrained) if pretrained is not None else None
+    config = settings.architecture(n_vertices, state_shape, embedding_width, backbone)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "train_encoder", "weights"))
+        encoder = FmriEncoder(config)
+    if pretrained is not None:
+        load_backbone_from(pretrained, encoder)
+        log.info("started from %s: %d blocks of width %d", pretrained, config.depth, config.width)
+    encoder.gradient_checkpointing = settings.gradient_checkpointing
+    return encoder
+
+
+def train_encoder(
+    encoder: FmriEncoder,
+    fmri: SubjectFmri,
+    text: Mapping[str, np.ndarray],
+    image: Mapping[str, np.ndarray],
+    validation: Sequence[str],
+    experiment: EncoderExperiment,
+    settings: TrainEncoderSettings,
+    seed: int,
+    state_dir: Path,
+    *,
+    identity: Any = None,
+    device: str = "auto",
+) -> TrainingReport:
+    """Train an encoder in place with L = mu_spa L_spa + mu_tem L_tem + L_emb (eq. 3).
+
+    Parameters
+    ----------
+    encoder : from :func:`make_encoder`
+    fmri : training movies of one subject
+    text, image : movie -> projected CLIP embeddings (T, K, E) of captions and (T, F, E) of frames
+    validation : movies of ``fmri`` that are held out to choose the weights
+    experiment : augmentation and its weights
+    state_dir, identity, device : see :func:`neurocine.train.loop.train`
+
+    Raises
+    ------
+    InputError : movies or clips of fMRI and embeddings do not fit, no movie left to train on
+    """
+    movies = [movie for movie in fmri.movies if movie not in validation]
+    unknown = [movie for movie in validation if movie not in fmri.movies]
+    if unknown or not movies:
+        raise InputError(
+            "validation movies",
+            ", ".join(validation),
+            f"some but not all of {', '.join(fmri.movies)}",
+            "Correct movies.validation.",
+        )
+    if settings.validate_every and not validation:
+        raise InputError(
+            "validate_every",
+            f"{settings.validate_every} without validation movies",
+            "0, or movies.validation in the config",
+            "Set one of them.",
+        )
+    if experiment.augment and experiment.temporal_weight and settings.window < 2:
+        raise InputError(
+            "window",
+            str(settings.window),
+            "2 or more frames to interpolate between",
+            "Set temporal_weight to 0.",
+        )
+    training = EncoderData.join(fmri, text, image, movies, settings.window, only_mean=False)
+    held_out = None
+    if validation:
+        held_out = EncoderData.join(fmri, text, image, validation, settings.window, only_mean=True)
+    task = EncoderTask(ContrastiveModel(encoder, settings), training, held_out, settings, experiment, seed)
+    log.info("%d clips to train on, %d to validate", len(training), len(held_out or ()))
+    return train(
+        task,
+        settings,
+        seed,
+        state_dir,
+        Path(state_dir) / "log.jsonl",
+        "train_encoder",
+        identity=[identity, dataclasses.asdict(experiment), list(validation)],
+        device=device,
+    )

@@ -1,0 +1,49 @@
+"""Pretrain the fMRI encoder on unlabelled samples (phase 0)."""
+
+import dataclasses
+from pathlib import Path
+
+from neurocine import __version__
+from neurocine.cli import program
+from neurocine.io import file_sha256
+from neurocine.train.checkpoint import finish_training
+from neurocine.train.loop import is_main_process
+from neurocine.train.pretrain import PretrainEncoderSettings, pretrain_encoder
+from neurocine.train.shards import Shards
+
+
+@program
+def main(
+    *,
+    shards: list[Path],
+    settings: PretrainEncoderSettings,
+    seed: int,
+    state: Path,
+    out: Path,
+    device: str = "auto",
+) -> None:
+    """Pretrain the fMRI encoder as a masked autoencoder with two contrasts; interrupted, it goes on later.
+
+    Parameters
+    ----------
+    shards : files of preprocess_hcp, or training files of assemble_subject
+    settings : section pretrain_encoder of the config
+    seed : of all random numbers
+    state : directory to go on from after an interruption (exit code 75), kept outside the results
+    out : results directory: encoder/, log.jsonl, tensorboard/, done.json
+    device : auto, cpu or cuda
+    """
+    data = Shards(shards, settings.shards_in_memory)
+    inputs = {path.name: file_sha256(path) for path in shards}
+    encoder, report = pretrain_encoder(
+        data, settings, seed, state, identity=sorted(inputs.values()), device=device
+    )
+    if is_main_process():
+        encoder.save_pretrained(out / "encoder")
+        done = {"step": "pretrain_encoder", "version": __version__, "seed": seed, "inputs": inputs}
+        done |= {"settings": dataclasses.asdict(settings), "report": dataclasses.asdict(report)}
+        finish_training(state, out, done)
+
+
+if __name__ == "__main__":
+    main()
