@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from neurocine.diffusion.noise import dependent_noise
 
 

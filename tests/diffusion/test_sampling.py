@@ -3,9 +3,10 @@
 import diffusers
 import pytest
 import torch
+from torch import Tensor, nn
+
 from neurocine.diffusion.noise import dependent_noise
 from neurocine.diffusion.sampling import DETERMINISTIC, initial_noise, make_scheduler, sample, scheduler_class
-from torch import Tensor, nn
 
 SHAPE = (4, 3, 2, 2)
 CONFIG = dict(

@@ -4,6 +4,17 @@ import torch
 from torch import Tensor
 
 
+def require_noise_ratio(ratio: float) -> None:
+    """Check that a ratio can be the correlation of frames.
+
+    Raises
+    ------
+    ValueError : ratio outside [0, 1]
+    """
+    if not 0.0 <= ratio <= 1.0:
+        raise ValueError(f"the noise ratio is {ratio}; it is a correlation between frames and lies in [0, 1]")
+
+
 def dependent_noise(
     shape: tuple[int, ...],
     ratio: float,
@@ -34,8 +45,7 @@ def dependent_noise(
 
     Source: NeuroCine (arXiv 2402.01590) section 3.3, eq. 7; roots keep the variance at one.
     """
-    if not 0.0 <= ratio <= 1.0:
-        raise ValueError(f"the noise ratio is {ratio}; it is a correlation between frames and lies in [0, 1]")
+    require_noise_ratio(ratio)
     if len(shape) != 5:
         raise ValueError(f"noise of shape {tuple(shape)} asked for; expected (B, C, F, h, w)")
     clips, channels, _, height, width = shape

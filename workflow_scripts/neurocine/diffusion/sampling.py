@@ -124,7 +124,7 @@ def sample(
     if guidance != 1.0:
         states = torch.cat([null.to(device, dtype).expand_as(states), states])
     latents = initial_noise(latent_shape, noise_ratio, generators).to(device) * scheduler.init_noise_sigma
-    with torch.inference_mode():
+    with torch.no_grad():
         for time in scheduler.timesteps:
             scaled = scheduler.scale_model_input(latents, time).to(dtype)
             inputs = torch.cat([scaled, scaled]) if guidance != 1.0 else scaled
@@ -133,4 +133,4 @@ def sample(
                 without, with_condition = predicted.chunk(2)
                 predicted = without + guidance * (with_condition - without)
             latents = scheduler.step(predicted, time, latents, return_dict=False)[0]
-    return latents.clone()
+    return latents

@@ -202,6 +202,7 @@ class VideoUNet(UNet2DConditionModel):
     sc_frames : which frames spatial self-attention sees, see `attended_frames`
     sc_include_self : whether it also sees its own frame
     temporal_position : where temporal attention stands, see `VideoTransformerBlock`
+    clip_shape : (F, h, w), frames and latent size of the clips it is trained on, which sampling then makes
     image_config : arguments of diffusers' UNet2DConditionModel
 
     Source: NeuroCine (arXiv 2402.01590) section 3.3; spec/neurocine.md 4.1.
@@ -215,6 +216,7 @@ class VideoUNet(UNet2DConditionModel):
         sc_frames: SparseCausalFrames = "prev2",
         sc_include_self: bool = True,
         temporal_position: TemporalPosition = "after_self",
+        clip_shape: tuple[int, int, int] | None = None,
         **image_config: Any,
     ) -> None:
         if sc_frames not in ("prev2", "first_prev", "own"):
@@ -223,7 +225,10 @@ class VideoUNet(UNet2DConditionModel):
             raise ValueError(f"temporal_position is {temporal_position!r}; known: after_self, block_end")
         super().__init__(*args, **image_config)
         self.register_to_config(
-            sc_frames=sc_frames, sc_include_self=sc_include_self, temporal_position=temporal_position
+            sc_frames=sc_frames,
+            sc_include_self=sc_include_self,
+            temporal_position=temporal_position,
+            clip_shape=clip_shape,
         )
         for module in list(self.modules()):
             blocks = getattr(module, "transformer_blocks", None)
@@ -252,6 +257,7 @@ class VideoUNet(UNet2DConditionModel):
         sc_frames: SparseCausalFrames = "prev2",
         sc_include_self: bool = True,
         temporal_position: TemporalPosition = "after_self",
+        clip_shape: tuple[int, int, int] | None = None,
     ) -> "VideoUNet":
         """Make a video UNet with a copy of an image UNet's weights; temporal layers start as the identity.
 
@@ -264,6 +270,7 @@ class VideoUNet(UNet2DConditionModel):
             sc_frames=sc_frames,
             sc_include_self=sc_include_self,
             temporal_position=temporal_position,
+            clip_shape=clip_shape,
         )
         mismatch = net.load_state_dict(image_unet.state_dict(), strict=False)
         missing = [name for name in mismatch.missing_keys if not is_temporal(name)]
@@ -290,6 +297,19 @@ class VideoUNet(UNet2DConditionModel):
                 "Make one from an image UNet by VideoUNet.from_unet2d.",
             )
         return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """Return the shape (C, F, h, w) of the clips it was trained on.
+
+        Raises
+        ------
+        ValueError : the config has no clip_shape
+        """
+        config: Any = self.config
+        if config.clip_shape is None:
+            raise ValueError("this video UNet was saved without clip_shape (frames, height, width)")
+        n_frames, height, width = config.clip_shape
+        return config.in_channels, n_frames, height, width
 
     def set_trainable(self, which: Literal["attention", "all"]) -> None:
         """Let the optimiser change self-, cross- and temporal attention only (the paper), or everything."""

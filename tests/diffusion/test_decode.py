@@ -1,0 +1,190 @@
+"""Decoding: the same clips whatever the batches, the order and the interruptions; and the two programs."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import decode
+import decode_captions
+from neurocine.diffusion.decode import DecodeSettings, Sampler, decode_clips, make_sampler
+from neurocine.errors import InputError
+from neurocine.io import read_arrays
+from neurocine.models.decoder import JointDecoder
+from neurocine.models.pretrained import load_scheduler, load_unet, load_vae
+from neurocine.models.video_unet import VideoUNet
+from tiny_models import N_TOKENS, WIDTH
+from tiny_study import FRAMES, TR, stable_diffusion, tiny_encoder, write_embeddings, write_fmri
+
+CLIPS = [(movie, index) for movie in ("test1", "test2") for index in range(TR)]
+QUICK = DecodeSettings(steps=2, guidance=2.0, batch_size=5)
+
+
+@pytest.fixture(scope="module")
+def diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stable_diffusion(tmp_path_factory.mktemp("sd"))
+
+
+def video_unet(diffusion: Path) -> VideoUNet:
+    torch.manual_seed(1)
+    return VideoUNet.from_unet2d(load_unet(diffusion), clip_shape=(FRAMES, 4, 4)).eval()
+
+
+def sampler(diffusion: Path, settings: DecodeSettings = QUICK, seed: int = 3) -> Sampler:
+    null = torch.zeros(N_TOKENS, WIDTH)
+    parts = load_scheduler(diffusion).config, load_vae(diffusion)
+    return make_sampler(video_unet(diffusion), *parts, null, 0.5, settings, seed)
+
+
+def states(rows: Tensor) -> Tensor:
+    """A state of each clip: its row, everywhere."""
+    return rows.float().view(-1, 1, 1).expand(-1, N_TOKENS, WIDTH) / 5
+
+
+class PullThePlugError(Exception):
+    """The job is killed."""
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(diffusion: Path, tmp_path: Path) -> None:
+    whole, _ = decode_clips(sampler(diffusion), CLIPS, states)
+    asked: list[list[int]] = []
+
+    def failing(rows: Tensor) -> Tensor:
+        asked.append(rows.tolist())
+        if len(asked) == 2:
+            raise PullThePlugError
+        return states(rows)
+
+    with pytest.raises(PullThePlugError):
+        decode_clips(sampler(diffusion), CLIPS, failing, tmp_path / "state")
+    resumed, store = decode_clips(sampler(diffusion), CLIPS, failing, tmp_path / "state")
+    assert asked == [
+        [0, 1, 2, 3, 4],
+        [5, 6, 7, 8, 9],
+        [5, 6, 7, 8, 9],
+        [10, 11],
+    ]  # group 0 came from the disk
+    for movie in whole:
+        assert np.array_equal(resumed[movie].frames, whole[movie].frames)
+        assert resumed[movie].clip.tolist() == list(range(TR))
+    store.remove()
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_damaged_group_is_made_again(diffusion: Path, tmp_path: Path, damage: str) -> None:
+    first, _ = decode_clips(sampler(diffusion), CLIPS, states, tmp_path)
+    path = tmp_path / "group-00001.safetensors"
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    else:
+        content[-10] ^= 1
+    path.write_bytes(content)
+    again, _ = decode_clips(sampler(diffusion), CLIPS, states, tmp_path)
+    assert all(np.array_equal(first[movie].frames, again[movie].frames) for movie in first)
+
+
+@pytest.mark.parametrize("change", ["seed", "steps", "identity"])
+def test_groups_of_another_run_are_not_used(diffusion: Path, tmp_path: Path, change: str) -> None:
+    decode_clips(sampler(diffusion), CLIPS, states, tmp_path, identity="weights 1")
+    settings = dataclasses.replace(QUICK, steps=3) if change == "steps" else QUICK
+    other = sampler(diffusion, settings, seed=4 if change == "seed" else 3)
+    asked: list[int] = []
+
+    def counting(rows: Tensor) -> Tensor:
+        asked.extend(rows.tolist())
+        return states(rows)
+
+    identity = "weights 2" if change == "identity" else "weights 1"
+    decode_clips(other, CLIPS, counting, tmp_path, identity=identity)
+    assert asked == list(range(2 * TR))
+
+
+def test_a_clip_is_the_same_in_any_batch_and_selection(diffusion: Path) -> None:
+    """Rounding of batched products may move a pixel by one level, no more."""
+    together, _ = decode_clips(sampler(diffusion), CLIPS, states)
+    settings = dataclasses.replace(QUICK, every=2, batch_size=1)
+    few, _ = decode_clips(sampler(diffusion, settings), CLIPS, states)
+    for movie in together:
+        assert few[movie].clip.tolist() == [0, 2, 4]
+        same = together[movie].frames[::2].astype(int)
+        assert np.abs(same - few[movie].frames).max() <= 1
+    assert np.abs(together["test1"].frames[0].astype(int) - together["test2"].frames[0]).max() > 1
+
+
+def test_settings_are_checked() -> None:
+    for wrong in (
+        {"scheduler": "DDPM"},
+        {"steps": 0},
+        {"shift_tr": 0},
+        {"precision": "int8"},
+        {"guidance": -1.0},
+    ):
+        with pytest.raises(ValueError, match=next(iter(wrong)).replace("scheduler", "DDPM")):
+            DecodeSettings(**wrong)
+
+
+@pytest.fixture
+def study(diffusion: Path, tmp_path: Path) -> dict[str, Any]:
+    decoder = JointDecoder(video_unet(diffusion), tiny_encoder())
+    decoder.save_pretrained(tmp_path / "decoder")
+    return {
+        "decoder": tmp_path / "decoder",
+        "fmri_train": write_fmri(tmp_path / "train.safetensors", ["seg1", "seg2"]),
+        "fmri_test": write_fmri(tmp_path / "test.safetensors", ["test1", "test2"], seed=1),
+        "stable_diffusion": diffusion,
+        "noise_ratio": 0.5,
+        "seed": 3,
+        "settings": dataclasses.replace(QUICK, shift_tr=2),
+        "state": tmp_path / "state",
+    }
+
+
+def test_decode_writes_every_clip_and_the_shift_moves_conditions_not_noise(
+    study: dict[str, Any], tmp_path: Path
+) -> None:
+    found = {}
+    for condition in ("fmri", "shifted"):
+        out = tmp_path / f"{condition}.safetensors"
+        decode.main(**study, condition=condition, out=out)
+        found[condition], meta = read_arrays(out)
+        assert (meta["condition"], meta["movies"], meta["step"]) == (condition, ["test1", "test2"], "decode")
+        assert not (tmp_path / "state").exists()
+    arrays = found["fmri"]
+    assert set(arrays) == {"test1", "test1/clip", "test2", "test2/clip"}
+    assert arrays["test1"].shape == (TR, FRAMES, 16, 16, 3)
+    assert arrays["test1"].dtype == np.uint8
+    assert arrays["test2/clip"].tolist() == list(range(TR))
+    assert not np.array_equal(arrays["test1"], found["shifted"]["test1"])
+
+
+def test_decode_refuses_bad_input(study: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    with pytest.raises(InputError, match="fmri or shifted"):
+        decode.main(**study, condition="caption", out=out)
+    study["settings"] = dataclasses.replace(QUICK, shift_tr=TR)
+    with pytest.raises(InputError, match="onto themselves"):
+        decode.main(**study, condition="shifted", out=out)
+    assert not out.exists()
+
+
+def test_decode_captions_writes_the_same_layout(study: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "caption.safetensors"
+    decode_captions.main(
+        prior=tmp_path / "decoder",
+        embeddings=[write_embeddings(tmp_path / "embeddings.safetensors", ["test1", "test2"], 2)],
+        stable_diffusion=study["stable_diffusion"],
+        noise_ratio=0.5,
+        seed=3,
+        settings=dataclasses.replace(QUICK, every=3),
+        out=out,
+    )
+    arrays, meta = read_arrays(out)
+    assert meta["condition"] == "caption"
+    assert arrays["test2"].shape == (2, FRAMES, 16, 16, 3)
+    assert arrays["test2/clip"].tolist() == [0, 3]

@@ -1,0 +1,97 @@
+"""Sample clips from the fMRI of the test movies."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from neurocine import __version__
+from neurocine.cli import program
+from neurocine.diffusion.conditions import FmriWindows, mean_window, shift_within_movies
+from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
+from neurocine.errors import InputError
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.io import file_sha256, write_arrays
+from neurocine.models.decoder import JointDecoder
+from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
+
+Condition = Literal["fmri", "shifted"]
+
+
+@program
+def main(
+    *,
+    decoder: Path,
+    fmri_train: Path,
+    fmri_test: Path,
+    stable_diffusion: Path,
+    noise_ratio: float,
+    seed: int,
+    condition: str,
+    settings: DecodeSettings,
+    state: Path,
+    out: Path,
+    device: str = "auto",
+) -> None:
+    """Decode test movies; finished groups of clips survive an interruption.
+
+    Parameters
+    ----------
+    decoder : folder of train_decoder, with unet/ and encoder/
+    fmri_train : training file of assemble_subject; its mean is the null condition
+    fmri_test : test file of assemble_subject
+    stable_diffusion : folder of Stable Diffusion
+    noise_ratio : correlation between the noise of frames (beta), 0 to 1
+    seed : of the initial noise
+    condition : fmri, or shifted: each movie's fMRI rotated in time, a control
+    settings : section decode of the config, as JSON
+    state : folder of finished groups
+    out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip
+    device : auto, cpu or cuda
+    """
+    if condition not in get_args(Condition):
+        raise InputError("--condition", condition, "fmri or shifted", "Choose one of them.")
+    where = pick_device(device)
+    model = JointDecoder.from_pretrained(decoder).to(where).eval()
+    test = SubjectFmri.read(fmri_test, with_repeats=False).bold
+    shown = shift_within_movies(test, settings.shift_tr) if condition == "shifted" else test
+    width = model.encoder.config.window
+    windows = FmriWindows({movie: samples[None] for movie, samples in shown.items()}, width)
+    training = SubjectFmri.read(fmri_train, with_repeats=False).bold
+    null_window = torch.from_numpy(mean_window(training, width))
+    with torch.no_grad():
+        null = model.encoder(null_window[None].to(where))[0]
+    sampler = make_sampler(
+        model.unet,
+        load_scheduler(stable_diffusion).config,
+        load_vae(stable_diffusion, where),
+        null,
+        noise_ratio,
+        settings,
+        seed,
+    )
+    weights = [decoder / "unet/diffusion_pytorch_model.safetensors", decoder / "encoder/model.safetensors"]
+    decoded, store = decode_clips(
+        sampler,
+        windows.clips,
+        lambda rows: model.encoder(windows.take(rows).to(where)),
+        state,
+        [condition, *(file_sha256(path) for path in [*weights, fmri_train, fmri_test])],
+    )
+    meta = {
+        "step": "decode",
+        "version": __version__,
+        "settings": dataclasses.asdict(settings),
+        "condition": condition,
+        "noise_ratio": noise_ratio,
+        "seed": seed,
+        "movies": list(decoded),
+        "axes": "clip, frame, height, width, RGB",
+    }
+    write_arrays(out, decoded_arrays(decoded), meta)
+    store.remove()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Decode many clips in groups, each saved when it is done, so that an interrupted run goes on."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
+
+from neurocine.cli import progress
+from neurocine.diffusion.conditions import clips_to_decode
+from neurocine.diffusion.noise import require_noise_ratio
+from neurocine.diffusion.sampling import Scheduler, make_scheduler, sample, scheduler_class
+from neurocine.errors import InputError
+from neurocine.io import read_arrays, write_arrays
+from neurocine.models.vae import decode_latents
+from neurocine.models.video_unet import VideoUNet
+from neurocine.seeds import torch_generator
+from neurocine.stimuli.cached import Clip
+
+log = logging.getLogger(__name__)
+DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeSettings:
+    """How clips are sampled. Defaults: MinD-Video's published values; NeuroCine gives none."""
+
+    scheduler: str = "DDIM"  # any deterministic sampler of diffusers; DDIM has eta 0
+    steps: int = 200  # denoising steps per clip; DPMSolverMultistep needs about 25
+    guidance: float = 12.5  # classifier-free guidance scale; 1 = none
+    every: int = 1  # decode clips 0, k, 2k ... of each test movie
+    shift_tr: int = 30  # TR by which the control "shifted" rotates a movie's fMRI
+    batch_size: int = 8  # clips sampled together, and saved together
+    precision: str = "no"  # of the video UNet: "no" (fp32), "bf16" or "fp16"
+
+    def __post_init__(self) -> None:
+        scheduler_class(self.scheduler)
+        for name in ("steps", "every", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
+        if self.shift_tr == 0:
+            raise ValueError("shift_tr is 0, which is no shift")
+        if self.guidance < 0:
+            raise ValueError(f"guidance is {self.guidance}, must not be negative")
+        if self.precision not in DTYPES:
+            raise ValueError(f"precision is {self.precision!r}, not no, bf16 or fp16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """Decoded clips of a movie: frames (n, F, H, W, 3) uint8 and their clip indices (n,) i64."""
+
+    frames: np.ndarray
+    clip: np.ndarray
+
+
+class GroupStore:
+    """Finished groups of clips on disk; a damaged group, or one of another run, is made again.
+
+    Parameters
+    ----------
+    folder : outside a workflow's declared outputs; None keeps nothing
+    identity : JSON values: all that the frames depend on
+    """
+
+    def __init__(self, folder: Path | None, identity: Any) -> None:
+        self.folder = folder
+        text = json.dumps(identity, sort_keys=True, default=repr)
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
+
+    def load(self, group: int) -> np.ndarray | None:
+        """Return the frames of a finished group, verified by their hash, or None."""
+        if self.folder is None or not self._path(group).is_file():
+            return None
+        try:
+            arrays, meta = read_arrays(self._path(group), ["frames"])
+        except InputError as error:
+            log.warning("group %d is damaged (%s): decoding it again", group, error)
+            return None
+        if meta.get("identity") != self.identity:
+            log.warning("group %d is of a run with other settings or data: decoding it again", group)
+            return None
+        if meta.get("sha256") != _hash(arrays["frames"]):
+            log.warning("group %d is damaged (its hash differs): decoding it again", group)
+            return None
+        return arrays["frames"]
+
+    def save(self, group: int, frames: np.ndarray) -> None:
+        """Keep the frames of a finished group."""
+        if self.folder is not None:
+            meta = {"identity": self.identity, "sha256": _hash(frames)}
+            write_arrays(self._path(group), {"frames": frames}, meta)
+
+    def remove(self) -> None:
+        """Delete everything; to be called once the result is written."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, group: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"group-{group:05d}.safetensors"
+
+
+def _hash(frames: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """Everything that turns states into frames."""
+
+    unet: VideoUNet
+    scheduler: Scheduler
+    vae: AutoencoderKL
+    null: Tensor  # (L, D)
+    noise_ratio: float
+    settings: DecodeSettings
+    seed: int
+
+    def frames(self, clips: Sequence[Clip], states: Tensor) -> np.ndarray:
+        """Decode these clips from their states (n, L, D), (n, F, H, W, 3) uint8.
+
+        The random numbers of a clip depend on seed, movie and index only.
+        """
+        latents = sample(
+            self.unet,
+            self.scheduler,
+            states,
+            self.null,
+            latent_shape=self.unet.latent_shape(),
+            generators=[torch_generator(self.seed, "decode", movie, index) for movie, index in clips],
+            noise_ratio=self.noise_ratio,
+            guidance=self.settings.guidance,
+            steps=self.settings.steps,
+        )
+        return decode_latents(self.vae, latents.transpose(1, 2))
+
+
+def make_sampler(
+    unet: VideoUNet,
+    scheduler_config: dict[str, Any],
+    vae: AutoencoderKL,
+    null: Tensor,
+    noise_ratio: float,
+    settings: DecodeSettings,
+    seed: int,
+) -> Sampler:
+    """Make a sampler with the scheduler and precision of the settings; the UNet is cast in place."""
+    require_noise_ratio(noise_ratio)
+    unet.to(dtype=DTYPES[settings.precision]).eval()  # type: ignore[call-arg]  # wrapped without self
+    return Sampler(
+        unet, make_scheduler(settings.scheduler, scheduler_config), vae, null, noise_ratio, settings, seed
+    )
+
+
+def decode_clips(
+    sampler: Sampler,
+    clips: Sequence[Clip],
+    states: Callable[[Tensor], Tensor],
+    state_dir: Path | None = None,
+    identity: Any = None,
+) -> tuple[dict[str, Decoded], GroupStore]:
+    """Decode each k-th clip of the movies, group by group.
+
+    Parameters
+    ----------
+    clips : all clips; ``settings.every`` chooses among them
+    states : rows (n,) i64 of ``clips`` to their states (n, L, D)
+    state_dir : where finished groups are kept until the result is written
+    identity : JSON values for what the sampler does not know: hashes of weights and fMRI, the condition
+
+    Returns
+    -------
+    Movie to its decoded clips, and the store, whose ``remove`` is called when the result is on disk.
+    """
+    rows = clips_to_decode(clips, sampler.settings.every)
+    chosen = [clips[row] for row in rows]
+    size = sampler.settings.batch_size
+    store = GroupStore(
+        state_dir,
+        [dataclasses.asdict(sampler.settings), sampler.seed, sampler.noise_ratio, chosen, identity],
+    )
+    parts = []
+    starts = range(0, len(rows), size)
+    for group, start in enumerate(progress(starts, len(starts), "groups of clips")):
+        frames = store.load(group)
+        if frames is None:
+            given = torch.tensor(rows[start : start + size])
+            with torch.no_grad():
+                condition = states(given)
+            frames = sampler.frames(chosen[start : start + size], condition)
+            store.save(group, frames)
+        parts.append(frames)
+    return _by_movie(chosen, np.concatenate(parts)), store
+
+
+def _by_movie(clips: Sequence[Clip], frames: np.ndarray) -> dict[str, Decoded]:
+    result = {}
+    for movie in dict.fromkeys(movie for movie, _ in clips):
+        here = [row for row, (name, _) in enumerate(clips) if name == movie]
+        result[movie] = Decoded(frames[here], np.array([clips[row][1] for row in here], np.int64))
+    return result
+
+
+def decoded_arrays(decoded: dict[str, Decoded]) -> dict[str, np.ndarray]:
+    """Name the arrays as stored: ``{movie}`` and ``{movie}/clip``."""
+    arrays: dict[str, np.ndarray] = {}
+    for movie, clips in decoded.items():
+        arrays |= {movie: clips.frames, f"{movie}/clip": clips.clip}
+    return arrays

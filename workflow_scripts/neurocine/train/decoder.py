@@ -1,0 +1,138 @@
+"""Phase 2b: replace the captions by the fMRI encoder and train it together with the video UNet."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor, nn
+
+from neurocine.diffusion.conditions import FmriWindows
+from neurocine.errors import InputError
+from neurocine.models.decoder import JointDecoder
+from neurocine.models.video_unet import VideoUNet
+from neurocine.stimuli.cached import CachedClips
+from neurocine.train.denoising import ClipData, DenoisingSettings, DenoisingTask
+from neurocine.train.loop import train
+from neurocine.train.task import TrainingReport
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainDecoderSettings(DenoisingSettings):
+    """Phase 2b: batch and rate as published; its length is not, so held-out movies end it."""
+
+    steps: int = 15000  # most optimiser steps
+    batch_size: int = 24  # clips per step
+    validate_every: int = 500  # steps between validations
+    patience: int = 5  # validations without improvement before stopping
+    encoder_learning_rate: float = 2e-5  # of the fMRI encoder; 0 = leave it as it is
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder_learning_rate < 0:
+            raise ValueError(f"encoder_learning_rate is {self.encoder_learning_rate}, must not be negative")
+
+
+class FmriTask(DenoisingTask):
+    """Denoising from windows of fMRI; trains the UNet's attentions and the encoder."""
+
+    def unet(self, model: nn.Module) -> VideoUNet:
+        """Return the decoder's UNet."""
+        assert isinstance(model, JointDecoder)
+        return model.unet
+
+    def states(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        """Encode windows (B, w, V)."""
+        assert isinstance(model, JointDecoder)
+        return model.encoder(inputs)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return UNet and encoder, each with its rate."""
+        assert isinstance(self.model, JointDecoder)
+        assert isinstance(self.settings, TrainDecoderSettings)
+        scale = self.settings.encoder_learning_rate / self.settings.learning_rate
+        unet = [parameter for parameter in self.model.unet.parameters() if parameter.requires_grad]
+        encoder = [parameter for parameter in self.model.encoder.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": unet}, {"params": encoder, "lr_scale": scale}]
+        return [group for group in groups if group["params"]]
+
+
+def window_data(
+    latents: CachedClips, windows: FmriWindows, null_window: np.ndarray, validation: tuple[str, ...]
+) -> ClipData:
+    """Put clips and their windows of fMRI together.
+
+    Parameters
+    ----------
+    latents : rows (n_clips, F, C, h, w)
+    windows : of the same clips
+    null_window : (w, V), the training mean, whose encoding is the null condition
+
+    Raises
+    ------
+    InputError : a window has no latents or the other way round
+    """
+    if latents.clips != windows.clips:
+        raise InputError(
+            "latents",
+            f"{len(latents.clips)} clips",
+            f"those of the {len(windows.clips)} TR of fMRI, in the same order",
+            "Give the latents of the training movies, one clip per TR.",
+        )
+    return ClipData(latents, windows.take, torch.from_numpy(null_window), validation)
+
+
+def train_decoder(
+    decoder: JointDecoder,
+    scheduler_config: Mapping[str, Any],
+    data: ClipData,
+    noise_ratio: float,
+    settings: TrainDecoderSettings,
+    seed: int,
+    state_dir: Path,
+    *,
+    vae: AutoencoderKL | None = None,
+    identity: Any = None,
+    device: str = "auto",
+) -> tuple[TrainingReport, np.ndarray | None]:
+    """Train encoder and UNet attentions in place to denoise clips from fMRI.
+
+    Dropped conditions are the encoding of the training-mean fMRI, which guidance then points away from.
+
+    Parameters
+    ----------
+    decoder : video prior and phase-1 encoder
+    data : from `window_data`
+    scheduler_config, noise_ratio, state_dir, vae, identity, device : see `train_video_prior`
+
+    Returns
+    -------
+    The report, and a picture of samples (height, width, 3) uint8
+
+    Source: NeuroCine (arXiv 2402.01590) section 3.3 (phase 2, fMRI) and spec/neurocine.md 4.3.
+    """
+    decoder.unet.set_trainable(settings.trained)  # type: ignore[arg-type]  # checked by the settings
+    if settings.gradient_checkpointing:
+        decoder.unet.enable_gradient_checkpointing()
+        decoder.encoder.gradient_checkpointing = True
+    decoder.encoder.requires_grad_(settings.encoder_learning_rate > 0)
+    if decoder.encoder.pool is not None:
+        # The contrastive embedding has no part in this loss; distributed training refuses unused weights.
+        decoder.encoder.pool.requires_grad_(False)
+    task = FmriTask(
+        decoder, data, scheduler_config, noise_ratio, settings, seed, vae, state_dir / "samples.png"
+    )
+    report = train(
+        task,
+        settings,
+        seed,
+        state_dir,
+        state_dir / "log.jsonl",
+        "train_decoder",
+        identity=[identity, noise_ratio, data.validation],
+        device=device,
+    )
+    return report, task.picture(decoder)

@@ -1,0 +1,273 @@
+"""The task that both diffusion trainings share: predict the dependent noise of clips from a condition."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from torch import Tensor, nn
+
+from neurocine.diffusion.noise import dependent_noise, require_noise_ratio
+from neurocine.diffusion.pictures import draw_pairs, write_picture
+from neurocine.diffusion.sampling import make_scheduler, sample, scheduler_class
+from neurocine.errors import InputError
+from neurocine.models.vae import decode_latents
+from neurocine.models.video_unet import VideoUNet
+from neurocine.seeds import torch_generator
+from neurocine.stimuli.cached import CachedClips
+from neurocine.train.task import LoopSettings
+
+Schedule = Any  # diffusers types its schedulers' configs as plain mappings
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class DenoisingSettings(LoopSettings):
+    """What both diffusion trainings set; the rate is published, the rest is common practice."""
+
+    learning_rate: float = 2e-5  # of the video UNet (published)
+    schedule: str = "constant"  # after the warm-up
+    warmup_steps: int = 50  # linear rise of the learning rate
+    precision: str = "bf16"  # autocast; weights stay fp32
+    condition_dropout: float = 0.1  # share of clips trained without condition, which guidance needs
+    trained: str = "attention"  # "attention": self-, cross- and temporal attention (published), or "all"
+    gradient_checkpointing: bool = True  # a quarter more arithmetic for an eighth of the activations
+    sample_every: int = 0  # validations between two pictures of samples; 0 = only one at the end
+    sample_clips: int = 4  # validation clips in the picture
+    sample_scheduler: str = "DPMSolverMultistep"  # sampler of the picture
+    sample_steps: int = 25  # its steps
+    sample_guidance: float = 12.5  # its guidance scale
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.condition_dropout < 1:
+            raise ValueError(f"condition_dropout is {self.condition_dropout}, must be in [0, 1)")
+        if self.trained not in ("attention", "all"):
+            raise ValueError(f"trained is {self.trained!r}, not attention or all")
+        if self.sample_every < 0:
+            raise ValueError(f"sample_every is {self.sample_every}, must not be negative")
+        for name in ("sample_clips", "sample_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
+        scheduler_class(self.sample_scheduler)
+
+
+def noise_schedule(config: Mapping[str, Any]) -> Schedule:
+    """Make the forward process of training from the config of the diffusion model's scheduler.
+
+    Raises
+    ------
+    ValueError : the model predicts something else than noise or velocity
+    """
+    schedule: Schedule = DDPMScheduler.from_config(dict(config))
+    kind = schedule.config.prediction_type
+    if kind not in ("epsilon", "v_prediction"):
+        raise ValueError(f"prediction_type is {kind!r}, not epsilon or v_prediction")
+    return schedule
+
+
+def training_target(schedule: Schedule, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+    """Return what the UNet is to predict: the (dependent) noise itself, or the velocity made with it."""
+    if schedule.config.prediction_type == "epsilon":
+        return noise
+    return schedule.get_velocity(latents, noise, times)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipData:
+    """Clips to train on and to validate with.
+
+    Parameters
+    ----------
+    latents : rows (n_clips, F, C, h, w), scaled VAE latents
+    inputs : condition inputs of given rows, ``inputs(rows (n,), generator or None) -> (n, ...)``; with a
+        generator they may be drawn (one of several captions), without they are always the same
+    null_input : (...), what stands for no condition
+    validation : movies that are held out
+    """
+
+    latents: CachedClips
+    inputs: Callable[[Tensor, torch.Generator | None], Tensor]
+    null_input: Tensor
+    validation: tuple[str, ...]
+
+    def split(self) -> tuple[Tensor, Tensor]:
+        """Return the row numbers of training and of validation clips.
+
+        Raises
+        ------
+        InputError : a validation movie is not there, or no movie is left to train on
+        """
+        movies = dict.fromkeys(movie for movie, _ in self.latents.clips)
+        unknown = [movie for movie in self.validation if movie not in movies]
+        rest = [movie for movie in movies if movie not in self.validation]
+        if unknown or not rest:
+            raise InputError(
+                "validation movies",
+                ", ".join(self.validation),
+                f"some but not all of {', '.join(movies)}",
+                "Correct movies.validation.",
+            )
+        training, validation = self.latents.rows_of(rest), self.latents.rows_of(self.validation)
+        return torch.from_numpy(training), torch.from_numpy(validation)
+
+
+class DenoisingTask:
+    """Predict dependent noise (or velocity), with the condition dropped now and then.
+
+    Parameters
+    ----------
+    model : called ``model(noisy, times, inputs, return_dict=False)[0]``
+    data : clips and their conditions
+    scheduler_config : config of the diffusion model's scheduler
+    noise_ratio : correlation between the frames' noise
+    seed : root of the validation's noise and of the samples
+    vae : makes pictures of samples; None = no pictures
+    picture_path : where pictures drawn during training go
+
+    Source: NeuroCine (arXiv 2402.01590) section 3.3: eq. 7's noise is both what is added and the target.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: ClipData,
+        scheduler_config: Mapping[str, Any],
+        noise_ratio: float,
+        settings: DenoisingSettings,
+        seed: int,
+        vae: AutoencoderKL | None = None,
+        picture_path: Path | None = None,
+    ) -> None:
+        self.model, self.data, self.settings, self.seed = model, data, settings, seed
+        self.schedule = noise_schedule(scheduler_config)
+        require_noise_ratio(noise_ratio)
+        self.noise_ratio = noise_ratio
+        self.vae, self.picture_path = vae, picture_path
+        self.latents = torch.from_numpy(data.latents.rows)
+        self.training, self.held_out = data.split()
+        self.n_items = len(self.training)
+        self.validations = 0
+        if settings.validate_every and not len(self.held_out):
+            raise InputError(
+                "validate_every",
+                f"{settings.validate_every} without validation movies",
+                "0, or movies.validation in the config",
+                "Set one of them.",
+            )
+
+    # --- what a subclass says ---------------------------------------------------------------------------
+
+    def unet(self, model: nn.Module) -> VideoUNet:
+        """Return the video UNet inside the model."""
+        raise NotImplementedError
+
+    def states(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        """Turn condition inputs (B, ...) into the UNet's states (B, L, D)."""
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the groups of trained parameters."""
+        raise NotImplementedError
+
+    # --- the task of the loop ---------------------------------------------------------------------------
+
+    def loss(
+        self, model: nn.Module, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Any]]:
+        """Return the mean squared error of the prediction at random times."""
+        rows = self.training[rows]
+        inputs = self.drop(self.data.inputs(rows, generator), generator)
+        times = torch.randint(self.schedule.config.num_train_timesteps, (len(rows),), generator=generator)
+        return self._errors(model, rows, inputs, times, generator).mean(), {}
+
+    def drop(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the inputs with a random share of rows replaced by the null input."""
+        dropped = torch.rand(len(inputs), generator=generator) < self.settings.condition_dropout
+        return torch.where(dropped.view(-1, *[1] * (inputs.ndim - 1)), self.data.null_input, inputs)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Return the error on held-out movies with and without their condition, on always the same noise.
+
+        Times are spread evenly over the schedule and dealt out to the clips at random, once and for all.
+        """
+        order = torch.randperm(len(self.held_out), generator=torch_generator(self.seed, "validation times"))
+        times = order * self.schedule.config.num_train_timesteps // len(self.held_out)
+        sums = {"loss": 0.0, "loss_without_condition": 0.0}
+        parts = torch.arange(len(self.held_out)).split(self.settings.batch_size)
+        for number, part in enumerate(parts):
+            rows = self.held_out[part]
+            inputs = self.data.inputs(rows, None)
+            for name, given in (("loss", inputs), (
+                "loss_without_condition", self.data.null_input.expand_as(inputs)
+            )):  # fmt: skip
+                generator = torch_generator(self.seed, "validation noise", number)
+                sums[name] += float(self._errors(model, rows, given, times[part], generator).sum())
+        self.validations += 1
+        every = self.settings.sample_every
+        if every and self.picture_path is not None and self.validations % every == 0:
+            self._write_picture(model)
+        return {name: total / len(self.held_out) for name, total in sums.items()}
+
+    def describe(self, rows: Tensor) -> list[str]:
+        """Name the clips of training items, movie:index."""
+        clips = (self.data.latents.clips[int(row)] for row in self.training[rows])
+        return [f"{movie}:{index}" for movie, index in clips]
+
+    def _errors(
+        self, model: nn.Module, rows: Tensor, inputs: Tensor, times: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return each clip's mean squared error, (n,) float32."""
+        device = next(model.parameters()).device
+        latents = self.latents[rows].transpose(1, 2).to(device, torch.float32)
+        noise = dependent_noise(tuple(latents.shape), self.noise_ratio, generator, device)
+        times = times.to(device)
+        noisy = self.schedule.add_noise(latents, noise, times)
+        target = training_target(self.schedule, latents, noise, times)
+        predicted = model(noisy, times, inputs.to(device, torch.float32), return_dict=False)[0]
+        return F.mse_loss(predicted.float(), target, reduction="none").flatten(1).mean(1)
+
+    # --- pictures ---------------------------------------------------------------------------------------
+
+    def picture(self, model: nn.Module) -> np.ndarray | None:
+        """Sample a few held-out clips; return (height, width, 3) uint8, originals above, or None without VAE.
+
+        Originals are decoded from their latents, so the picture shows what the VAE can show at best. Without
+        validation movies training clips are drawn.
+        """
+        if self.vae is None:
+            return None
+        pool = self.held_out if len(self.held_out) else self.training
+        spread = torch.linspace(0, len(pool) - 1, min(self.settings.sample_clips, len(pool))).round().long()
+        rows = pool[spread]
+        device = next(model.parameters()).device
+        self.vae.to(device=device)  # type: ignore[call-arg]  # diffusers wraps it without self
+        with torch.no_grad():
+            null = self.states(model, self.data.null_input[None].to(device, torch.float32))[0]
+            states = self.states(model, self.data.inputs(rows, None).to(device, torch.float32))
+        originals = self.latents[rows].float()  # (n, F, C, h, w)
+        n_frames, channels, height, width = originals.shape[1:]
+        made = sample(
+            self.unet(model),
+            make_scheduler(self.settings.sample_scheduler, self.schedule.config),
+            states,
+            null,
+            latent_shape=(channels, n_frames, height, width),
+            generators=[torch_generator(self.seed, "samples", int(row)) for row in rows],
+            noise_ratio=self.noise_ratio,
+            guidance=self.settings.sample_guidance,
+            steps=self.settings.sample_steps,
+        )
+        return draw_pairs(decode_latents(self.vae, originals), decode_latents(self.vae, made.transpose(1, 2)))
+
+    def _write_picture(self, model: nn.Module) -> None:
+        picture = self.picture(model)
+        if picture is not None and self.picture_path is not None:
+            write_picture(self.picture_path, picture)
+            log.info("samples drawn in %s", self.picture_path)

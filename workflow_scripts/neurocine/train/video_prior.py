@@ -1,0 +1,141 @@
+"""Phase 2a: teach the inflated Stable Diffusion to make clips, from captions."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+
+from neurocine.errors import InputError
+from neurocine.models.video_unet import VideoUNet
+from neurocine.stimuli.cached import CachedClips, TextStates
+from neurocine.train.denoising import ClipData, DenoisingSettings, DenoisingTask
+from neurocine.train.loop import train
+from neurocine.train.task import TrainingReport
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainVideoPriorSettings(DenoisingSettings):
+    """Phase 2a as published: 1000 steps of 14 clips."""
+
+    steps: int = 1000  # optimiser steps
+    batch_size: int = 14  # clips per step
+    temporal_position: str = "after_self"  # temporal attention "after_self" (published) or at the "block_end"
+    sc_frames: str = "prev2"  # frames self-attention sees: "prev2" (published), "first_prev" or "own"
+    sc_include_self: bool = True  # whether self-attention also sees its own frame
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.temporal_position not in ("after_self", "block_end"):
+            raise ValueError(f"temporal_position is {self.temporal_position!r}, not after_self or block_end")
+        if self.sc_frames not in ("prev2", "first_prev", "own"):
+            raise ValueError(f"sc_frames is {self.sc_frames!r}, not prev2, first_prev or own")
+
+
+class CaptionTask(DenoisingTask):
+    """Denoising from the text encoder's states of a clip's caption; trains the video UNet."""
+
+    def unet(self, model: nn.Module) -> VideoUNet:
+        """Return the model itself."""
+        assert isinstance(model, VideoUNet)
+        return model
+
+    def states(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        """Return the inputs: they are states already."""
+        return inputs
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the trained parameters of the UNet."""
+        return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
+
+
+def caption_data(latents: CachedClips, captions: TextStates, validation: tuple[str, ...]) -> ClipData:
+    """Put clips and their captions together; of several captions of a clip, training draws one.
+
+    Raises
+    ------
+    InputError : latents and captions are of different clips
+    """
+    if latents.clips != captions.index.clips:
+        raise InputError(
+            "embeddings",
+            f"captions of {len(captions.index.clips)} clips",
+            f"those of the {len(latents.clips)} clips with latents",
+            "Make captions and latents from the same stimuli.",
+        )
+    table = torch.from_numpy(captions.states)
+    index = torch.from_numpy(captions.index.rows.astype(np.int64))
+
+    def inputs(rows: Tensor, generator: torch.Generator | None) -> Tensor:
+        columns = torch.zeros_like(rows)
+        if generator is not None:
+            columns = torch.randint(index.shape[1], rows.shape, generator=generator)
+        return table[index[rows, columns]].float()
+
+    return ClipData(latents, inputs, torch.from_numpy(captions.null).float(), validation)
+
+
+def train_video_prior(
+    image_unet: UNet2DConditionModel,
+    scheduler_config: Mapping[str, Any],
+    latents: CachedClips,
+    captions: TextStates,
+    validation: tuple[str, ...],
+    noise_ratio: float,
+    settings: TrainVideoPriorSettings,
+    seed: int,
+    state_dir: Path,
+    *,
+    vae: AutoencoderKL | None = None,
+    identity: Any = None,
+    device: str = "auto",
+) -> tuple[VideoUNet, TrainingReport, np.ndarray | None]:
+    """Inflate the image UNet and fine-tune its attentions on clips with captions.
+
+    Parameters
+    ----------
+    image_unet, scheduler_config, vae : of Stable Diffusion; without the VAE no picture is made
+    latents : rows (n_clips, F, C, h, w)
+    captions : of the same clips
+    validation : held-out movies
+    noise_ratio : correlation between the noise of frames
+    state_dir : resumable states, ``log.jsonl``, and ``samples.png`` drawn on the way
+    identity, device : see `neurocine.train.loop.train`
+
+    Returns
+    -------
+    The trained UNet, the report, and a picture of samples (height, width, 3) uint8
+
+    Source: NeuroCine (arXiv 2402.01590) section 3.3 (phase 2, text) and spec/neurocine.md 4.3.
+    """
+    data = caption_data(latents, captions, validation)
+    n_frames, _, height, width = latents.rows.shape[1:]
+    unet = VideoUNet.from_unet2d(
+        image_unet,
+        settings.sc_frames,  # type: ignore[arg-type]  # checked by the settings
+        settings.sc_include_self,
+        settings.temporal_position,  # type: ignore[arg-type]
+        clip_shape=(n_frames, height, width),
+    )
+    unet.set_trainable(settings.trained)  # type: ignore[arg-type]
+    if settings.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    task = CaptionTask(
+        unet, data, scheduler_config, noise_ratio, settings, seed, vae, state_dir / "samples.png"
+    )
+    report = train(
+        task,
+        settings,
+        seed,
+        state_dir,
+        state_dir / "log.jsonl",
+        "train_video_prior",
+        identity=[identity, noise_ratio, validation],
+        device=device,
+    )
+    return unet, report, task.picture(unet)

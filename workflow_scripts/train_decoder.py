@@ -1,0 +1,82 @@
+"""Train the fMRI encoder and the video diffusion model together (phase 2b)."""
+
+import dataclasses
+from pathlib import Path
+
+from accelerate import PartialState
+
+from neurocine.cli import program
+from neurocine.diffusion.conditions import FmriWindows, mean_window
+from neurocine.diffusion.pictures import write_picture
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.io import file_sha256
+from neurocine.models.decoder import JointDecoder
+from neurocine.models.fmri_encoder import FmriEncoder
+from neurocine.models.pretrained import load_scheduler, load_vae
+from neurocine.models.video_unet import VideoUNet
+from neurocine.stimuli.cached import CachedClips
+from neurocine.train.checkpoint import finish_training
+from neurocine.train.decoder import TrainDecoderSettings, train_decoder, window_data
+
+
+@program
+def main(
+    *,
+    fmri: Path,
+    latents: list[Path],
+    encoder: Path,
+    prior: Path,
+    stable_diffusion: Path,
+    noise_ratio: float,
+    seed: int,
+    settings: TrainDecoderSettings,
+    state: Path,
+    out: Path,
+    validation: list[str] | None = None,
+    device: str = "auto",
+) -> None:
+    """Replace captions by fMRI: train a subject's encoder together with the video prior.
+
+    Parameters
+    ----------
+    fmri : training file of assemble_subject
+    latents : files of encode_latents that hold the training movies
+    encoder : folder encoder/ of train_encoder
+    prior : folder unet/ of train_video_prior
+    stable_diffusion : folder of Stable Diffusion
+    noise_ratio : correlation between the noise of frames (beta), 0 to 1, that of the prior
+    seed : of all draws
+    settings : section train_decoder of the config, as JSON
+    state : folder of the resumable state
+    out : folder that receives unet/, encoder/, log.jsonl, samples.png and, last, done.json
+    validation : movies that are held out
+    device : auto, cpu or cuda
+    """
+    subject = SubjectFmri.read(fmri)
+    decoder = JointDecoder(VideoUNet.from_pretrained(prior), FmriEncoder.from_pretrained(encoder))
+    width = decoder.encoder.config.window
+    clips = CachedClips.read(latents, movies=subject.movies)
+    windows = FmriWindows({movie: subject.samples(movie) for movie in subject.movies}, width)
+    data = window_data(clips, windows, mean_window(subject.bold, width), tuple(validation or ()))
+    weights = [encoder / "model.safetensors", prior / "diffusion_pytorch_model.safetensors"]
+    report, picture = train_decoder(
+        decoder,
+        load_scheduler(stable_diffusion).config,
+        data,
+        noise_ratio,
+        settings,
+        seed,
+        state,
+        vae=load_vae(stable_diffusion),
+        identity=[file_sha256(path) for path in [fmri, *latents, *weights]],
+        device=device,
+    )
+    if PartialState().is_main_process:
+        decoder.save_pretrained(out)
+        assert picture is not None
+        write_picture(out / "samples.png", picture)
+        finish_training(state, out, {**dataclasses.asdict(report), "noise_ratio": noise_ratio, "seed": seed})
+
+
+if __name__ == "__main__":
+    main()

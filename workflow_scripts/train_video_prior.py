@@ -1,0 +1,70 @@
+"""Fine-tune the diffusion model on clips with captions (phase 2a)."""
+
+import dataclasses
+from pathlib import Path
+
+from accelerate import PartialState
+
+from neurocine.cli import program
+from neurocine.diffusion.pictures import write_picture
+from neurocine.io import file_sha256
+from neurocine.models.pretrained import load_scheduler, load_unet, load_vae
+from neurocine.stimuli.cached import CachedClips, TextStates
+from neurocine.train.checkpoint import finish_training
+from neurocine.train.video_prior import TrainVideoPriorSettings, train_video_prior
+
+
+@program
+def main(
+    *,
+    latents: list[Path],
+    embeddings: list[Path],
+    stable_diffusion: Path,
+    noise_ratio: float,
+    seed: int,
+    settings: TrainVideoPriorSettings,
+    state: Path,
+    out: Path,
+    validation: list[str] | None = None,
+    device: str = "auto",
+) -> None:
+    """Inflate Stable Diffusion to video and fine-tune its attentions on captions.
+
+    Parameters
+    ----------
+    latents : files of encode_latents, training movies only
+    embeddings : files of embed_clips, the same movies
+    stable_diffusion : folder of Stable Diffusion
+    noise_ratio : correlation between the noise of frames (beta), 0 to 1
+    seed : of all draws
+    settings : section train_video_prior of the config, as JSON
+    state : folder of the resumable state
+    out : folder that receives unet/, log.jsonl, samples.png and, last, done.json
+    validation : movies that are held out
+    device : auto, cpu or cuda
+    """
+    clips = CachedClips.read(latents)
+    captions = TextStates.read(embeddings, list(dict.fromkeys(movie for movie, _ in clips.clips)))
+    unet, report, picture = train_video_prior(
+        load_unet(stable_diffusion),
+        load_scheduler(stable_diffusion).config,
+        clips,
+        captions,
+        tuple(validation or ()),
+        noise_ratio,
+        settings,
+        seed,
+        state,
+        vae=load_vae(stable_diffusion),
+        identity=[file_sha256(path) for path in [*latents, *embeddings]],
+        device=device,
+    )
+    if PartialState().is_main_process:
+        unet.save_pretrained(out / "unet")
+        assert picture is not None
+        write_picture(out / "samples.png", picture)
+        finish_training(state, out, {**dataclasses.asdict(report), "noise_ratio": noise_ratio, "seed": seed})
+
+
+if __name__ == "__main__":
+    main()
