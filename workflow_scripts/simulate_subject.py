@@ -7,13 +7,13 @@ from neurocine import __version__
 from neurocine.cli import program, progress
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import write_dtseries
+from neurocine.fmri.preprocess import parse_run
 from neurocine.io import read_table, write_arrays
 from neurocine.seeds import numpy_generator
 from neurocine.simulate.brain import (
     SimulateSubjectSettings,
     make_brain,
     make_tuning,
-    parse_run,
     simulate_run,
     training_covariance,
     truth_arrays,

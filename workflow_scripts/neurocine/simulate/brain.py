@@ -31,8 +31,8 @@ from neurocine.simulate.noise import (
     spatial_modes,
     spontaneous_activity,
 )
-from neurocine.simulate.response import kept_times, response_at, volume_times
-from neurocine.simulate.tuning import Tuning, draw_tuning
+from neurocine.simulate.response import SCAN_START, kept_times, response_at, volume_times
+from neurocine.simulate.tuning import Tuning, draw_tuning, tuned_among
 
 MAX_SHARE = 0.95  # no vertex is free of noise
 
@@ -81,6 +81,9 @@ class SimulateSubjectSettings:
             raise ValueError("baseline and percent_signal must be positive")
         if any(factor < 0 for factor in self.subject_factors.values()):
             raise ValueError("subject_factors must not be negative")
+        unknown = set(self.volumes.values()) - set(SCAN_START)
+        if unknown:
+            raise ValueError(f"volumes has {unknown.pop()}, must be {' or '.join(map(str, SCAN_START))}")
         for delay in self.delayed_runs:
             if set(delay) != {"subject", "movie", "repeat", "seconds"}:
                 raise ValueError(f"delayed_runs has {dict(delay)}, needs subject, movie, repeat, seconds")
@@ -177,8 +180,7 @@ def make_brain(
     gain = np.exp(settings.gain_spread * generator.standard_normal())
     deviation = baseline * settings.percent_signal / 100 * gain
     rows = np.arange(GRAYORDINATES) if rows is None else rows
-    inside = np.isin(tuning.vertex, rows)
-    tuned = np.searchsorted(rows, tuning.vertex[inside])
+    inside, tuned = tuned_among(rows, tuning)
     weights = tuning.weights[inside]
     return Brain(
         rows=rows,

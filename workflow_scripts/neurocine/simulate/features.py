@@ -95,6 +95,7 @@ def colour_features(frames: np.ndarray) -> np.ndarray:
     -------
     (n, N_HUES + 2) f32; histogram bins are square roots of area shares, so that small things count
     """
+    frames = frames[:, ::2, ::2]  # areas of colour need no fine grain, and this takes a quarter of the time
     hsv = rgb2hsv(frames).astype(np.float32).reshape(len(frames), -1, 3)
     place = hsv[..., 0] * N_HUES
     low = np.floor(place).astype(np.int64)

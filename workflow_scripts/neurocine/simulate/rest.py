@@ -10,7 +10,7 @@ from neurocine.seeds import numpy_generator
 from neurocine.simulate.brain import grayordinate_labels
 from neurocine.simulate.features import GROUPS, feature_names
 from neurocine.simulate.noise import autoregressive, drift, spatial_modes, spontaneous_activity
-from neurocine.simulate.tuning import draw_tuning
+from neurocine.simulate.tuning import draw_tuning, tuned_among
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ def simulate_rest(
     group = np.array([GROUPS.index(name.split("/")[0]) for name in feature_names([])])
     generator = numpy_generator(seed, "simulate_rest", subject, "tuning")
     tuning = draw_tuning(area_vertices(), group, np.eye(len(group)), settings.tuning_density, generator)
-    inside = np.isin(tuning.vertex, rows)
-    tuned = np.searchsorted(rows, tuning.vertex[inside])
+    inside, tuned = tuned_among(rows, tuning)
     modes = spatial_modes(rows, grayordinate_labels()[rows], tuned, tuning.weights[inside])
     baseline = (settings.baseline * generator.uniform(0.7, 1.3, GRAYORDINATES))[rows].astype(np.float32)
 

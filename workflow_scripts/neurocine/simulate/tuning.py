@@ -81,6 +81,27 @@ class Tuning:
     strength: np.ndarray
 
 
+def tuned_among(rows: np.ndarray, tuning: Tuning) -> tuple[np.ndarray, np.ndarray]:
+    """Find the tuned vertices among some grayordinates.
+
+    Parameters
+    ----------
+    rows : (V,) i64, grayordinates, ascending
+
+    Returns
+    -------
+    (n,) i64, rows of ``tuning`` that are there, and (n,) i64, their positions in ``rows``
+
+    Raises
+    ------
+    ValueError : rows that do not ascend
+    """
+    if np.any(np.diff(rows) <= 0):
+        raise ValueError("rows must ascend, each grayordinate once")
+    inside = np.flatnonzero(np.isin(tuning.vertex, rows))
+    return inside, np.searchsorted(rows, tuning.vertex[inside])
+
+
 def receptive_fields(n: int, hemisphere: int, width: float, generator: np.random.Generator) -> np.ndarray:
     """Place Gaussian receptive fields over the contrast grid, moving smoothly with vertex order.
 
