@@ -141,7 +141,7 @@ def spread(values: np.ndarray, hemisphere: str, fill: float = np.nan) -> np.ndar
 
 def crop_white(picture: np.ndarray) -> np.ndarray:
     """Cut the white border off an (height, width, 3) uint8 picture, leaving 4 pixels."""
-    inked = (picture < 250).any(axis=2)
+    inked = np.any(picture < 250, axis=2)
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     if not rows.size:
         return picture
@@ -261,7 +261,7 @@ def _colour_bar(figure: Figure, place: tuple[float, float, float, float], scale:
     bar = figure.colorbar(mappable, cax=axes, orientation="horizontal")
     bar.set_label(scale.label, fontsize=9, color="#333333")
     bar.ax.tick_params(labelsize=8, length=2, color="#888888", labelcolor="#333333")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _save(figure: Figure, path: Path, dpi: int) -> None:

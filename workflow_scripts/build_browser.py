@@ -1,0 +1,136 @@
+"""Build the page that shows a study's results."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from neurocine.cli import program
+from neurocine.errors import InputError
+from neurocine.io import read_table, replacing
+from neurocine.report.browser import (
+    SCORE_COLUMNS,
+    BuildBrowserSettings,
+    Medium,
+    Results,
+    TrainingLog,
+    build_browser,
+    natural,
+)
+
+OWNER = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
+SUBJECT = re.compile(r"(?:^|/)sub-([^/]+)/")
+
+
+def owner(path: Path) -> tuple[str, str, str]:
+    """Read subject, method and experiment from ``.../sub-1/neurocine/paper_main/...``.
+
+    Raises
+    ------
+    InputError : the path has no such part
+    """
+    match = OWNER.search(path.as_posix())
+    if match is None:
+        todo = "Give the file where the workflow wrote it."
+        raise InputError(path, "another path", "a path with sub-<subject>/<method>/<experiment>/", todo)
+    return match["subject"], match["method"], match["experiment"]
+
+
+def copy_medium(path: Path, folder: Path, kind: str) -> Medium:
+    """Copy a file of one subject and experiment beside the page."""
+    if not path.is_file():
+        raise InputError(path, "no such file", "a file to show", "Run the step that makes it.")
+    subject, method, experiment = owner(path)
+    href = f"assets/sub-{subject}/{method}/{experiment}/{kind}/{path.name}"
+    return Medium(_copy(path, folder, href), path.stem, subject, method, experiment)
+
+
+def _copy(path: Path, folder: Path, href: str) -> str:
+    with replacing(folder / href) as temporary:
+        shutil.copyfile(path, temporary)
+    return href
+
+
+def read_log(path: Path) -> TrainingLog:
+    """Read the log of a training: ``{step}/{key}/log.jsonl``, or ``{step}/log.jsonl``."""
+    folders = path.parts[:-1]
+    subject = SUBJECT.search(path.as_posix())
+    step = next((part for part in reversed(folders) if part.startswith(("train_", "pretrain_"))), folders[-1])
+    key = "" if folders[-1] == step else folders[-1]
+    return TrainingLog(step, key, subject[1] if subject else "", path.read_text(encoding="utf-8"))
+
+
+def read_attention(paths: list[Path]) -> pd.DataFrame:
+    """Join the attention tables; the columns subject and experiment come from their paths."""
+    tables = []
+    for path in paths:
+        subject, _, experiment = owner(path)
+        tables.append(read_table(path, ["stage", "area"]).assign(subject=subject, experiment=experiment))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def prune(folder: Path, kept: set[Path]) -> None:
+    """Remove what an earlier page showed and this one does not."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_file() and path not in kept:
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+@program
+def main(
+    *,
+    scores: Path,
+    config: str,
+    out: Path,
+    settings: BuildBrowserSettings,
+    tables: list[Path] | None = None,
+    strips: list[Path] | None = None,
+    clips: list[Path] | None = None,
+    maps: list[Path] | None = None,
+    attention_tables: list[Path] | None = None,
+    logs: list[Path] | None = None,
+) -> None:
+    """Write one page, and copy what it shows into assets/ beside it.
+
+    Parameters
+    ----------
+    scores : long table of tabulate
+    config : the study's whole configuration, as JSON or @file.json
+    out : the page; everything else goes into the folder assets/ beside it
+    settings : section build_browser of the config, as JSON
+    tables : further tables to link, such as those of tabulate
+    strips : film strips of show_clips
+    clips : films of show_clips
+    maps : brain maps of plot_surface
+    attention_tables : tables of extract_attention
+    logs : log.jsonl files of the trainings
+    """
+    folder = out.parent
+    text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
+    files = [
+        Medium(_copy(path, folder, f"assets/tables/{path.name}"), path.stem)
+        for path in (scores, *(tables or []))
+    ]
+    files += [copy_medium(path, folder, "tables") for path in attention_tables or []]
+    results = Results(
+        scores=read_table(scores, SCORE_COLUMNS),
+        config=json.loads(text),
+        attention=read_attention(attention_tables or []),
+        strips=[copy_medium(path, folder, "strips") for path in strips or []],
+        clips=[copy_medium(path, folder, "clips") for path in clips or []],
+        maps=[copy_medium(path, folder, "maps") for path in maps or []],
+        files=files,
+        logs=[read_log(path) for path in sorted(logs or [], key=lambda path: natural(path.as_posix()))],
+    )
+    with replacing(out) as temporary:
+        temporary.write_text(build_browser(results, settings), encoding="utf-8")
+    media = [*results.strips, *results.clips, *results.maps, *results.files]
+    prune(folder / "assets", {folder / medium.href for medium in media})
+
+
+if __name__ == "__main__":
+    main()

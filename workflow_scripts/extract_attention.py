@@ -1,0 +1,83 @@
+"""Extract attention of the fMRI encoder, and what it loses without an area, as maps and as a table."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from neurocine import __version__
+from neurocine.cli import program
+from neurocine.errors import InputError
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.vertices import VertexSelection
+from neurocine.io import open_arrays, write_arrays, write_table
+from neurocine.models.fmri_encoder import FmriEncoder
+from neurocine.models.pretrained import pick_device
+from neurocine.surface.attention import ExtractAttentionSettings
+from neurocine.surface.extract import TestClips, extract_attention
+
+Embeddings = dict[str, np.ndarray]  # per movie, (n_clips, k, E)
+
+
+def read_embeddings(paths: list[Path], movies: list[str]) -> tuple[Embeddings, Embeddings]:
+    """Read the projected CLIP embeddings of movies: text and image, (n_clips, k, E) each."""
+    text: Embeddings = {}
+    image: Embeddings = {}
+    for path in paths:
+        with open_arrays(path) as handle:
+            names = set(handle.keys())
+            for movie in movies:
+                if f"{movie}/text" in names:
+                    text[movie] = handle.get_tensor(f"{movie}/text")
+                    image[movie] = handle.get_tensor(f"{movie}/image")
+    absent = [movie for movie in movies if movie not in text]
+    if absent:
+        todo = "Give the files of embed_clips for the test movies."
+        raise InputError("--embeddings", f"no {', '.join(absent)}", f"{', '.join(movies)}", todo)
+    return text, image
+
+
+@program
+def main(
+    *,
+    pretrained: Path,
+    contrastive: Path,
+    full: Path,
+    fmri: Path,
+    embeddings: list[Path],
+    vertices: Path,
+    seed: int,
+    settings: ExtractAttentionSettings,
+    out: Path,
+    table: Path,
+) -> None:
+    """Average the attention over test clips at three stages of training, and occlude areas.
+
+    Parameters
+    ----------
+    pretrained : encoder of pretrain_encoder
+    contrastive : encoder of train_encoder
+    full : encoder of train_decoder
+    fmri : test samples of assemble_subject
+    embeddings : files of embed_clips that hold the test movies
+    vertices : file of select_vertices
+    seed : of the encoders with random weights and of the bootstrap
+    settings : section extract_attention of the config, as JSON
+    out : maps on the 59 412 cortical vertices
+    table : values per stage, layer and area (TSV)
+    """
+    device = pick_device(settings.device)
+    stages = {"pretrained": pretrained, "contrastive": contrastive, "full": full}
+    encoders = {stage: FmriEncoder.from_pretrained(folder).to(device) for stage, folder in stages.items()}
+    bold = SubjectFmri.read(fmri, with_repeats=False).bold
+    text, image = read_embeddings(embeddings, list(bold))
+    selection = VertexSelection.read(vertices)
+    result = extract_attention(encoders, TestClips(bold, text, image), selection, settings, seed)
+    meta = {"step": "extract_attention", "version": __version__, "settings": dataclasses.asdict(settings)}
+    shown = {"stages": list(stages), "layers": list(settings.layers), "seed": seed, "whole": result.whole}
+    write_arrays(out, result.maps, meta | shown)
+    write_table(table, result.table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Pictures drawn as HTML and SVG, so that they follow the page's colours and need no file."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from neurocine.report.markup import number
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 320, 170, 44, 24, 10  # a curve's drawing, in its own units
+NOT_DRAWN = ("step", "lr", "seconds")
+
+
+def track(score: Mapping[str, Any], low: float, high: float) -> str:
+    """Draw one score between what luck and trivial predictions reach.
+
+    Parameters
+    ----------
+    score : value, ci_low, ci_high, chance, null_mean, null_p99, baseline (NaN where unknown)
+    low, high : ends of the axis
+
+    Returns
+    -------
+    HTML: a grey band up to the null's 99th percentile, ticks for chance and baseline, the interval as a line,
+    and the value as a dot, filled where it is above the null
+    """
+
+    def place(value: float) -> str:
+        return f"{min(max(100 * (value - low) / (high - low), 0), 100):.1f}%"
+
+    def width(start: float, end: float) -> str:
+        inside = [min(max(value, low), high) for value in (start, end)]
+        return f"{100 * (inside[1] - inside[0]) / (high - low):.1f}%"
+
+    parts = []
+    if math.isfinite(score["null_p99"]):
+        parts.append(f'<i class="null" style="width:{width(low, score["null_p99"])}"></i>')
+    for name in ("chance", "baseline"):
+        if math.isfinite(score[name]):
+            parts.append(f'<i class="{name}" style="left:{place(score[name])}"></i>')
+    if math.isfinite(score["ci_low"]) and math.isfinite(score["ci_high"]):
+        span = width(score["ci_low"], score["ci_high"])
+        parts.append(f'<i class="interval" style="left:{place(score["ci_low"])};width:{span}"></i>')
+    if math.isfinite(score["value"]):
+        kind = "dot above" if score["value"] > score["null_p99"] else "dot"
+        parts.append(f'<i class="{kind}" style="left:{place(score["value"])}"></i>')
+    said = ", ".join(
+        f"{label} {number(score[name])}"
+        for name, label in (
+            ("value", "value"),
+            ("null_p99", "99th percentile of the null"),
+            ("chance", "chance"),
+            ("baseline", "best trivial baseline"),
+        )
+        if math.isfinite(score[name])
+    )
+    said = escape(said)
+    return f'<span class="track" role="img" aria-label="{said}" title="{said}">{"".join(parts)}</span>'
+
+
+def axis_range(scores: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Return the ends of an axis that holds all finite numbers of these scores, with some air."""
+    names = ("value", "ci_low", "ci_high", "chance", "null_mean", "null_p99", "baseline")
+    values = [score[name] for score in scores for name in names if math.isfinite(score[name])]
+    if not values:
+        return 0.0, 1.0
+    low, high = min(values), max(values)
+    air = 0.06 * (high - low) or 0.5
+    return low - air, high + air
+
+
+def read_log(text: str) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Read the JSONL log of a training.
+
+    Parameters
+    ----------
+    text : lines ``{"step": 10, "loss": 0.5, ..., "validation": {"loss": 0.6}}``
+
+    Returns
+    -------
+    per quantity, the series "training" and "validation" as (step, value); values that are no numbers left out
+    """
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+
+    def add(series: str, step: float, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            if name not in NOT_DRAWN and isinstance(value, (int, float)) and math.isfinite(value):
+                curves.setdefault(name, {}).setdefault(series, []).append((step, float(value)))
+
+    for line in text.splitlines():
+        entry = json.loads(line)
+        add("training", entry["step"], entry)
+        add("validation", entry["step"], entry.get("validation") or {})
+    return curves
+
+
+def thin(points: Sequence[tuple[float, float]], most: int = 200) -> list[tuple[float, float]]:
+    """Average neighbouring points so that at most so many are left."""
+    size = math.ceil(len(points) / most) if points else 1
+    blocks = [points[start : start + size] for start in range(0, len(points), size)]
+    return [tuple(sum(column) / len(block) for column in zip(*block, strict=True)) for block in blocks]
+
+
+def round_ticks(low: float, high: float, about: int = 4) -> list[float]:
+    """Return round numbers inside [low, high], about so many."""
+    raw = (high - low) / about
+    if raw <= 0:
+        return [low]
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
+    return [index * step for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def curve(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Draw one quantity over the steps of a training as SVG.
+
+    Parameters
+    ----------
+    title : name of the quantity
+    series : "training" and "validation", (step, value) each
+
+    Returns
+    -------
+    a ``figure`` element; colours come from the page's style sheet
+    """
+    points = [point for values in series.values() for point in values]
+    last = max(step for step, _ in points)
+    low, high = min(value for _, value in points), max(value for _, value in points)
+    if high == low:
+        low, high = low - 0.5, high + 0.5
+    inner = (WIDTH - LEFT - 8, HEIGHT - TOP - BOTTOM)
+
+    def xy(step: float, value: float) -> tuple[float, float]:
+        return LEFT + inner[0] * step / last, TOP + inner[1] * (high - value) / (high - low)
+
+    parts = []
+    for tick in round_ticks(low, high):
+        y = xy(0, tick)[1]
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{LEFT - 5}" y="{y + 3.5:.1f}" text-anchor="end">{tick:g}</text>')
+    for tick in round_ticks(0, last, 3):
+        x = xy(tick, low)[0]
+        anchor = "end" if x > WIDTH - 20 else "middle"
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{tick:g}</text>')
+    for name, values in series.items():
+        corners = [xy(*point) for point in thin(values)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+        parts.append(f'<polyline class="{escape(name)}" points="{path}"/>')
+        if name == "validation" and len(corners) <= 40:
+            parts.extend(
+                f'<circle class="validation" cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in corners
+            )
+    ending = ", ".join(f"{name} ends at {values[-1][1]:.4g}" for name, values in series.items())
+    said = escape(f"{title} over steps: {ending}")
+    return (
+        f'<figure class="curve"><figcaption>{escape(title)}</figcaption>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">'
+        f"{''.join(parts)}</svg></figure>"
+    )

@@ -1,0 +1,111 @@
+"""Small pieces of HTML: escaped text, numbers, tables that a page's script can sort and filter."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell.
+
+    Parameters
+    ----------
+    text : what is shown, plain text (escaped here) unless ``markup`` is given
+    order : number to sort by; the text when None
+    markup : HTML made by this package, shown instead of the text
+    kind : CSS class
+    """
+
+    text: str
+    order: float | None = None
+    markup: str = ""
+    kind: str = ""
+
+    def html(self) -> str:
+        """Return the ``td`` element."""
+        order = "" if self.order is None or math.isnan(self.order) else f"{self.order:.10g}"
+        attributes = {"class": self.kind, "data-order": order}
+        if self.order is not None and math.isnan(self.order):
+            attributes["data-order"] = "nan"
+        return f"<td{attribute_text(attributes)}>{self.markup or escape(self.text)}</td>"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One table row: its cells, and what filters look at (subject, experiment, ...)."""
+
+    cells: Sequence[Cell]
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One table column: its title, a longer explanation, and whether it holds numbers."""
+
+    title: str
+    hint: str = ""
+    numeric: bool = False
+    sortable: bool = True
+
+
+def attribute_text(attributes: Mapping[str, str]) -> str:
+    """Return HTML attributes with a leading space each; empty values are left out."""
+    return "".join(f' {name}="{escape(str(value))}"' for name, value in attributes.items() if value != "")
+
+
+def key_attributes(keys: Mapping[str, str]) -> str:
+    """Return the ``data-...`` attributes that the page's filters compare with."""
+    return attribute_text({f"data-{name}": value for name, value in keys.items()})
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number with so many decimals, – if there is none, and tiny ones in powers of ten."""
+    if not math.isfinite(value):
+        return "–"
+    if value and abs(value) < 0.5 * 10**-digits:
+        return f"{value:.1e}"
+    return f"{value:.{digits}f}"
+
+
+def p_text(value: float) -> str:
+    """Write a p-value."""
+    if not math.isfinite(value):
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def table(name: str, caption: str, columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """Return a table whose header buttons sort it.
+
+    Parameters
+    ----------
+    name : id of the table
+    caption : what it holds, for people who do not see it
+    columns, rows : the content
+    """
+    heads = []
+    for column in columns:
+        inner = escape(column.title)
+        if column.sortable:
+            inner = f'<button type="button"{attribute_text({"title": column.hint})}>{inner}</button>'
+        kind = "number" if column.numeric else ""
+        heads.append(f'<th scope="col"{attribute_text({"class": kind})}>{inner}</th>')
+    body = "\n".join(
+        f"<tr{key_attributes(row.keys)}>{''.join(cell.html() for cell in row.cells)}</tr>" for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f'<table id="{escape(name)}" class="data"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def select(key: str, label: str, values: Sequence[str], everything: str) -> str:
+    """Return a labelled choice that filters everything on the page by one key."""
+    options = "".join(f'<option value="{escape(value)}">{escape(value)}</option>' for value in values)
+    return (
+        f'<label class="choice"><span>{escape(label)}</span><select data-filter="{escape(key)}">'
+        f'<option value="">{escape(everything)}</option>{options}</select></label>'
+    )
