@@ -46,7 +46,8 @@ def new_video_classifier(size: int) -> VideoMAEForVideoClassification:
     return VideoMAEForVideoClassification(
         VideoMAEConfig(
             hidden_size=96, intermediate_size=192, num_hidden_layers=3, num_attention_heads=4,
-            image_size=size, patch_size=8, num_frames=len(FRAME_TIMES), tubelet_size=2, use_mean_pooling=True, **_labels(),
+            image_size=size, patch_size=8, num_frames=len(FRAME_TIMES), tubelet_size=2,
+            use_mean_pooling=True, **_labels(),
         )
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Train a small CLIP on the toy world; its text tower is also the text encoder of the toy Stable Diffusion."""
+"""Train a small CLIP on the toy world; its text tower is the text encoder of the toy Stable Diffusion too."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,7 +28,8 @@ def new_clip(size: int, tokenizer: CLIPTokenizer) -> CLIPModel:
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     text = {
         "vocab_size": len(tokenizer), "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "max_position_embeddings": CLIP_TOKENS, "pad_token_id": tokenizer.pad_token_id, **ends,
+        "num_attention_heads": 4, "max_position_embeddings": CLIP_TOKENS,
+        "pad_token_id": tokenizer.pad_token_id, **ends,
     }  # fmt: skip
     vision = {
         "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 3, "num_attention_heads": 4,

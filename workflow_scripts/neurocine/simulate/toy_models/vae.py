@@ -39,7 +39,7 @@ class AutoencoderPass(nn.Module):
         self.vae = vae
 
     def forward(self, pixels: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Return the reconstruction (n, 3, H, W) and the KL divergence per image (n,); no draw without generator."""
+        """Return the reconstruction (n, 3, H, W) and the KL divergence (n,); without generator, no draw."""
         posterior = self.vae.encode(pixels).latent_dist
         latent = posterior.mode() if generator is None else posterior.sample(generator)
         return self.vae.decode(latent).sample, posterior.kl()
@@ -87,6 +87,6 @@ class ToyVaeTask:
 
 @torch.no_grad()
 def set_scaling_factor(vae: AutoencoderKL, frames: np.ndarray) -> None:
-    """Set the factor that brings the latents of these frames to unit standard deviation, as in Stable Diffusion."""
+    """Set the factor that brings latents to unit standard deviation, as in Stable Diffusion."""
     latents = vae.encode(signed_pixels(frames)).latent_dist.mode()
     vae.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))

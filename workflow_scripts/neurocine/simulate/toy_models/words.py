@@ -1,4 +1,4 @@
-"""Tokenizers of the toy world: CLIP's byte-pair and BLIP's word-piece, with the captions' words as whole tokens."""
+"""Tokenizers of the toy world: CLIP's byte-pair and BLIP's word-piece; the captions' words are whole tokens."""
 
 import re
 
@@ -47,6 +47,7 @@ def blip_tokenizer() -> BertTokenizer:
     letters = [chr(number) for number in range(ord("a"), ord("z") + 1)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
     tokens += [word for word in caption_words() if word not in tokens] + ["[DEC]", "[ENC]"]
-    tokenizer = BertTokenizer(vocab={token: number for number, token in enumerate(tokens)})
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = BertTokenizer(vocab=vocabulary, bos_token="[DEC]", additional_special_tokens=["[ENC]"])
     tokenizer.model_max_length = 16
     return tokenizer
