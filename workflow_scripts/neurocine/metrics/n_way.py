@@ -9,6 +9,7 @@ Only r, the number of other classes that score above the best true class, matter
 distractors may come from those r, so P = sum over i < k of C(r, i) C(C-m-r, n-1-i) / C(C-m, n-1).
 """
 
+import functools
 import math
 
 import numpy as np
@@ -27,6 +28,7 @@ def _check(n_classes: int, n_targets: int, n_way: int, top_k: int) -> None:
         raise InputError("classifier", found, expected, "Lower n_ways or use a classifier with more classes.")
 
 
+@functools.cache
 def success_table(n_classes: int, n_targets: int, n_way: int, top_k: int = 1) -> np.ndarray:
     """Probability of success for each possible number r of other classes above the best true class.
 
@@ -45,7 +47,9 @@ def success_table(n_classes: int, n_targets: int, n_way: int, top_k: int = 1) ->
         sum(math.comb(r, i) * math.comb(others - r, draws - i) for i in range(min(top_k, draws + 1)))
         for r in range(others + 1)
     ]
-    return np.array([way / math.comb(others, draws) for way in ways])
+    table = np.array([way / math.comb(others, draws) for way in ways])
+    table.flags.writeable = False  # shared by all callers
+    return table
 
 
 def chance_n_way(n_way: int, n_targets: int = 1, top_k: int = 1) -> float:
