@@ -3,8 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from accelerate import PartialState
-
+from neurocine import __version__
 from neurocine.cli import program
 from neurocine.diffusion.conditions import FmriWindows, mean_window
 from neurocine.diffusion.pictures import write_picture
@@ -17,6 +16,7 @@ from neurocine.models.video_unet import VideoUNet
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.decoder import TrainDecoderSettings, train_decoder, window_data
+from neurocine.train.loop import is_main_process
 
 
 @program
@@ -59,6 +59,7 @@ def main(
     windows = FmriWindows({movie: subject.samples(movie) for movie in subject.movies}, width)
     data = window_data(clips, windows, mean_window(subject.bold, width), tuple(validation or ()))
     weights = [encoder / "model.safetensors", prior / "diffusion_pytorch_model.safetensors"]
+    inputs = {str(path): file_sha256(path) for path in [fmri, *latents, *weights]}
     report, picture = train_decoder(
         decoder,
         load_scheduler(stable_diffusion).config,
@@ -68,14 +69,16 @@ def main(
         seed,
         state,
         vae=load_vae(stable_diffusion),
-        identity=[file_sha256(path) for path in [fmri, *latents, *weights]],
+        identity=sorted(inputs.values()),
         device=device,
     )
-    if PartialState().is_main_process:
+    if is_main_process():
         decoder.save_pretrained(out)
         assert picture is not None
         write_picture(out / "samples.png", picture)
-        finish_training(state, out, {**dataclasses.asdict(report), "noise_ratio": noise_ratio, "seed": seed})
+        done = {"step": "train_decoder", "version": __version__, "seed": seed, "noise_ratio": noise_ratio}
+        done |= {"settings": dataclasses.asdict(settings), "inputs": inputs}
+        finish_training(state, out, done | {"report": dataclasses.asdict(report)})
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-from accelerate import PartialState
-
+from neurocine import __version__
 from neurocine.cli import program
 from neurocine.diffusion.pictures import write_picture
 from neurocine.io import file_sha256
 from neurocine.models.pretrained import load_scheduler, load_unet, load_vae
 from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.train.checkpoint import finish_training
+from neurocine.train.loop import is_main_process
 from neurocine.train.video_prior import TrainVideoPriorSettings, train_video_prior
 
 
@@ -45,6 +45,7 @@ def main(
     """
     clips = CachedClips.read(latents)
     captions = TextStates.read(embeddings, list(dict.fromkeys(movie for movie, _ in clips.clips)))
+    inputs = {str(path): file_sha256(path) for path in [*latents, *embeddings]}
     unet, report, picture = train_video_prior(
         load_unet(stable_diffusion),
         load_scheduler(stable_diffusion).config,
@@ -56,14 +57,16 @@ def main(
         seed,
         state,
         vae=load_vae(stable_diffusion),
-        identity=[file_sha256(path) for path in [*latents, *embeddings]],
+        identity=sorted(inputs.values()),
         device=device,
     )
-    if PartialState().is_main_process:
+    if is_main_process():
         unet.save_pretrained(out / "unet")
         assert picture is not None
         write_picture(out / "samples.png", picture)
-        finish_training(state, out, {**dataclasses.asdict(report), "noise_ratio": noise_ratio, "seed": seed})
+        done = {"step": "train_video_prior", "version": __version__, "seed": seed, "noise_ratio": noise_ratio}
+        done |= {"settings": dataclasses.asdict(settings), "inputs": inputs}
+        finish_training(state, out, done | {"report": dataclasses.asdict(report)})
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
 from neurocine.errors import InputError
 from neurocine.models.video_unet import VideoUNet, attended_frames, frame_code, is_temporal
-from torch import Tensor, nn
 
 FRAMES = 5
 MODES = [

@@ -21,6 +21,7 @@ from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips
+from neurocine.train.loop import is_main_process
 from neurocine.train.task import LoopSettings
 
 Schedule = Any  # diffusers types its schedulers' configs as plain mappings
@@ -241,7 +242,7 @@ class DenoisingTask:
         Originals are decoded from their latents, so the picture shows what the VAE can show at best. Without
         validation movies training clips are drawn.
         """
-        if self.vae is None:
+        if self.vae is None or not is_main_process():
             return None
         pool = self.held_out if len(self.held_out) else self.training
         spread = torch.linspace(0, len(pool) - 1, min(self.settings.sample_clips, len(pool))).round().long()
