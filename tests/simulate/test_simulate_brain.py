@@ -68,9 +68,18 @@ def cleaned(
     return clean_run(run, PreprocessRunSettings(ddof=0), "a simulated run")
 
 
-@pytest.mark.parametrize("n_volumes", [245, 246])
-def test_share_is_the_reliability_of_preprocessed_runs(n_volumes: int) -> None:
-    settings = SimulateSubjectSettings()
+@pytest.mark.parametrize(
+    ("n_volumes", "settings"),
+    [
+        (245, SimulateSubjectSettings()),
+        # Here detrending leaves 1.2 and 0.83 of the autocorrelated noise's variance.
+        (246, SimulateSubjectSettings(drift=2.0)),
+        (245, SimulateSubjectSettings(drift=0.0, noise_autocorrelation=0.8)),
+    ],
+)
+def test_share_is_the_reliability_of_preprocessed_runs(
+    n_volumes: int, settings: SimulateSubjectSettings
+) -> None:
     _, brain = a_brain(settings, vertices("V1", "V4", "MT", "FFC", "IPS1", "4"))
     runs = np.stack([cleaned(brain, settings, repeat, n_volumes=n_volumes) for repeat in range(24)])
     total = runs.sum(0)
@@ -124,6 +133,16 @@ def test_areas_follow_their_features() -> None:
             explained[name] = 1 - ((bold[1200:] - columns[1200:] @ fit) ** 2).mean()
         assert max(explained, key=explained.__getitem__) == group, area
         assert explained[group] > 0.5
+
+
+def test_early_areas_see_the_opposite_half() -> None:
+    tuning = make_tuning("1", SPACE, COVARIANCE, SimulateSubjectSettings(), 7)
+    areas = area_vertices()
+    for side in (0, 1):
+        weights = np.abs(tuning.weights[np.isin(tuning.vertex, areas[side, "V1"])])
+        columns = weights[:, SPACE.group == GROUPS.index("contrast")].reshape(-1, 8, 8).sum((0, 1))
+        left, right = columns[:4].sum(), columns[4:].sum()
+        assert (right > 2 * left) if side == 0 else (left > 2 * right)
 
 
 def test_only_listed_areas_carry_signal() -> None:

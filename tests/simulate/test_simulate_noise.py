@@ -54,8 +54,18 @@ def test_drift_is_slow_and_has_its_deviation() -> None:
 
 
 def test_spontaneous_activity_is_shared_by_neighbours_areas_and_tuning() -> None:
-    rows = np.array([0, 1, 2 * KNOT_SPACING, 100 * KNOT_SPACING, 200 * KNOT_SPACING, 300 * KNOT_SPACING])
-    area = np.array([0, 1, 0, 2, 3, 4])
+    rows = np.array(
+        [
+            0,
+            1,
+            2 * KNOT_SPACING,
+            100 * KNOT_SPACING,
+            200 * KNOT_SPACING,
+            300 * KNOT_SPACING,
+            300 * KNOT_SPACING + KNOT_SPACING // 2,
+        ]
+    )
+    area = np.array([0, 1, 0, 2, 3, 4, 5])
     tuned = np.array([3, 4])
     weights = np.array([[2.0, 0.0], [3.0, 0.0]])
     modes = spatial_modes(rows, area, tuned, weights)
@@ -65,4 +75,5 @@ def test_spontaneous_activity_is_shared_by_neighbours_areas_and_tuning() -> None
     assert correlation[0, 1] == pytest.approx(0.5, abs=0.05)  # the local mode, other areas
     assert correlation[0, 2] == pytest.approx(0.5, abs=0.05)  # the area's mode, other places
     assert correlation[3, 4] == pytest.approx(1 / 3, abs=0.05)  # the feature's mode, other places and areas
+    assert correlation[5, 6] == pytest.approx(0.5 / np.sqrt(2), abs=0.05)  # half way between two knots
     assert abs(correlation[0, 5]) < 0.05

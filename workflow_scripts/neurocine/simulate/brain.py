@@ -8,6 +8,8 @@ s is the tuned response to the movie's features with unit variance over the trai
 with drift, scaled to unit variance; both variances are those that remain after the crop and the polynomial
 detrending of one run. So ``share`` is the share of the variance that the stimulus explains in a single
 preprocessed run, and the noise ceiling for k repeats follows without simulation (:func:`noise_ceiling`).
+These are expected variances. A drift of several times the noise leaves a residue that differs from run to
+run; z-scoring then weighs the cleaner runs more, and repeats correlate somewhat better than ``share`` says.
 """
 
 import functools
@@ -31,7 +33,7 @@ from neurocine.simulate.noise import (
     spatial_modes,
     spontaneous_activity,
 )
-from neurocine.simulate.response import SCAN_START, kept_times, response_at, volume_times
+from neurocine.simulate.response import N_KEPT, SCAN_START, kept_times, response_at, volume_times
 from neurocine.simulate.tuning import Tuning, draw_tuning, tuned_among
 
 MAX_SHARE = 0.95  # no vertex is free of noise
@@ -61,7 +63,9 @@ class SimulateSubjectSettings:
     percent_signal: float = 1.5
     # Standard deviation of the log of each subject's factor on percent_signal.
     gain_spread: float = 0.1
-    # Movie -> volumes of its runs, 245 or 246; "default" for the others.
+    # Clips of a movie, as in simulate_movies.
+    clips_per_movie: int = N_KEPT
+    # Movie -> volumes of its runs, 5 or 6 more than it has clips; "default" for the others.
     volumes: Mapping[str, int] = field(
         default_factory=lambda: {"default": 245, "test2": 246, "test3": 246, "test4": 246, "test5": 246}
     )
@@ -81,16 +85,17 @@ class SimulateSubjectSettings:
             raise ValueError("baseline and percent_signal must be positive")
         if any(factor < 0 for factor in self.subject_factors.values()):
             raise ValueError("subject_factors must not be negative")
-        unknown = set(self.volumes.values()) - set(SCAN_START)
+        known = {self.clips_per_movie + more for more in SCAN_START}
+        unknown = set(self.volumes.values()) - known
         if unknown:
-            raise ValueError(f"volumes has {unknown.pop()}, must be {' or '.join(map(str, SCAN_START))}")
+            raise ValueError(f"volumes has {unknown.pop()}, must be {' or '.join(map(str, sorted(known)))}")
         for delay in self.delayed_runs:
             if set(delay) != {"subject", "movie", "repeat", "seconds"}:
                 raise ValueError(f"delayed_runs has {dict(delay)}, needs subject, movie, repeat, seconds")
 
     def n_volumes(self, movie: str) -> int:
         """Return the number of volumes of a movie's runs."""
-        return self.volumes.get(movie, self.volumes.get("default", 245))
+        return self.volumes.get(movie, self.volumes.get("default", self.clips_per_movie + 5))
 
     def delay(self, subject: str, movie: str, repeat: int) -> float:
         """Return by how many seconds a run lags behind its movie."""
@@ -133,18 +138,19 @@ def grayordinate_labels() -> np.ndarray:
     return np.concatenate([number, len(areas) + 1 + structures])
 
 
-def training_covariance(features: Sequence[np.ndarray]) -> np.ndarray:
+def training_covariance(features: Sequence[np.ndarray], n_kept: int = N_KEPT) -> np.ndarray:
     """Covariance of the haemodynamic responses to the features, cropped and detrended, pooled over movies.
 
     Parameters
     ----------
     features : per movie (n_bins, n_features) f32
+    n_kept : volumes that the crop keeps of a run
 
     Returns
     -------
     (n_features, n_features) f64
     """
-    times = kept_times()
+    times = kept_times(n_kept)
     total = np.zeros((features[0].shape[1],) * 2)
     for movie in features:
         response = detrend(response_at(movie, times), DETREND_ORDER)
@@ -207,14 +213,14 @@ def simulate_run(
     ----------
     brain : subject
     features : (n_bins, n_features) f32, of the movie
-    n_volumes : 245 or 246; decides when the scan starts
+    n_volumes : 5 or 6 more than the movie has clips; decides when the scan starts
     delay : seconds by which the brain's response lags behind the movie
 
     Returns
     -------
     (n_volumes, V) f32, scanner units
     """
-    n = len(brain.rows)
+    n, clips = len(brain.rows), settings.clips_per_movie
     bold = autoregressive((n_volumes, n), settings.noise_autocorrelation, generator)
     if settings.shared_noise > 0:
         bold *= np.float32(np.sqrt(1 - settings.shared_noise))
@@ -222,9 +228,9 @@ def simulate_run(
         shared *= np.float32(np.sqrt(settings.shared_noise))
         bold += shared
     bold += drift(n_volumes, n, settings.drift, generator)
-    kept = residual_variance(n_volumes, settings.noise_autocorrelation, settings.drift)
+    kept = residual_variance(n_volumes, settings.noise_autocorrelation, settings.drift, clips)
     bold *= np.sqrt((1 - brain.share) / np.float32(kept))
-    response = response_at(features, volume_times(n_volumes) - delay)
+    response = response_at(features, volume_times(n_volumes, clips) - delay)
     bold[:, brain.tuned] += response @ (brain.weights * np.sqrt(brain.share[brain.tuned]))
     bold *= brain.deviation
     bold += brain.baseline
