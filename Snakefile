@@ -17,6 +17,7 @@ include: "rules/encoder.smk"
 include: "rules/diffusion.smk"
 include: "rules/decode.smk"
 include: "rules/report.smk"
+include: "rules/toy_models.smk"
 
 
 localrules:
@@ -32,7 +33,7 @@ rule all:
 
 rule ablation:
     input:
-        study_results(config["ablation_experiments"]),
+        study_results(config["ablation_experiments"], "ablation/"),
 
 
 for subject in SUBJECTS:

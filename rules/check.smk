@@ -8,7 +8,7 @@ CHECKED = results("check_data/report.tsv")
 rule check_data:
     input:
         stimuli=map(str, STUDY.stimuli.values()),
-        runs=[str(path) for runs in STUDY.runs.values() for path in runs.values()],
+        runs=[path for subject in SUBJECTS for path in used_runs(subject, MOVIES)],
         rest=[path for files in REST.values() for path in files],
         models=[path for files in MODEL_FILES.values() for path in files],
     output:
@@ -18,14 +18,17 @@ rule check_data:
     benchmark:
         benchmark_file("check_data/check_data")
     conda:
-        "../envs/training.yaml"
+        "../envs/fmri.yaml"
     resources:
         mem_mb=memory(4),
         runtime=minutes(60),
     params:
         models=lambda wildcards: list(config["models"].values()),
         settings=settings("check_data"),
+        preprocess_run=settings("preprocess_run"),
+        prepare_stimuli=settings("prepare_stimuli"),
     shell:
         "python workflow_scripts/check_data.py --stimuli {input.stimuli:q} --runs {input.runs:q} "
-        "--rest {input.rest:q} --models {params.models:q} --settings {params.settings:q} --out {output:q} "
+        "--rest {input.rest:q} --models {params.models:q} --settings {params.settings:q} "
+        "--preprocess-run {params.preprocess_run:q} --prepare-stimuli {params.prepare_stimuli:q} --out {output:q} "
         "2> >(tee {log} >&2)"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+# At the end of the path: the programs beside the library must not hide packages of the same name (tabulate).
+sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 
 from neurocine import datasets
 from neurocine.config import complete_config, encoder_key, encoder_parameters, prior_key
@@ -114,8 +115,9 @@ def minutes(real):
 
 GPUS = config["compute"]["gpus"]
 ONE_GPU = min(GPUS, 1)
-# A training on several GPUs is the same program, started once per GPU.
-TRAIN_WITH = f"accelerate launch --num_processes {GPUS}" if GPUS > 1 else "python"
+# Named in shell lines directly, not as params: another number of GPUs is no reason to train again.
+TRAIN_WITH = f"torchrun --standalone --nproc-per-node {GPUS}" if GPUS > 1 else "python"
+DEVICE = "cuda" if GPUS else "auto"
 
 
 # The study's raw files
@@ -142,6 +144,8 @@ def find_study():
 
 def find_rest():
     """Map each rest subject to its files; end with one message if any is missing."""
+    if config["pretrain_on"] != "rest":
+        return {}
     rest = config["rest"]
     names = rest["subjects"]
     if names == "all":
@@ -157,8 +161,8 @@ def find_rest():
     if missing or (rest["subjects"] == "all" and not found):
         usual = datasets.rest_run(rest["dir"], "<subject>", rest["runs"][0])
         todo = (
-            "Set rest.dir in the config to the folder of HCP subjects, or rest.subjects: [] to train the encoder "
-            "without pretraining (docs/data.md)."
+            "Set rest.dir in the config to the folder of HCP subjects; without access to HCP set "
+            "pretrain_on: training_fmri (docs/data.md)."
         )
         raise datasets.MissingFiles("rest runs", missing or [usual], [Path(rest["dir"])], todo)
     return found
@@ -222,9 +226,14 @@ def batch_videos(wildcards):
     return [str(STUDY.stimuli[movie]) for movie in BATCHES[wildcards.batch]]
 
 
+def used_runs(subject, movies):
+    """The runs of a subject, without those the config excludes."""
+    runs = [(movie, repeat, path) for movie in movies for repeat, path in STUDY.runs[subject, movie].items()]
+    return [str(path) for movie, repeat, path in runs if (subject, movie, repeat) not in EXCLUDED]
+
+
 def batch_runs(wildcards):
-    groups = [STUDY.runs[wildcards.subject, movie].values() for movie in BATCHES[wildcards.batch]]
-    return [str(path) for group in groups for path in group]
+    return used_runs(wildcards.subject, BATCHES[wildcards.batch])
 
 
 def batch_excluded(wildcards):
@@ -257,6 +266,11 @@ def decoder_file(name):
     return path
 
 
+def contrastive_file(wildcards):
+    """The weights of the encoder after phase 1 that an experiment uses."""
+    return of_subject(f"train_encoder/{encoder_of(wildcards.experiment)}/encoder/model.safetensors")
+
+
 def prior_file(wildcards):
     """The weights of the video prior that an experiment uses."""
     return results(
@@ -284,14 +298,34 @@ wildcard_constraints:
 
 # What a person asks for
 
+SHOWN = ("random", "best", "median", "worst")  # choices of clips, one sheet each
+
+
+def each_result(path, experiments):
+    """A file of every subject under each of the experiments."""
+    return expand(of_experiment(path), subject=SUBJECTS, experiment=experiments)
+
 
 def subject_results(subject, experiment):
     """What one subject gets under one experiment: scores, clips to look at, brain maps."""
-    names = ("scores.tsv", "clips/index.tsv", "maps/maps.tsv")
+    names = ("scores.tsv", "strips/random.png", "maps/overview.png")
     return [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]
 
 
-def study_results(experiments):
-    """The results of all subjects, the tables and the browser."""
+def study_results(experiments, part=""):
+    """The results of all subjects, the tables and the page that shows them."""
     each = [subject_results(subject, name) for subject in SUBJECTS for name in experiments]
-    return [*sum(each, []), results("tables/scores.tsv"), results("browser/index.html")]
+    return [*sum(each, []), results(f"{part}tables/scores.tsv"), results(f"{part}browser/index.html")]
+
+
+def training_logs(experiments):
+    """The logs of all trainings behind these experiments."""
+    logs = [
+        results("pretrain_encoder/log.jsonl"),
+        *(results(f"train_video_prior/{prior_of(name)}/log.jsonl") for name in experiments),
+    ]
+    for name in experiments:
+        keys = {"encoder": encoder_of(name), "prior": prior_of(name)}
+        logs += expand(of_subject("train_encoder/{encoder}/log.jsonl"), subject=SUBJECTS, **keys)
+        logs += expand(of_subject("train_decoder/{encoder}_{prior}/log.jsonl"), subject=SUBJECTS, **keys)
+    return sorted(set(logs))

@@ -33,7 +33,7 @@ rule decode:
         "python workflow_scripts/decode.py --decoder {params.decoder:q} --fmri-train {input.fmri_train:q} "
         "--fmri-test {input.fmri_test:q} --stable-diffusion {params.stable_diffusion:q} "
         "--noise-ratio {params.noise_ratio} --seed {params.seed} --condition {wildcards.condition} "
-        "--settings {params.settings:q} --state {params.state:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --state {params.state:q} --out {output:q} --device {DEVICE} 2> >(tee {log} >&2)"
 
 
 rule decode_captions:
@@ -60,32 +60,12 @@ rule decode_captions:
         noise_ratio=noise_ratio,
         seed=config["seed"],
         settings=settings("decode"),
+        state=state_dir("decode_captions/{experiment}"),
     shell:
         "python workflow_scripts/decode_captions.py --prior {params.prior:q} --embeddings {input.embeddings:q} "
         "--stable-diffusion {params.stable_diffusion:q} --noise-ratio {params.noise_ratio} "
-        "--seed {params.seed} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
-
-
-rule show_clips:
-    input:
-        decoded=of_experiment("decode/fmri.safetensors"),
-        stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
-    output:
-        of_experiment("clips/index.tsv"),
-    log:
-        log_file("show_clips/sub-{subject}_{experiment}"),
-    benchmark:
-        benchmark_file("show_clips/sub-{subject}_{experiment}")
-    conda:
-        "../envs/report.yaml"
-    resources:
-        mem_mb=memory(4),
-        runtime=minutes(30),
-    params:
-        settings=settings("show_clips"),
-    shell:
-        "python workflow_scripts/show_clips.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
-        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--seed {params.seed} --settings {params.settings:q} --state {params.state:q} --out {output:q} "
+        "--device {DEVICE} 2> >(tee {log} >&2)"
 
 
 rule score:
@@ -97,10 +77,13 @@ rule score:
         ],
         stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
         train_stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
+        latents=test_files(results("encode_latents/{batch}.safetensors")),
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
         image_classifier=MODEL_FILES["image_classifier"],
         video_classifier=MODEL_FILES["video_classifier"],
     output:
         scores=of_experiment("scores.tsv"),
+        clip_scores=of_experiment("clip_scores.tsv"),
     log:
         log_file("score/sub-{subject}_{experiment}"),
     benchmark:
@@ -113,12 +96,47 @@ rule score:
         mem_mb=memory(16),
         runtime=minutes(240),
     params:
+        stable_diffusion=model_folder("stable_diffusion"),
         image_classifier=model_folder("image_classifier"),
         video_classifier=model_folder("video_classifier"),
+        seed=config["seed"],
+        dataset=DATASET,
+        method=METHOD,
         settings=settings("score"),
         cache=state_dir("score/sub-{subject}_{experiment}.safetensors"),
     shell:
         "python workflow_scripts/score.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
-        "--train-stimuli {input.train_stimuli:q} --image-classifier {params.image_classifier:q} "
-        "--video-classifier {params.video_classifier:q} --settings {params.settings:q} "
-        "--cache {params.cache:q} --out {output.scores:q} 2> >(tee {log} >&2)"
+        "--train-stimuli {input.train_stimuli:q} --latents {input.latents:q} "
+        "--stable-diffusion {params.stable_diffusion:q} --image-classifier {params.image_classifier:q} "
+        "--video-classifier {params.video_classifier:q} --seed {params.seed} --dataset {params.dataset} "
+        "--subject {wildcards.subject} --method {params.method} --experiment {wildcards.experiment} "
+        "--settings {params.settings:q} --cache {params.cache:q} --out {output.scores:q} "
+        "--clip-scores {output.clip_scores:q} --device {DEVICE} 2> >(tee {log} >&2)"
+
+
+rule show_clips:
+    input:
+        decoded=of_experiment("decode/fmri.safetensors"),
+        stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
+        clip_scores=of_experiment("clip_scores.tsv"),
+    output:
+        clips=[of_experiment(f"clips/{movie}.mp4") for movie in TEST],
+        strips=[of_experiment(f"strips/{choice}.png") for choice in SHOWN],
+    log:
+        log_file("show_clips/sub-{subject}_{experiment}"),
+    benchmark:
+        benchmark_file("show_clips/sub-{subject}_{experiment}")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(30),
+    params:
+        name="subject {subject}, {experiment}",
+        seed=config["seed"],
+        settings=settings("show_clips"),
+    shell:
+        "python workflow_scripts/show_clips.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
+        "--clip-scores {input.clip_scores:q} --name {params.name:q} --seed {params.seed} "
+        "--settings {params.settings:q} --out-clips {output.clips:q} --out-strips {output.strips:q} "
+        "2> >(tee {log} >&2)"

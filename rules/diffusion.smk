@@ -25,7 +25,6 @@ rule train_video_prior:
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
-        run_with=TRAIN_WITH,
         stable_diffusion=model_folder("stable_diffusion"),
         validation=config["movies"]["validation"],
         noise_ratio=lambda wildcards: NOISE_RATIOS[wildcards.prior],
@@ -34,10 +33,10 @@ rule train_video_prior:
         state=state_dir("train_video_prior/{prior}"),
         out=output_folder("done"),
     shell:
-        "{params.run_with} workflow_scripts/train_video_prior.py --latents {input.latents:q} "
+        "{TRAIN_WITH} workflow_scripts/train_video_prior.py --latents {input.latents:q} "
         "--embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
         "--validation {params.validation:q} --noise-ratio {params.noise_ratio} --seed {params.seed} "
-        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {DEVICE} 2> >(tee {log} >&2)"
 
 
 rule train_decoder:
@@ -68,7 +67,6 @@ rule train_decoder:
         mem_mb=memory(64),
         runtime=minutes(2880),
     params:
-        run_with=TRAIN_WITH,
         encoder=input_folder("encoder"),
         prior=input_folder("prior"),
         stable_diffusion=model_folder("stable_diffusion"),
@@ -79,8 +77,8 @@ rule train_decoder:
         state=state_dir("train_decoder/sub-{subject}_{encoder}_{prior}"),
         out=output_folder("done"),
     shell:
-        "{params.run_with} workflow_scripts/train_decoder.py --fmri {input.fmri:q} --latents {input.latents:q} "
+        "{TRAIN_WITH} workflow_scripts/train_decoder.py --fmri {input.fmri:q} --latents {input.latents:q} "
         "--encoder {params.encoder:q} --prior {params.prior:q} "
         "--stable-diffusion {params.stable_diffusion:q} --validation {params.validation:q} "
         "--noise-ratio {params.noise_ratio} --seed {params.seed} --settings {params.settings:q} "
-        "--state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+        "--state {params.state:q} --out {params.out:q} --device {DEVICE} 2> >(tee {log} >&2)"

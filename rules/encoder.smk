@@ -1,9 +1,14 @@
 """The fMRI encoder: pretrained on rest, then trained against captions and frames."""
 
+PRETRAIN_ON = {
+    "rest": expand(results("preprocess_hcp/{rest}.safetensors"), rest=REST),
+    "training_fmri": expand(of_subject("assemble_subject/train.safetensors"), subject=SUBJECTS),
+}[config["pretrain_on"]]
+
 
 rule pretrain_encoder:
     input:
-        shards=expand(results("preprocess_hcp/{rest}.safetensors"), rest=REST),
+        shards=PRETRAIN_ON,
         checked=ancient(CHECKED),
     output:
         config=results("pretrain_encoder/encoder/config.json"),
@@ -22,21 +27,20 @@ rule pretrain_encoder:
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
-        run_with=TRAIN_WITH,
         seed=config["seed"],
         settings=settings("pretrain_encoder"),
         state=state_dir("pretrain_encoder"),
         out=output_folder("done"),
     shell:
-        "{params.run_with} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} --seed {params.seed} "
-        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+        "{TRAIN_WITH} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} --seed {params.seed} "
+        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {DEVICE} 2> >(tee {log} >&2)"
 
 
 rule train_encoder:
     input:
         fmri=of_subject("assemble_subject/train.safetensors"),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
-        pretrained=rules.pretrain_encoder.output.weights if REST else [],
+        pretrained=rules.pretrain_encoder.output.weights,
         checked=ancient(CHECKED),
     output:
         config=of_subject("train_encoder/{encoder}/encoder/config.json"),
@@ -55,7 +59,6 @@ rule train_encoder:
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
-        run_with=TRAIN_WITH,
         pretrained=lambda wildcards, input: (
             ["--pretrained", str(Path(input.pretrained).parent)] if REST else []
         ),
@@ -66,7 +69,7 @@ rule train_encoder:
         state=state_dir("train_encoder/sub-{subject}_{encoder}"),
         out=output_folder("done"),
     shell:
-        "{params.run_with} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
-        "--embeddings {input.embeddings:q} {params.pretrained:q} --validation {params.validation:q} "
+        "{TRAIN_WITH} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
+        "--embeddings {input.embeddings:q} --pretrained {params.pretrained:q} --validation {params.validation:q} "
         "--seed {params.seed} --settings {params.settings:q} --experiment {params.experiment:q} "
-        "--state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+        "--state {params.state:q} --out {params.out:q} --device {DEVICE} 2> >(tee {log} >&2)"

@@ -1,21 +1,166 @@
-"""Tables, brain maps and the page that shows them."""
+"""Brain maps, tables and the page that shows everything."""
 
-
-rule tabulate:
-    output:
-        results("tables/scores.tsv"),
+LAYERS = config["extract_attention"]["layers"]
+MAPS = [
+    "maps/overview.png",
+    "maps/occlusion.png",
+    *expand(
+        "maps/attention_{stage}_layer{layer}.png", stage=("pretrained", "contrastive", "full"), layer=LAYERS
+    ),
+]
 
 
 rule extract_attention:
+    input:
+        pretrained=rules.pretrain_encoder.output.weights,
+        contrastive=contrastive_file,
+        full=decoder_file("encoder/model.safetensors"),
+        fmri=of_subject("assemble_subject/test.safetensors"),
+        embeddings=test_files(results("embed_clips/{batch}.safetensors")),
+        vertices=results("select_vertices/vertices.safetensors"),
     output:
-        of_experiment("maps/attention.tsv"),
+        maps=of_experiment("maps/attention.safetensors"),
+        table=of_experiment("attention.tsv"),
+    log:
+        log_file("extract_attention/sub-{subject}_{experiment}"),
+    benchmark:
+        benchmark_file("extract_attention/sub-{subject}_{experiment}")
+    conda:
+        "../envs/training.yaml"
+    threads: 2
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(32),
+        runtime=minutes(120),
+    params:
+        pretrained=input_folder("pretrained"),
+        contrastive=input_folder("contrastive"),
+        full=input_folder("full"),
+        seed=config["seed"],
+        settings=settings("extract_attention"),
+    shell:
+        "python workflow_scripts/extract_attention.py --pretrained {params.pretrained:q} "
+        "--contrastive {params.contrastive:q} --full {params.full:q} --fmri {input.fmri:q} "
+        "--embeddings {input.embeddings:q} --vertices {input.vertices:q} --seed {params.seed} "
+        "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} 2> >(tee {log} >&2)"
 
 
 rule plot_surface:
+    input:
+        rules.extract_attention.output.maps,
     output:
-        of_experiment("maps/maps.tsv"),
+        overview=of_experiment("maps/overview.png"),
+        others=[of_experiment(name) for name in MAPS if name != "maps/overview.png"],
+    log:
+        log_file("plot_surface/sub-{subject}_{experiment}"),
+    benchmark:
+        benchmark_file("plot_surface/sub-{subject}_{experiment}")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(60),
+    params:
+        name="subject {subject}, {experiment}",
+        out=output_folder("overview"),
+        settings=settings("plot_surface"),
+    shell:
+        "python workflow_scripts/plot_surface.py --attention {input:q} --settings {params.settings:q} "
+        "--name {params.name:q} --out {params.out:q} 2> >(tee {log} >&2)"
+
+
+rule tabulate_scores:
+    input:
+        each_result("scores.tsv", config["run_experiments"]),
+    output:
+        scores=results("tables/scores.tsv"),
+        main=results("tables/main.tsv"),
+        ablation=results("tables/ablation.tsv"),
+    log:
+        log_file("tabulate_scores/tabulate_scores"),
+    benchmark:
+        benchmark_file("tabulate_scores/tabulate_scores")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(4),
+        runtime=minutes(10),
+    params:
+        settings=settings("tabulate_scores"),
+    shell:
+        "python workflow_scripts/tabulate_scores.py --scores {input:q} --settings {params.settings:q} "
+        "--out-scores {output.scores:q} --out-main {output.main:q} --out-ablation {output.ablation:q} "
+        "2> >(tee {log} >&2)"
 
 
 rule build_browser:
+    input:
+        scores=rules.tabulate_scores.output.scores,
+        tables=[rules.tabulate_scores.output.main, rules.tabulate_scores.output.ablation],
+        strips=[
+            path for name in SHOWN for path in each_result(f"strips/{name}.png", config["run_experiments"])
+        ],
+        clips=[path for name in TEST for path in each_result(f"clips/{name}.mp4", config["run_experiments"])],
+        maps=[path for name in MAPS for path in each_result(name, config["run_experiments"])],
+        attention_tables=each_result("attention.tsv", config["run_experiments"]),
+        logs=training_logs(config["run_experiments"]),
     output:
         results("browser/index.html"),
+    log:
+        log_file("build_browser/build_browser"),
+    benchmark:
+        benchmark_file("build_browser/build_browser")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(4),
+        runtime=minutes(10),
+    params:
+        config=json.dumps(config, sort_keys=True),
+        settings=settings("build_browser"),
+    shell:
+        "python workflow_scripts/build_browser.py --scores {input.scores:q} --tables {input.tables:q} "
+        "--strips {input.strips:q} --clips {input.clips:q} --maps {input.maps:q} "
+        "--attention-tables {input.attention_tables:q} --logs {input.logs:q} --config {params.config:q} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+# The same for the experiments of the ablation, in a folder of their own.
+
+
+use rule tabulate_scores as tabulate_ablation with:
+    input:
+        each_result("scores.tsv", config["ablation_experiments"]),
+    output:
+        scores=results("ablation/tables/scores.tsv"),
+        main=results("ablation/tables/main.tsv"),
+        ablation=results("ablation/tables/ablation.tsv"),
+    log:
+        log_file("tabulate_scores/ablation"),
+    benchmark:
+        benchmark_file("tabulate_scores/ablation")
+
+
+use rule build_browser as build_ablation_browser with:
+    input:
+        scores=rules.tabulate_ablation.output.scores,
+        tables=[rules.tabulate_ablation.output.main, rules.tabulate_ablation.output.ablation],
+        strips=[
+            path
+            for name in SHOWN
+            for path in each_result(f"strips/{name}.png", config["ablation_experiments"])
+        ],
+        clips=[
+            path
+            for name in TEST
+            for path in each_result(f"clips/{name}.mp4", config["ablation_experiments"])
+        ],
+        maps=[path for name in MAPS for path in each_result(name, config["ablation_experiments"])],
+        attention_tables=each_result("attention.tsv", config["ablation_experiments"]),
+        logs=training_logs(config["ablation_experiments"]),
+    output:
+        results("ablation/browser/index.html"),
+    log:
+        log_file("build_browser/ablation"),
+    benchmark:
+        benchmark_file("build_browser/ablation")

@@ -52,11 +52,12 @@ def main(
     for path, (movie, _) in runs.items():
         if movie not in paths:
             raise InputError(path, f"movie {movie}", f"one of {', '.join(paths)}", "Give its video too.")
-    seconds = {movie: float(volume_times(settings.n_volumes(movie))[-1]) for movie in paths}
+    clips = settings.clips_per_movie
+    seconds = {movie: float(volume_times(settings.n_volumes(movie), clips)[-1]) for movie in paths}
     columns = ["clip", "shape", "direction"]
     tables = {path.stem: read_table(path, columns) for path in scripts or []}
     features, space = extract_features(paths, tables, train_movies, seconds)
-    covariance = training_covariance([features[movie] for movie in train_movies])
+    covariance = training_covariance([features[movie] for movie in train_movies], clips)
     tuning = make_tuning(subject, space, covariance, settings, seed)
     brain = make_brain(subject, tuning, settings, seed)
     for path, (movie, repeat) in progress(runs.items(), len(runs), f"sub-{subject} runs"):
@@ -65,7 +66,7 @@ def main(
         bold = simulate_run(brain, features[movie], settings.n_volumes(movie), settings, generator, delay)
         write_dtseries(path, bold, TR)
     test = [features[movie] for movie in features if movie not in train_movies]
-    arrays = truth_arrays(tuning, brain, training_covariance(test) if test else None)
+    arrays = truth_arrays(tuning, brain, training_covariance(test, clips) if test else None)
     meta = {
         "step": "simulate_subject",
         "version": __version__,

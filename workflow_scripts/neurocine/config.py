@@ -40,7 +40,7 @@ def resolve(node: Schema, schema: Schema) -> Schema:
 
 
 def merge(under: Any, over: Any) -> Any:
-    """Return ``under`` with the keys of ``over`` on top, at every depth; ``over`` wins unless both are mappings."""
+    """Return ``under`` with the keys of ``over`` on top, at every depth."""
     if not (isinstance(under, Mapping) and isinstance(over, Mapping)):
         return copy.deepcopy(over)
     merged = {key: copy.deepcopy(value) for key, value in under.items()}
@@ -95,9 +95,13 @@ def _dotted(path: Iterator[Any] | Any) -> str:
     return text
 
 
+def _schema_of(error: ValidationError) -> Schema:
+    return dict(error.schema) if isinstance(error.schema, Mapping) else {}
+
+
 def _unknown_keys(error: ValidationError, where: str) -> Iterator[InputError]:
-    known = list(error.schema.get("properties", {}))
-    for key in error.instance:
+    known = list(_schema_of(error).get("properties", {}))
+    for key in dict(error.instance):  # type: ignore[arg-type]
         if key in known:
             continue
         near = difflib.get_close_matches(str(key), known, n=1)
@@ -131,14 +135,13 @@ def _as_problems(error: ValidationError) -> Iterator[InputError]:
     if error.validator == "additionalProperties":
         yield from _unknown_keys(error, where)
     elif error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
-                path = f"{where}.{key}" if where else key
-                yield InputError(path, "nothing", "a value", "Add this key to the config.")
+        for key in set(error.validator_value) - set(error.instance):  # type: ignore[arg-type]
+            path = f"{where}.{key}" if where else key
+            yield InputError(path, "nothing", "a value", "Add this key to the config.")
     else:
-        node = error.schema if isinstance(error.schema, Mapping) else {}
+        node = _schema_of(error)
         about = " ".join(str(node.get("description", "Correct the value.")).split())
-        yield InputError(where or "config", json.dumps(error.instance), _range(dict(node)), about)
+        yield InputError(where or "config", json.dumps(error.instance), _range(node), about)
 
 
 def check_schema(config: Config, schema: Schema) -> list[InputError]:
@@ -219,6 +222,17 @@ def _check_experiments(config: Config) -> Iterator[InputError]:
             )
 
 
+def _check_lengths(config: Config) -> Iterator[InputError]:
+    """Runs and movies must agree: as many samples are left of a run as its movie has clips."""
+    clips = config["prepare_stimuli"]["clips_per_movie"]
+    for volumes, (first, last) in config["preprocess_run"]["crop"].items():
+        left = int(volumes) - first - last
+        if left != clips:
+            expected = f"{clips}, as prepare_stimuli.clips_per_movie"
+            todo = "Correct one of the two: every sample belongs to one clip."
+            yield InputError(f"preprocess_run.crop.{volumes}", f"{left} samples left", expected, todo)
+
+
 def _widths(config: Any, where: str = "") -> Iterator[tuple[str, int, int]]:
     """Find every pair (width, heads) of an attention network in the config."""
     if isinstance(config, Mapping):
@@ -241,8 +255,29 @@ def _check_networks(config: Config) -> Iterator[InputError]:
 
 def check_combinations(config: Config) -> list[InputError]:
     """List what single keys allow but their combination does not."""
-    checks = (_check_movies, _check_excluded, _check_experiments, _check_networks)
+    checks = (_check_movies, _check_excluded, _check_experiments, _check_lengths, _check_networks)
     return [problem for check in checks for problem in check(config)]
+
+
+def text_keys(config: Any) -> Any:
+    """Return the config with every key as text, as JSON has them: YAML reads ``245:`` as a number."""
+    if isinstance(config, Mapping):
+        return {str(key): text_keys(value) for key, value in config.items()}
+    return [text_keys(item) for item in config] if isinstance(config, list) else config
+
+
+def names_as_text(config: Config) -> Config:
+    """Return the config with subjects as text, however they were written."""
+    named = dict(config)
+    if isinstance(named.get("subjects"), list):
+        named["subjects"] = [str(subject) for subject in named["subjects"]]
+    if isinstance(named.get("exclude_runs"), list):
+        runs = named["exclude_runs"]
+        named["exclude_runs"] = [
+            {**run, "subject": str(run["subject"])} if isinstance(run, Mapping) and "subject" in run else run
+            for run in runs
+        ]
+    return named
 
 
 def complete_config(config: Config, schema: Schema | None = None) -> Config:
@@ -259,10 +294,7 @@ def complete_config(config: Config, schema: Schema | None = None) -> Config:
         values that exclude each other
     """
     schema = schema or read_schema()
-    filled = fill_defaults(config, schema, schema)
-    for key in ("subjects",):
-        if isinstance(filled.get(key), list):
-            filled[key] = [str(item) for item in filled[key]]
+    filled = names_as_text(fill_defaults(text_keys(config), schema, schema))
     # Combinations are looked at only when every single value is sound.
     problems = check_schema(filled, schema) or check_combinations(filled)
     if problems:

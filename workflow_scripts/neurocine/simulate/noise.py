@@ -31,23 +31,24 @@ def drift_basis(n_volumes: int) -> np.ndarray:
     return np.asarray(basis / np.sqrt((basis**2).mean(0)))
 
 
-def residual_variance(n_volumes: int, coefficient: float, drift: float) -> float:
+def residual_variance(n_volumes: int, coefficient: float, drift: float, n_kept: int = N_KEPT) -> float:
     """Expected variance that the noise keeps after the crop and the polynomial detrending of one run.
 
-    With the projection M onto the residuals and the noise covariance S this is trace(M S) / 240, exactly.
+    With the projection M onto the residuals and the noise covariance S this is trace(M S) / n_kept, exactly.
 
     Parameters
     ----------
-    n_volumes : 245 or 246
+    n_volumes : 5 or 6 more than ``n_kept``
     coefficient : of the AR(1) part, which has unit variance
     drift : standard deviation of the drift
+    n_kept : volumes that the crop keeps
     """
-    first = CROP_FIRST[n_volumes]
-    index = np.arange(N_KEPT)
-    basis = drift_basis(n_volumes)[first : first + N_KEPT]
+    first = CROP_FIRST[n_volumes - n_kept]
+    index = np.arange(n_kept)
+    basis = drift_basis(n_volumes)[first : first + n_kept]
     covariance = coefficient ** np.abs(index[:, None] - index) + drift**2 / basis.shape[1] * basis @ basis.T
-    trend, _ = np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, N_KEPT), DETREND_ORDER))
-    return float((np.trace(covariance) - np.trace(trend.T @ covariance @ trend)) / N_KEPT)
+    trend, _ = np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, n_kept), DETREND_ORDER))
+    return float((np.trace(covariance) - np.trace(trend.T @ covariance @ trend)) / n_kept)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from neurocine.errors import InputError
 from neurocine.simulate.features import BIN_SECONDS
 
 TR = 2.0  # s
-SCAN_START = {245: 2.0, 246: 0.0}  # number of volumes -> start of the first one, s
-CROP_FIRST = {245: 1, 246: 2}  # number of volumes -> volumes that the preprocessing drops at the start
-N_KEPT = 240
+SCAN_START = {5: 2.0, 6: 0.0}  # volumes more than the movie has clips -> start of the first one, s
+CROP_FIRST = {5: 1, 6: 2}  # volumes more than clips -> volumes that the preprocessing drops at the start
+N_KEPT = 240  # clips of a movie, and volumes that the crop keeps
 PEAK_SHAPE, UNDERSHOOT_SHAPE, RATIO, HRF_SECONDS = 6.0, 16.0, 6.0, 32.0  # SPM's defaults
 
 
@@ -31,22 +31,27 @@ def haemodynamic_kernel(bin_seconds: float = BIN_SECONDS) -> np.ndarray:
     return np.asarray(kernel / kernel.sum())
 
 
-def volume_times(n_volumes: int) -> np.ndarray:
+def volume_times(n_volumes: int, n_kept: int = N_KEPT) -> np.ndarray:
     """Return the middle of each volume's acquisition, (n_volumes,) f64 seconds from the movie's onset.
+
+    Parameters
+    ----------
+    n_volumes : 5 or 6 more than ``n_kept``: 245 or 246 for the published movies
+    n_kept : clips of the movie
 
     Raises
     ------
-    InputError : a number of volumes other than 245 or 246
+    InputError : another number of volumes
     """
-    if n_volumes not in SCAN_START:
-        known = " or ".join(map(str, SCAN_START))
-        raise InputError("volumes", f"{n_volumes}", f"{known} volumes", "Correct simulate's volumes.")
-    return SCAN_START[n_volumes] + TR * (np.arange(n_volumes) + 0.5)
+    if n_volumes - n_kept not in SCAN_START:
+        known = " or ".join(str(n_kept + more) for more in SCAN_START)
+        raise InputError("volumes", f"{n_volumes}", f"{known} volumes", "Correct simulate_subject.volumes.")
+    return SCAN_START[n_volumes - n_kept] + TR * (np.arange(n_volumes) + 0.5)
 
 
-def kept_times() -> np.ndarray:
-    """Return the times of the volumes that the crop keeps, (240,) f64 seconds from the movie's onset."""
-    return volume_times(245)[CROP_FIRST[245] :][:N_KEPT]
+def kept_times(n_kept: int = N_KEPT) -> np.ndarray:
+    """Return the times of the volumes that the crop keeps, (n_kept,) f64 seconds from the movie's onset."""
+    return volume_times(n_kept + 5, n_kept)[CROP_FIRST[5] :][:n_kept]
 
 
 def response_at(features: np.ndarray, times: np.ndarray, bin_seconds: float = BIN_SECONDS) -> np.ndarray:

@@ -1,0 +1,204 @@
+"""Look at every raw file before anything is computed: cheap checks, and all problems in one message."""
+
+import json
+import logging
+import shutil
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from neurocine.errors import InputError, InputErrors
+from neurocine.fmri.cifti import check_dtseries
+from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
+from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
+from neurocine.stimuli.video import video_info
+
+GIGABYTE = 1e9
+MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
+LFS_POINTER = b"version https://git-lfs"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CheckDataSettings:
+    """What is asked of the machine and of rest runs; the other files are held to the steps that read them."""
+
+    min_free_gb: float = 100.0  # GB of free disk where results are written
+    min_rest_volumes: int = 100  # fewest volumes of a rest run
+
+    def __post_init__(self) -> None:
+        if self.min_free_gb < 0:
+            raise ValueError(f"min_free_gb is {self.min_free_gb}, must not be negative")
+        if self.min_rest_volumes < 1:
+            raise ValueError(f"min_rest_volumes is {self.min_rest_volumes}, must be at least 1")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file that passed: what was found and what was asked."""
+
+    found: str
+    expected: str
+
+
+def check_stimulus(path: Path, settings: PrepareStimuliSettings) -> Finding:
+    """Check that a movie can be read and holds the last frame of its last clip; it may go on after that."""
+    info = video_info(path)
+    seconds = float(clip_times(settings).max())
+    expected = f"more than {seconds:.2f} s"
+    if info.duration <= seconds:
+        todo = "Copy or download the movie again, or correct prepare_stimuli.clips_per_movie in the config."
+        raise InputError(path, f"a movie of {info.duration:.2f} s", expected, todo)
+    return Finding(f"{info.duration:.2f} s, {info.fps:g} fps, {info.width}x{info.height}", expected)
+
+
+def check_run(path: Path, settings: PreprocessRunSettings) -> Finding:
+    """Check name, grid, size and number of volumes of an fMRI run."""
+    parse_run(path)
+    volumes, _ = check_dtseries(path)
+    expected = " or ".join(map(str, sorted(settings.crop))) + " volumes, 91k grid"
+    if volumes not in settings.crop:
+        todo = "Copy the run again, list it in exclude_runs, or add its length to preprocess_run.crop."
+        raise InputError(path, f"{volumes} volumes", expected, todo)
+    return Finding(f"{volumes} volumes, 91k grid", expected)
+
+
+def check_rest(path: Path, settings: CheckDataSettings) -> Finding:
+    """Check grid, size and length of a rest run."""
+    volumes, tr = check_dtseries(path)
+    expected = f"at least {settings.min_rest_volumes} volumes, 91k grid"
+    if volumes < settings.min_rest_volumes:
+        todo = "Copy the run again or take the subject out of rest.subjects."
+        raise InputError(path, f"{volumes} volumes", expected, todo)
+    return Finding(f"{volumes} volumes, TR {tr:g} s, 91k grid", expected)
+
+
+def safetensors_size(path: Path) -> int:
+    """Return how many bytes a safetensors file must have, from its header alone.
+
+    Raises
+    ------
+    InputError : the header is not one, as in a file that was cut short or a Git LFS pointer
+    """
+    with open(path, "rb") as handle:
+        start = handle.read(8)
+        if len(start) == 8 and start + handle.read(len(LFS_POINTER) - 8) == LFS_POINTER:
+            todo = "Fetch the weights with: git lfs pull"
+            raise InputError(path, "a Git LFS pointer", "a safetensors file", todo)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        handle.seek(8)
+        header = handle.read(length) if length <= MAX_HEADER else b""
+    try:
+        entries = json.loads(header)
+        ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        todo = "Download the model again."
+        raise InputError(path, "a file without a safetensors header", "a safetensors file", todo) from None
+    return 8 + length + max(ends, default=0)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """List the folders of weights in a model folder: itself, or the parts its index names."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        return [folder]
+    try:
+        entries = json.loads(index.read_text())
+        named = [name for name, value in entries.items() if isinstance(value, list) and all(value)]
+    except (ValueError, AttributeError):
+        raise InputError(index, "no JSON object", "the index of a pipeline", "Download it again.") from None
+    return [folder / name for name in named if name in ("unet", "vae", "text_encoder")]
+
+
+def check_model(folder: Path) -> Finding:
+    """Check a model folder without loading it: a config, weights, and weight files as long as they say."""
+    todo = "Download the model again, or correct its folder in the config section models."
+    expected = "config.json and complete weights"
+    if not folder.is_dir():
+        raise InputError(folder, "no such folder", expected, todo)
+    files = []
+    for part in _parts(folder):
+        if not (part / "config.json").is_file():
+            raise InputError(part, "no config.json", expected, todo)
+        weights = sorted(part.glob("*.safetensors"))
+        if not weights and not list(part.glob("*.bin")):
+            raise InputError(part, "no weights (*.safetensors)", expected, todo)
+        files += weights
+    for path in files:
+        wanted, size = safetensors_size(path), path.stat().st_size
+        if size != wanted:
+            raise InputError(path, f"{size} bytes", f"{wanted} bytes, as its header says", todo)
+    return Finding(f"{len(files)} safetensors files", expected)
+
+
+def check_disk(folder: Path, settings: CheckDataSettings) -> Finding:
+    """Check that there is room for results."""
+    free = shutil.disk_usage(folder).free / GIGABYTE
+    expected = f"at least {settings.min_free_gb:g} GB free"
+    if free < settings.min_free_gb:
+        todo = "Free some space, link results/ to a larger disk, or lower check_data.min_free_gb."
+        raise InputError(folder, f"{free:.1f} GB free", expected, todo)
+    return Finding(expected, expected)
+
+
+def _each(kind: str, paths: Iterable[Path], look: Callable[[Path], Finding]) -> Iterator[dict[str, object]]:
+    """Look at each file; yield a row, with the problem under ``error``."""
+    for path in map(Path, paths):
+        row: dict[str, object] = {"file": str(path), "kind": kind, "ok": True, "error": None}
+        try:
+            finding = look(path)
+        except InputError as error:
+            yield {**row, "found": error.found, "expected": error.expected, "ok": False, "error": error}
+        else:
+            yield {**row, "found": finding.found, "expected": finding.expected}
+
+
+def check_data(
+    stimuli: Iterable[Path],
+    runs: Iterable[Path],
+    rest: Iterable[Path],
+    models: Iterable[Path],
+    disk: Path,
+    settings: CheckDataSettings,
+    prepare: PrepareStimuliSettings,
+    preprocess: PreprocessRunSettings,
+) -> pd.DataFrame:
+    """Check all raw files of a study from their headers and sizes.
+
+    Parameters
+    ----------
+    stimuli : movies
+    runs : fMRI runs
+    rest : rest runs
+    models : folders of networks
+    disk : folder on the disk that gets the results
+    settings : section check_data of the config
+    prepare : section prepare_stimuli of the config, for the length of movies
+    preprocess : section preprocess_run of the config, for the number of volumes
+
+    Returns
+    -------
+    one row per file: file, kind, found, expected, ok
+
+    Raises
+    ------
+    InputErrors : all problems found
+    """
+    looks: list[tuple[str, Iterable[Path], Callable[[Path], Finding]]] = [
+        ("stimulus", stimuli, lambda path: check_stimulus(path, prepare)),
+        ("run", runs, lambda path: check_run(path, preprocess)),
+        ("rest", rest, lambda path: check_rest(path, settings)),
+        ("model", models, check_model),
+        ("disk", [disk], lambda path: check_disk(path, settings)),
+    ]
+    rows = [row for kind, paths, look in looks for row in _each(kind, paths, look)]
+    problems = [row["error"] for row in rows if isinstance(row["error"], InputError)]
+    if problems:
+        title = f"{len(problems)} of {len(rows)} checks failed; nothing was computed"
+        raise InputErrors(title, problems)
+    log.info("%d files checked", len(rows))
+    return pd.DataFrame(rows)[["file", "kind", "found", "expected", "ok"]]
