@@ -16,9 +16,9 @@ def main(*, subject: str, seed: int, settings: SimulateRestSettings, out: Path) 
     subject : id of the subject
     seed : of the study
     settings : section simulate_rest of the config, as JSON
-    out : dense time series to write
+    out : dense time series to write; its name tells the runs of a subject apart
     """
-    write_dtseries(out, simulate_rest(subject, settings, seed), settings.tr)
+    write_dtseries(out, simulate_rest(subject, settings, seed, run=out.name), settings.tr)
 
 
 if __name__ == "__main__":

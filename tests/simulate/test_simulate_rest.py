@@ -67,6 +67,17 @@ def test_seed_and_subject_decide() -> None:
     assert (run != simulate_rest("a", settings, 2, rows)).any()
 
 
+def test_runs_of_a_subject_share_structure_and_not_activity() -> None:
+    rows = AREAS[1, "V2"]
+    settings = SimulateRestSettings(volumes=3000, structured_share=0.9)
+    first, second = (
+        zscored(simulate_rest("a", settings, 1, rows, name)) for name in ("REST1_LR", "REST1_RL")
+    )
+    assert abs((first * second).mean()) < 0.05
+    patterns = [np.corrcoef(run.T)[np.triu_indices(len(rows), 1)] for run in (first, second)]
+    assert np.corrcoef(patterns)[0, 1] > 0.6
+
+
 @pytest.mark.parametrize(
     "wrong", [{"volumes": 3}, {"structured_share": 2.0}, {"tr": 0.0}, {"noise_autocorrelation": 1.0}]
 )
@@ -83,4 +94,5 @@ def test_program_writes_a_rest_run(tmp_path: Path) -> None:
     rows = AREAS[0, "V1"]
     # The file holds what the library makes, at the right grayordinates.
     bold, _ = read_dtseries(out, rows)
-    np.testing.assert_array_equal(bold, simulate_rest("100206", SimulateRestSettings(volumes=12), 1)[:, rows])
+    expected = simulate_rest("100206", SimulateRestSettings(volumes=12), 1, run=out.name)
+    np.testing.assert_array_equal(bold, expected[:, rows])

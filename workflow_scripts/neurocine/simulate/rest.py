@@ -50,7 +50,7 @@ class SimulateRestSettings:
 
 
 def simulate_rest(
-    subject: str, settings: SimulateRestSettings, seed: int, rows: np.ndarray | None = None
+    subject: str, settings: SimulateRestSettings, seed: int, rows: np.ndarray | None = None, run: str = ""
 ) -> np.ndarray:
     """Simulate one rest run.
 
@@ -59,8 +59,9 @@ def simulate_rest(
 
     Parameters
     ----------
-    subject : name; with the seed it decides everything that is random
+    subject : name; with the seed it decides the subject's tuning
     rows : (V,) i64 ascending, grayordinates to simulate; all by default
+    run : name; runs of one subject share the tuning, not the activity
 
     Returns
     -------
@@ -74,7 +75,7 @@ def simulate_rest(
     modes = spatial_modes(rows, grayordinate_labels()[rows], tuned, tuning.weights[inside])
     baseline = (settings.baseline * generator.uniform(0.7, 1.3, GRAYORDINATES))[rows].astype(np.float32)
 
-    generator = numpy_generator(seed, "simulate_rest", subject, "run")
+    generator = numpy_generator(seed, "simulate_rest", subject, "run", run)
     shape = (settings.volumes, len(rows))
     bold = autoregressive(shape, settings.noise_autocorrelation, generator)
     bold *= np.float32(np.sqrt(1 - settings.structured_share))
