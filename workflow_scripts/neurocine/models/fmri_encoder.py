@@ -89,8 +89,11 @@ class Attention(nn.Module):
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, each (n, heads, tokens, width / heads)."""
-        parts = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return parts[0], parts[1], parts[2]
+        parts = self.qkv(x).chunk(
+            3, dim=-1
+        )  # not indexing, whose backward fills three whole tensors with zeros
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
+        return query, key, value
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self._heads(x)

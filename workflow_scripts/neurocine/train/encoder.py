@@ -326,7 +326,8 @@ class EncoderTask:
         """Return L_emb: the contrast with the captions plus the contrast with the frames; all (n, E)."""
         not_text = near
         if self.settings.drop_equal_captions:
-            equal = (text[:, None] == text).all(dim=-1)
+            unit = F.normalize(text, dim=-1)
+            equal = unit @ unit.T > 1 - 1e-5  # computed in different batches, they differ in the last bits
             not_text = equal if near is None else equal | near
         return info_nce(encoded, text, scale, ignored=not_text) + info_nce(
             encoded, image, scale, ignored=near
