@@ -88,7 +88,8 @@ SQUARE = {"size": {"height": SIZE, "width": SIZE}}
 def write_clip(folder: Path) -> None:
     """CLIPModel whose projected embeddings are 8 wide (unlike its towers)."""
     tokenizer = clip_tokenizer()
-    config = CLIPConfig(text_config=text_config(tokenizer), vision_config=VISION, projection_dim=8)
+    text, vision = text_config(tokenizer) | {"projection_dim": 8}, VISION | {"projection_dim": 8}
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
     CLIPModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     CLIPImageProcessorPil(**RESIZE).save_pretrained(folder)

@@ -255,8 +255,10 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float | Fraction,
     rate = Fraction(fps).limit_denominator(1001)
     n_frames = 0
     index_first = {"movflags": "faststart"}
+    # Equal frames must give equal bytes: x264's macroblock tree depends on what its memory held before.
+    options = {"crf": str(crf), "x264-params": "mbtree=0"}
     with replacing(Path(path)) as temporary, av.open(str(temporary), "w", options=index_first) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf)})
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1  # the number of threads changes the bytes
         for n_frames, frame in enumerate(frames, 1):
