@@ -10,41 +10,34 @@ import pandas as pd
 from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.io import read_table, replacing
-from neurocine.report.browser import (
-    SCORE_COLUMNS,
-    BuildBrowserSettings,
-    Medium,
-    Results,
-    TrainingLog,
-    build_browser,
-    natural,
-)
+from neurocine.report.browser import BuildBrowserSettings, build_browser
+from neurocine.report.study import SCORE_COLUMNS, Medium, Owner, Results, TrainingLog, natural
 
-OWNER = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
+PLACE = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
 SUBJECT = re.compile(r"(?:^|/)sub-([^/]+)/")
 
 
-def owner(path: Path) -> tuple[str, str, str]:
+def owner_of(path: Path) -> Owner:
     """Read subject, method and experiment from ``.../sub-1/neurocine/paper_main/...``.
 
     Raises
     ------
     InputError : the path has no such part
     """
-    match = OWNER.search(path.as_posix())
+    match = PLACE.search(path.as_posix())
     if match is None:
         todo = "Give the file where the workflow wrote it."
         raise InputError(path, "another path", "a path with sub-<subject>/<method>/<experiment>/", todo)
-    return match["subject"], match["method"], match["experiment"]
+    return Owner(match["subject"], match["method"], match["experiment"])
 
 
 def copy_medium(path: Path, folder: Path, kind: str) -> Medium:
     """Copy a file of one subject and experiment beside the page."""
     if not path.is_file():
         raise InputError(path, "no such file", "a file to show", "Run the step that makes it.")
-    subject, method, experiment = owner(path)
-    href = f"assets/sub-{subject}/{method}/{experiment}/{kind}/{path.name}"
-    return Medium(_copy(path, folder, href), path.stem, subject, method, experiment)
+    owner = owner_of(path)
+    href = f"assets/sub-{owner.subject}/{owner.method}/{owner.experiment}/{kind}/{path.name}"
+    return Medium(_copy(path, folder, href), path.stem, owner)
 
 
 def _copy(path: Path, folder: Path, href: str) -> str:
@@ -63,11 +56,11 @@ def read_log(path: Path) -> TrainingLog:
 
 
 def read_attention(paths: list[Path]) -> pd.DataFrame:
-    """Join the attention tables; the columns subject and experiment come from their paths."""
+    """Join the attention tables; the columns subject, method and experiment come from their paths."""
     tables = []
     for path in paths:
-        subject, _, experiment = owner(path)
-        tables.append(read_table(path, ["stage", "area"]).assign(subject=subject, experiment=experiment))
+        table = read_table(path, ["kind", "stage", "layer", "area", "group", "hemisphere", "vertices"])
+        tables.append(table.assign(**owner_of(path)._asdict()))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 

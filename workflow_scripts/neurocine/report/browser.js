@@ -10,7 +10,7 @@
     keys().every((key) => !(key in element.dataset) || element.dataset[key] === chosen[key]);
 
   function apply() {
-    for (const element of all("[data-subject], [data-experiment], [data-stage], [data-group]")) {
+    for (const element of all("[data-subject], [data-experiment]")) {
       const table = element.closest("table");
       const words = (table && searched[table.id]) || "";
       const found = !words || words.split(/\s+/).every((word) => element.textContent.toLowerCase().includes(word));
@@ -25,6 +25,9 @@
     control.addEventListener("change", () => {
       const off = control.type === "checkbox" && !control.checked;
       chosen[control.dataset.filter] = off ? "" : control.value;
+      if (control.dataset.filter === "experiment" && control.value) {
+        for (const fold of all("details.fold")) fold.open = fold.dataset.experiment === control.value;
+      }
       apply();
     });
   }

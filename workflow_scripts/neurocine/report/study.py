@@ -1,0 +1,138 @@
+"""What a study's page is made of: scores, media, training logs and the configuration."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"]
+SCORE_NUMBERS = [
+    *("value", "chance", "null_mean", "null_p99", "p_value", "p_holm"),
+    *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "n_clips"),
+]
+
+
+class Owner(NamedTuple):
+    """What a result belongs to; empty names if to the whole study."""
+
+    subject: str = ""
+    method: str = ""
+    experiment: str = ""
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """What filters look at."""
+        return {"subject": self.subject, "experiment": self.experiment}
+
+
+WHOLE_STUDY = Owner()
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A picture, film or table file that the page shows or links.
+
+    Parameters
+    ----------
+    href : address relative to the page
+    name : file name without its ending
+    owner : what it belongs to
+    """
+
+    href: str
+    name: str
+    owner: Owner = WHOLE_STUDY
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """The JSONL log of one training: step of the workflow, key of its parameters, subject if of one."""
+
+    step: str
+    key: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the page shows.
+
+    Parameters
+    ----------
+    scores : long table of tabulate
+    config : the study's configuration, complete
+    attention : tables of extract_attention, with columns subject, method and experiment
+    strips, clips, maps, files : media; ``files`` are tables to download
+    logs : trainings
+    """
+
+    scores: pd.DataFrame
+    config: Mapping[str, Any]
+    attention: pd.DataFrame = field(default_factory=pd.DataFrame)
+    strips: Sequence[Medium] = ()
+    clips: Sequence[Medium] = ()
+    maps: Sequence[Medium] = ()
+    files: Sequence[Medium] = ()
+    logs: Sequence[TrainingLog] = ()
+
+
+def natural(text: str) -> list[Any]:
+    """Sort key that puts test2 before test10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(text))]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Order of results on the page: experiments as in the config, in each the subjects, then what is of all.
+
+    Parameters
+    ----------
+    experiments : names in order
+    methods : all methods of the study; named only where there are several
+    """
+
+    experiments: tuple[str, ...]
+    methods: tuple[str, ...]
+
+    def rank(self, owner: Owner) -> tuple[Any, ...]:
+        """Sort key of a result."""
+        known = owner.experiment in self.experiments
+        place = self.experiments.index(owner.experiment) if known else len(self.experiments)
+        return owner.method, place, natural(owner.experiment), not owner.subject, natural(owner.subject)
+
+    def label(self, owner: Owner) -> str:
+        """Name of the experiment, with its method where there are several."""
+        return f"{owner.method} {owner.experiment}" if len(self.methods) > 1 else owner.experiment
+
+
+def group_media(media: Iterable[Medium], order: Order) -> dict[Owner, list[Medium]]:
+    """Collect media per owner, both in order."""
+    groups: dict[Owner, list[Medium]] = {}
+    for medium in sorted(media, key=lambda m: (order.rank(m.owner), natural(m.name))):
+        groups.setdefault(medium.owner, []).append(medium)
+    return groups
+
+
+def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
+    """Return the rows of the score table as dictionaries, in order.
+
+    ``owner`` is what a row belongs to, ``baseline`` the better of the trivial predictions, ``above`` whether
+    the value is above the null's 99th percentile; numbers that are not there are NaN.
+    """
+    records = []
+    for row in scores.to_dict("records"):
+        record: dict[str, Any] = {str(name): value for name, value in row.items()}
+        for name in SCORE_NUMBERS:
+            value = record.get(name, math.nan)
+            record[name] = float(value) if value not in ("", None) else math.nan
+        subject = "" if str(record["subject"]) in ("nan", "all") else str(record["subject"])
+        record["owner"] = Owner(subject, str(record["method"]), str(record["experiment"]))
+        trivial = [record["baseline_constant"], record["baseline_mean_frame"]]
+        record["baseline"] = max((value for value in trivial if math.isfinite(value)), default=math.nan)
+        record["above"] = record["value"] > record["null_p99"]
+        records.append(record)
+    return sorted(records, key=lambda record: order.rank(record["owner"]))  # stable: metrics keep their order
