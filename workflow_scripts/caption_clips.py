@@ -7,8 +7,8 @@ import pandas as pd
 from neurocine.cli import program
 from neurocine.io import open_arrays, write_table
 from neurocine.models.pretrained import load_blip, pick_device
+from neurocine.stimuli.cached import movies_in
 from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips, copy_captions
-from neurocine.stimuli.prepare import stimulus_movies
 
 
 @program
@@ -23,7 +23,7 @@ def main(*, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Pat
     out : table to write: movie, clip, frame (-1 for the whole clip), caption
     """
     with open_arrays(stimuli) as handle:
-        movies = stimulus_movies(handle)
+        movies = movies_in(handle)
         if settings.backend == "file":
             shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
             table = copy_captions(Path(settings.file), shapes)

@@ -7,9 +7,9 @@ from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import open_arrays, write_arrays
 from neurocine.models.pretrained import load_clip, load_text_encoder, pick_device
+from neurocine.stimuli.cached import movies_in
 from neurocine.stimuli.caption import read_captions
 from neurocine.stimuli.embed import EmbedClipsSettings, embed_captions, embed_movie
-from neurocine.stimuli.prepare import stimulus_movies
 
 
 @program
@@ -35,7 +35,7 @@ def main(
     """
     device = pick_device(settings.device)
     with open_arrays(stimuli) as handle:
-        movies = stimulus_movies(handle)
+        movies = movies_in(handle)
         shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
         texts = read_captions(captions, shapes)
         clip_parts = load_clip(clip, device)

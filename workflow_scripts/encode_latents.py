@@ -8,8 +8,8 @@ from neurocine.cli import program
 from neurocine.io import open_arrays, write_arrays
 from neurocine.models.pretrained import load_vae, pick_device
 from neurocine.seeds import torch_generator
+from neurocine.stimuli.cached import movies_in
 from neurocine.stimuli.latents import EncodeLatentsSettings, encode_latents
-from neurocine.stimuli.prepare import stimulus_movies
 
 
 @program
@@ -29,7 +29,7 @@ def main(
     vae = load_vae(stable_diffusion, pick_device(settings.device))
     latents = {}
     with open_arrays(stimuli) as handle:
-        movies = stimulus_movies(handle)
+        movies = movies_in(handle)
         for movie in movies:
             generator = torch_generator(seed, "encode_latents", movie) if settings.sample else None
             latents[movie] = encode_latents(movie, handle.get_tensor(movie), vae, settings, generator)

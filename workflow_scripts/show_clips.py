@@ -11,6 +11,7 @@ from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_meta, read_table
 from neurocine.seeds import numpy_generator
+from neurocine.stimuli.cached import movies_in
 from neurocine.stimuli.show import (
     Choice,
     ShowClipsSettings,
@@ -29,10 +30,8 @@ class Clips:
     def __init__(self, decoded: Any, stimuli: list[Any]) -> None:
         self.decoded = decoded
         self.meta = read_meta(decoded)
-        self.stimuli = {name: handle for handle in stimuli for name in list(handle.keys())}
-        found = [name.removesuffix("/clip") for name in list(decoded.keys()) if name.endswith("/clip")]
-        ordered = [name for name in self.stimuli if name in found]
-        self.movies = [*ordered, *(name for name in found if name not in ordered)]
+        self.stimuli = {name: handle for handle in stimuli for name in movies_in(handle)}
+        self.movies = movies_in(decoded, "clip")
 
     def of(self, movie: str) -> Iterator[ShownClip]:
         """Yield the clips of a movie in the order in which they were decoded."""

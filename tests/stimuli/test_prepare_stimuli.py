@@ -10,7 +10,8 @@ from coded_movies import read_numbers, write_coded_movie
 import prepare_stimuli as program
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_arrays
-from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times, prepare_movie, stimulus_movies
+from neurocine.stimuli.cached import movies_in
+from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times, prepare_movie
 
 SMALL = PrepareStimuliSettings(clips_per_movie=3, height=8, width=40)
 
@@ -39,7 +40,7 @@ def test_program_keeps_the_order_of_movies(tmp_path: Path) -> None:
     assert meta["settings"]["frames_per_tr"] == 6
     assert {name: array.shape for name, array in arrays.items()} == dict.fromkeys(names, (3, 6, 8, 40, 3))
     with open_arrays(tmp_path / "out.safetensors") as handle:
-        assert stimulus_movies(handle) == names
+        assert movies_in(handle) == names
 
 
 def test_short_movie_is_refused(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
 from neurocine.errors import InputError
-from neurocine.io import read_meta
 from neurocine.stimuli.video import Resize, read_frames_at, video_info
 
 log = logging.getLogger(__name__)
@@ -88,11 +87,3 @@ def prepare_movie(path: Path, settings: PrepareStimuliSettings) -> np.ndarray:
 def prepare_stimuli(videos: Mapping[str, Path], settings: PrepareStimuliSettings) -> dict[str, np.ndarray]:
     """Read the clips of several movies: name -> (n_clips, F, H, W, 3) uint8. See ``prepare_movie``."""
     return {movie: prepare_movie(path, settings) for movie, path in videos.items()}
-
-
-def stimulus_movies(handle: Any) -> list[str]:
-    """List the movies of an opened file of prepare_stimuli in the order in which they were given.
-
-    A safetensors file does not keep the order of its arrays, so the header holds it.
-    """
-    return list(read_meta(handle).get("movies") or sorted(handle.keys()))
