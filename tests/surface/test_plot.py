@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from neurocine.errors import InputError
-from neurocine.fmri.grayordinates import CORTEX, hcp_table
+from neurocine.fmri.grayordinates import CORTEX, hcp_table, mesh_vertices
 from neurocine.surface.plot import (
     ColourScale,
     PlotSurfaceSettings,
@@ -14,6 +16,7 @@ from neurocine.surface.plot import (
     crop_white,
     draw_map,
     draw_view,
+    fill_areas,
     load_hemisphere,
     plot_surface,
     select_maps,
@@ -22,7 +25,6 @@ from neurocine.surface.plot import (
     tile,
     visible_faces,
 )
-from PIL import Image
 
 QUICK = PlotSurfaceSettings(views=("posterior",), dpi=30)
 SCALE = ColourScale(-1.0, 1.0, "RdBu_r", "a unit")
@@ -77,6 +79,27 @@ def test_hidden_faces_do_not_change_the_picture(monkeypatch: pytest.MonkeyPatch)
     assert np.mean(np.abs(fast.astype(int) - full).max(axis=2) > 30) < 0.01
 
 
+def test_drawing_leaves_the_surface_alone() -> None:
+    before = load_hemisphere("inflated", "left")[0].copy()
+    draw_view(area_map("L_V1"), "left", "posterior", SCALE, QUICK)
+    np.testing.assert_array_equal(load_hemisphere("inflated", "left")[0], before)
+
+
+def test_fill_areas_takes_the_nearest_value_of_the_same_area() -> None:
+    members = {name: np.flatnonzero(np.isfinite(area_map(name))) for name in ("L_V1", "L_V2")}
+    values = np.full(CORTEX, np.nan)
+    values[members["L_V1"][::3]] = np.arange(len(members["L_V1"][::3]))
+    filled = fill_areas(values)
+    assert np.isfinite(filled).sum() == len(members["L_V1"])
+    assert np.isnan(filled[members["L_V2"]]).all()
+    np.testing.assert_array_equal(filled[members["L_V1"][::3]], values[members["L_V1"][::3]])
+    coordinates = load_hemisphere("midthickness", "left")[0][mesh_vertices()[0]]
+    for vertex in members["L_V1"][1:30:4]:
+        known = members["L_V1"][::3]
+        distance = ((coordinates[known] - coordinates[vertex]) ** 2).sum(1)
+        assert filled[vertex] == values[known[distance.argmin()]]
+
+
 def test_visible_faces_of_a_tetrahedron() -> None:
     coordinates = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
     faces = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]])  # normals away from the centre
@@ -126,9 +149,9 @@ def test_select_maps_turns_softmax_into_per_cent() -> None:
 
 def test_plot_surface_writes_every_file_and_equal_files_for_equal_maps(tmp_path: Path) -> None:
     folder = tmp_path
-    maps = {("full", 1): area_map("R_V1", 20.0), ("full", 3): area_map("L_V1", -30.0)}
+    maps = {("full", 3): area_map("R_V1", 20.0)}
     written = plot_surface(maps, area_map("L_V4", 0.1), QUICK, folder / "a", "subject 1")
-    names = ["attention_full_layer1.png", "attention_full_layer3.png", "occlusion.png", "overview.png"]
+    names = ["attention_full_layer3.png", "occlusion.png", "overview.png"]
     assert [path.name for path in written] == names
     for path in written:
         with Image.open(path) as image:

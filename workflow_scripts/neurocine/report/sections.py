@@ -145,7 +145,7 @@ def _fold(cards: Sequence[tuple[Owner, str]], order: Order) -> str:
     experiments: dict[str, list[tuple[Owner, str]]] = {}
     for owner, card in cards:
         experiments.setdefault(order.label(owner), []).append((owner, card))
-    parts = []
+    parts: list[str] = []
     for label, group in experiments.items():
         inner = f'<div class="cards">{"".join(card for _, card in group)}</div>'
         if parts:

@@ -16,9 +16,11 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from scipy.spatial import KDTree
 
 from neurocine.errors import InputError
 from neurocine.fmri.grayordinates import CORTEX, MESH_VERTICES, mesh_vertices
+from neurocine.fmri.parcellation import installed_areas
 from neurocine.io import replacing
 
 HEMISPHERES = ("left", "right")
@@ -170,7 +172,8 @@ def draw_view(
 
     coordinates, faces, sulci = load_hemisphere(settings.surface, hemisphere)
     elevation, azimuth = camera(hemisphere, view)
-    mesh = (coordinates, visible_faces(coordinates, faces, elevation, azimuth))
+    # A copy, because Nilearn centres the coordinates in place.
+    mesh = (coordinates.copy(), visible_faces(coordinates, faces, elevation, azimuth))
     # Sulcal depth clipped to light greys (0 white, 1 black): the map is what should be seen.
     relief = 0.28 + 0.14 * np.clip(sulci, -1.0, 1.0)
     figure = Figure(figsize=(4.4, 4.4), dpi=settings.dpi)
@@ -201,6 +204,30 @@ def figure_pixels(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
+def fill_areas(values: np.ndarray) -> np.ndarray:
+    """Give vertices without a value that of the nearest one of their area, for studies that keep each k-th.
+
+    Parameters
+    ----------
+    values : (59412,) float, NaN where nothing is known
+
+    Returns
+    -------
+    (59412,) float; areas without any value stay NaN
+    """
+    left, right = mesh_vertices()
+    places = [load_hemisphere("midthickness", side)[0] for side in HEMISPHERES]
+    coordinates = np.concatenate([places[0][left], places[1][right]])
+    filled = values.copy()
+    for members in installed_areas().values():
+        known = members[np.isfinite(values[members])]
+        unknown = members[~np.isfinite(values[members])]
+        if known.size and unknown.size:
+            nearest = KDTree(coordinates[known]).query(coordinates[unknown])[1]
+            filled[unknown] = values[known[nearest]]
+    return filled
+
+
 def tile(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
     """Put pictures into a grid on white, each centred in its cell, ``gap`` pixels apart."""
     heights = [max(picture.shape[0] for picture in row) for row in rows]
@@ -222,8 +249,9 @@ def draw_map(values: np.ndarray, scale: ColourScale, settings: PlotSurfaceSettin
     """Draw all views of both hemispheres: one row per hemisphere, (height, width, 3) uint8."""
     if values.shape != (CORTEX,):
         raise InputError("a brain map", f"shape {values.shape}", f"({CORTEX},)", "Extract the maps again.")
+    filled = fill_areas(values)
     return tile(
-        [[draw_view(values, side, view, scale, settings) for view in settings.views] for side in HEMISPHERES],
+        [[draw_view(filled, side, view, scale, settings) for view in settings.views] for side in HEMISPHERES],
         gap=settings.dpi // 10,
     )
 
