@@ -215,6 +215,18 @@ def test_nan_names_step_and_clips_and_keeps_the_last_good_state(tmp_path: Path) 
     assert saved_states(tmp_path)[-1] == "step-00000003"
 
 
+def test_state_with_broken_weights_is_not_kept(tmp_path: Path) -> None:
+    """Gradients may overflow while the loss is still finite; the next loss would only tell after the save."""
+    settings = dataclasses.replace(QUICK, checkpoint_minutes=0, validate_every=0)
+    task = LineTask()
+    task.model.layer.bias.register_hook(
+        lambda gradient: gradient * torch.inf if task.calls == 3 else gradient
+    )
+    with pytest.raises(InputError, match=r"step 3.*layer\..*last good state"):
+        run(task, tmp_path, settings)
+    assert saved_states(tmp_path) == ["step-00000001", "step-00000002"]
+
+
 def test_early_stop_counts_validations_without_improvement(tmp_path: Path) -> None:
     task = LineTask()
     task.validate = lambda model: {"loss": 1.0}  # type: ignore[method-assign]

@@ -224,7 +224,7 @@ class Trainer:
                 f"training, step {step}",
                 f"a loss of {float(losses[row, part])} for the items {', '.join(clips)}",
                 "a finite loss",
-                f"The last good state is kept in {self.state_dir}. Check these items, or lower the rate.",
+                self._what_is_kept(),
             )
         names = self.pending[-1][3]
         means = {
@@ -308,8 +308,27 @@ class Trainer:
         }
         return TrainingState(self.step, tensors, notes)
 
+    def _what_is_kept(self) -> str:
+        kept = (
+            "The last good state is"
+            if any(self.state_dir.glob("step-*"))
+            else "No state was saved yet, none is"
+        )
+        return f"{kept} kept in {self.state_dir}. Check the data, or lower learning_rate."
+
     def save(self) -> None:
-        """Write the state (first process only)."""
+        """Write the state (first process only).
+
+        Raises
+        ------
+        InputError : a weight is not finite, which the next loss would show; such a state is not kept
+        """
+        for name, p in self.trained.items():
+            if not p.isfinite().all():
+                raise InputError(
+                    f"training, step {self.step}", f"NaN or infinite values in {name}", "finite weights",
+                    self._what_is_kept(),
+                )  # fmt: skip
         if self.accelerator.is_main_process:
             path = save_state(self.state_dir, self.state(), self.identity)
             log.info("state of step %d saved in %s", self.step, path)

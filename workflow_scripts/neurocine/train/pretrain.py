@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +130,10 @@ class PretrainTask:
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Any]]:
         """Return the error on hidden patches plus the weighted contrasts."""
-        return self._loss(model, rows, generator)
+        return self._loss(model, rows, generator, gather_rows)
 
     def _loss(
-        self, model: nn.Module, rows: Tensor, generator: torch.Generator
+        self, model: nn.Module, rows: Tensor, generator: torch.Generator, join: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         n_masks = 2 if self.contrasts else 1
         device = self.model.mask_token.device
@@ -145,10 +145,8 @@ class PretrainTask:
         total = masked_error(made, target.repeat(n_masks, 1, 1), visible)
         parts = {"reconstruction": total.detach()}
         if self.contrasts:
-            first, second = (gather_rows(part.flatten(1)) for part in made.float().chunk(2))
-            own, cross = double_contrast(
-                first, second, gather_rows(target.flatten(1)), self.settings.temperature
-            )
+            first, second = (join(part.flatten(1)) for part in made.float().chunk(2))
+            own, cross = double_contrast(first, second, join(target.flatten(1)), self.settings.temperature)
             total = total + self.settings.self_weight * own + self.settings.cross_weight * cross
             parts |= {"self_contrast": own.detach(), "cross_contrast": cross.detach()}
         return total, parts
@@ -158,7 +156,9 @@ class PretrainTask:
         rows = torch.arange(self.n_items, len(self.shards))
         sums: dict[str, float] = {}
         for number, part in enumerate(rows.split(self.settings.batch_size)):
-            loss, parts = self._loss(model, part, torch_generator(self.seed, "validation", number))
+            generator = torch_generator(self.seed, "validation", number)
+            # Every process validates all samples, so there is nothing to join.
+            loss, parts = self._loss(model, part, generator, lambda own: own)
             for name, value in {"loss": loss, **parts}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(rows)
         return sums
