@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from neurocine import __version__
 from neurocine.cli import program
@@ -45,7 +46,7 @@ def main(
     captions = TextStates.read(embeddings)
     table, index = torch.from_numpy(captions.states), torch.from_numpy(captions.index.rows)
     unet = VideoUNet.from_pretrained(prior / "unet")
-    unet.to(device=where)  # type: ignore[call-arg]  # diffusers wraps it without self
+    nn.Module.to(unet, device=where)
     sampler = make_sampler(
         unet,
         load_scheduler(stable_diffusion).config,

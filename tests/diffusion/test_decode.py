@@ -117,6 +117,15 @@ def test_a_clip_is_the_same_in_any_batch_and_selection(diffusion: Path) -> None:
     assert np.abs(together["test1"].frames[0].astype(int) - together["test2"].frames[0]).max() > 1
 
 
+def test_half_precision_changes_little(diffusion: Path) -> None:
+    full, _ = decode_clips(sampler(diffusion), CLIPS[:2], states)
+    half, _ = decode_clips(
+        sampler(diffusion, dataclasses.replace(QUICK, precision="bf16")), CLIPS[:2], states
+    )
+    difference = np.abs(full["test1"].frames.astype(int) - half["test1"].frames)
+    assert 0 < difference.mean() < 4  # of 255 levels
+
+
 def test_settings_are_checked() -> None:
     for wrong in (
         {"scheduler": "DDPM"},

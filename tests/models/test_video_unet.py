@@ -173,6 +173,13 @@ def test_config_and_weights_survive_saving(
     assert torch.equal(again(*inputs()).sample, video(*inputs()).sample)
 
 
+def test_a_half_precision_image_unet_gives_one_for_video() -> None:
+    video = VideoUNet.from_unet2d(image_unet().to(torch.bfloat16))
+    assert {parameter.dtype for parameter in video.parameters()} == {torch.bfloat16}
+    sample, times, states = (value.bfloat16() if value.is_floating_point() else value for value in inputs())
+    assert video(sample, times, states).sample.dtype == torch.bfloat16
+
+
 def test_an_image_unet_folder_is_refused(tmp_path: Path) -> None:
     image_unet().save_pretrained(tmp_path)
     with pytest.raises(InputError, match="from_unet2d"):

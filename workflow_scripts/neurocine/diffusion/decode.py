@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurocine.cli import progress
 from neurocine.diffusion.conditions import clips_to_decode
@@ -155,7 +155,8 @@ def make_sampler(
 ) -> Sampler:
     """Make a sampler with the scheduler and precision of the settings; the UNet is cast in place."""
     require_noise_ratio(noise_ratio)
-    unet.to(dtype=DTYPES[settings.precision]).eval()  # type: ignore[call-arg]  # wrapped without self
+    nn.Module.to(unet, dtype=DTYPES[settings.precision])  # diffusers' own warns of layers that need float32
+    unet.eval()
     return Sampler(
         unet, make_scheduler(settings.scheduler, scheduler_config), vae, null, noise_ratio, settings, seed
     )

@@ -276,7 +276,7 @@ class VideoUNet(UNet2DConditionModel):
         missing = [name for name in mismatch.missing_keys if not is_temporal(name)]
         if missing or mismatch.unexpected_keys:
             raise ValueError(f"image UNet lacks {missing[:5]} and has unknown {mismatch.unexpected_keys[:5]}")
-        return net if net.dtype == image_unet.dtype else net.to(dtype=image_unet.dtype)
+        return nn.Module.to(net, dtype=image_unet.dtype)  # diffusers' own warns of layers that need float32
 
     @classmethod
     def from_pretrained(
