@@ -424,7 +424,7 @@ def plot_surface(
     for (stage, layer), values in attention.items():
         pictures[stage, layer] = draw_map(values, scale, settings)
         path = out / f"attention_{stage}_layer{layer}.png"
-        title = f"Attention {STAGES.get(stage, stage)}, layer {layer}"
+        title = f"Attention, {STAGES.get(stage, stage)}, layer {layer}"
         write_map(pictures[stage, layer], title, name, scale, path, settings.dpi)
         written.append(path)
         log.info("drew %s", path.name)
