@@ -224,13 +224,18 @@ def _read_gzip_rows(info: DtseriesInfo, rows: np.ndarray) -> np.ndarray:
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     width = info.n_volumes * info.dtype.itemsize
-    with gzip.open(info.path, "rb") as stream:
-        stream.read(info.offset)
-        for first in range(0, int(ordered[-1]) + 1, GZIP_BLOCK):
-            count = min(GZIP_BLOCK, GRAYORDINATES - first)
-            block = np.frombuffer(stream.read(count * width), info.dtype).reshape(count, info.n_volumes)
-            here = slice(*np.searchsorted(ordered, [first, first + count]))
-            kept[order[here]] = block[ordered[here] - first]
+    try:
+        with gzip.open(info.path, "rb") as stream:
+            stream.read(info.offset)
+            # To the end, also past the last row, because only there is the checksum.
+            for first in range(0, GRAYORDINATES, GZIP_BLOCK):
+                count = min(GZIP_BLOCK, GRAYORDINATES - first)
+                block = np.frombuffer(stream.read(count * width), info.dtype).reshape(count, info.n_volumes)
+                here = slice(*np.searchsorted(ordered, [first, first + count]))
+                kept[order[here]] = block[ordered[here] - first]
+            stream.read(1)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise _truncated(info.path, str(error), f"{info.n_volumes} volumes") from None
     return kept
 
 

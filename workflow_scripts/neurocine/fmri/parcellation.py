@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from neurocine.errors import InputError
 from neurocine.fmri.grayordinates import CORTEX, MESH_VERTICES, SIDES, hcp_table, mesh_vertices
@@ -111,7 +112,7 @@ def read_areas(path: Path) -> AreaVertices:
                 path, "a file without labels", "a .dlabel.nii file", "Correct the path of the atlas."
             )
         keys = np.rint(np.asarray(image.dataobj)[0]).astype(np.int64)
-    except (ImageFileError, ExpatError, OSError, ValueError) as error:
+    except (ImageFileError, HeaderDataError, ExpatError, OSError, ValueError) as error:
         raise InputError(
             path, f"a file that cannot be read ({error})", "a .dlabel.nii file", "Fetch it again."
         ) from None
