@@ -111,7 +111,7 @@ rule score:
         "--video-classifier {params.video_classifier:q} --seed {params.seed} --dataset {params.dataset} "
         "--subject {wildcards.subject} --method {params.method} --experiment {wildcards.experiment} "
         "--settings {params.settings:q} --cache {params.cache:q} --out {output.scores:q} "
-        "--clip-scores {output.clip_scores:q} --device {DEVICE} 2> >(tee {log} >&2)"
+        "--clip-scores {output.clip_scores:q} 2> >(tee {log} >&2)"
 
 
 rule show_clips:

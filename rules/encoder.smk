@@ -59,9 +59,7 @@ rule train_encoder:
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
-        pretrained=lambda wildcards, input: (
-            ["--pretrained", str(Path(input.pretrained).parent)] if REST else []
-        ),
+        pretrained=input_folder("pretrained"),
         validation=config["movies"]["validation"],
         seed=config["seed"],
         settings=settings("train_encoder"),

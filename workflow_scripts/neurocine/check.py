@@ -18,6 +18,7 @@ from neurocine.stimuli.video import video_info
 
 GIGABYTE = 1e9
 MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
+PIPELINE_PARTS = ("unet", "vae", "text_encoder")
 LFS_POINTER = b"version https://git-lfs"
 
 log = logging.getLogger(__name__)
@@ -102,16 +103,10 @@ def safetensors_size(path: Path) -> int:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """List the folders of weights in a model folder: itself, or the parts its index names."""
-    index = folder / "model_index.json"
-    if not index.is_file():
-        return [folder]
-    try:
-        entries = json.loads(index.read_text())
-        named = [name for name, value in entries.items() if isinstance(value, list) and all(value)]
-    except (ValueError, AttributeError):
-        raise InputError(index, "no JSON object", "the index of a pipeline", "Download it again.") from None
-    return [folder / name for name in named if name in ("unet", "vae", "text_encoder")]
+    """List the folders of weights in a model folder: itself, or the parts of a Stable Diffusion."""
+    parts = [folder / name for name in PIPELINE_PARTS]
+    is_pipeline = (folder / "model_index.json").is_file() or any(part.is_dir() for part in parts)
+    return parts if is_pipeline else [folder]
 
 
 def check_model(folder: Path) -> Finding:
@@ -123,7 +118,7 @@ def check_model(folder: Path) -> Finding:
     files = []
     for part in _parts(folder):
         if not (part / "config.json").is_file():
-            raise InputError(part, "no config.json", expected, todo)
+            raise InputError(part, "no config.json" if part.is_dir() else "no such folder", expected, todo)
         weights = sorted(part.glob("*.safetensors"))
         if not weights and not list(part.glob("*.bin")):
             raise InputError(part, "no weights (*.safetensors)", expected, todo)

@@ -253,9 +253,49 @@ def _check_networks(config: Config) -> Iterator[InputError]:
             )
 
 
+def _check_frames(config: Config) -> Iterator[InputError]:
+    stimuli, captions = config["prepare_stimuli"], config["caption_clips"]
+    last = (stimuli["frames_per_tr"] - 1) / stimuli["fps"]
+    if last >= stimuli["tr"]:
+        expected = f"frames within {stimuli['tr']:g} s (tr) at {stimuli['fps']:g} frames per second"
+        todo = "Keep fewer frames or raise fps."
+        yield InputError("prepare_stimuli.frames_per_tr", str(stimuli["frames_per_tr"]), expected, todo)
+    if (captions["backend"] == "file") != bool(captions["file"]):
+        expected = "a table if, and only if, caption_clips.backend is file"
+        yield InputError(
+            "caption_clips.file", json.dumps(captions["file"]), expected, "Change one of the two."
+        )
+
+
+def _check_trainings(config: Config) -> Iterator[InputError]:
+    for step, section in config.items():
+        if not (isinstance(section, Mapping) and "gradient_accumulation" in section):
+            continue
+        if section["patience"] and not section["validate_every"]:
+            todo = "Set validate_every, or patience: 0 to train all steps."
+            yield InputError(f"{step}.patience", str(section["patience"]), "validations to wait for", todo)
+        if section["batch_size"] % section["gradient_accumulation"]:
+            expected = f"a multiple of gradient_accumulation, {section['gradient_accumulation']}"
+            yield InputError(
+                f"{step}.batch_size", str(section["batch_size"]), expected, "Change one of the two."
+            )
+    depth, layers = config["pretrain_encoder"]["depth"], config["extract_attention"]["layers"]
+    if max(layers) > depth:
+        expected = f"layers at most {depth} (pretrain_encoder.depth)"
+        yield InputError("extract_attention.layers", str(layers), expected, "Correct one of the two.")
+
+
 def check_combinations(config: Config) -> list[InputError]:
     """List what single keys allow but their combination does not."""
-    checks = (_check_movies, _check_excluded, _check_experiments, _check_lengths, _check_networks)
+    checks = (
+        _check_movies,
+        _check_excluded,
+        _check_experiments,
+        _check_lengths,
+        _check_frames,
+        _check_trainings,
+        _check_networks,
+    )
     return [problem for check in checks for problem in check(config)]
 
 

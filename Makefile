@@ -1,0 +1,70 @@
+# make demo   installs everything into .venv and runs the embedded study, about half an hour on a laptop
+# make help   lists the other targets
+
+SHELL := /bin/bash
+VENV := .venv
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+TOY := --configfile studies/toy/config.yaml
+# Local runs: finished work is made again when inputs or settings changed, not when a rule was reworded.
+RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-incomplete --quiet rules reason host
+INSTALLED := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help demo install test lint docs toy-models clean-env
+
+help:
+	@echo "make demo        run the embedded study: no data, no GPU (CORES=$(CORES))"
+	@echo "make install     install everything into $(VENV)"
+	@echo "make test        formatting, types, lint and all tests"
+	@echo "make lint        formatting, types and lint alone"
+	@echo "make docs        write docs/config.md again from the schema"
+	@echo "make toy-models  train the networks of the embedded study again (hours)"
+	@echo "make clean-env   remove $(VENV)"
+
+demo: $(INSTALLED)
+	@echo "Running the embedded study on $(CORES) cores. Stop it at any time; the same command goes on."
+	$(RUN) $(TOY)
+	@echo
+	@echo "Done. Open results/toy/browser/index.html in a web browser."
+	@echo "Tables are in results/toy/tables/, decoded clips in results/toy/sub-*/neurocine/paper_main/clips/."
+
+install: $(INSTALLED)
+
+$(INSTALLED): constraints.txt pyproject.toml
+	@python=; \
+	for name in python3.11 python3.12 python3.13 python3; do \
+	    if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	        python=$$name; break; \
+	    fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "No Python 3.11, 3.12 or 3.13 found; the newest here is: $$(python3 --version 2>&1)."; \
+	    echo "Install one (for example: apt install python3 python3-venv) and run make again."; exit 1; \
+	fi; \
+	if [ ! -x $(VENV)/bin/python ] && ! $$python -m venv $(VENV); then \
+	    rm -rf $(VENV); echo "$$python cannot make a virtual environment: apt install python3-venv"; exit 1; \
+	fi
+	@echo "Installing packages into $(VENV); the first time this takes some minutes ..."
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[workflow,test]'
+	@touch $@
+
+test: lint
+	python -m pytest
+
+lint: $(INSTALLED)
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	mypy
+	snakemake --lint $(TOY)
+
+docs: $(INSTALLED)
+	python -m neurocine.config > docs/config.md
+
+toy-models: $(INSTALLED)
+	$(RUN) toy_models $(TOY)
+	mkdir -p studies/toy/models
+	cp -R results/toy/toy_models/. studies/toy/models/
+
+clean-env:
+	rm -rf $(VENV)

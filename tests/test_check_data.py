@@ -1,0 +1,143 @@
+"""Checks of raw files: every kind of damage is told, all of it in one message."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+import check_data as program
+from neurocine.check import CheckDataSettings, check_data, check_model, safetensors_size
+from neurocine.errors import InputError, InputErrors
+from neurocine.fmri.cifti import write_dtseries
+from neurocine.fmri.grayordinates import GRAYORDINATES
+from neurocine.fmri.preprocess import PreprocessRunSettings
+from neurocine.stimuli.prepare import PrepareStimuliSettings
+from neurocine.stimuli.video import write_video
+
+SETTINGS = CheckDataSettings(min_free_gb=0.001, min_rest_volumes=5)
+PREPARE = PrepareStimuliSettings(clips_per_movie=3)  # last frame at 4 + 5/3 s
+PREPROCESS = PreprocessRunSettings(crop={8: (1, 4)})
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one good file of each kind."""
+    folder = tmp_path_factory.mktemp("raw")
+    write_video(folder / "seg1.mp4", [np.zeros((16, 16, 3), np.uint8)] * 60, 10)
+    write_dtseries(folder / "seg1_1_Atlas.dtseries.nii", np.zeros((8, GRAYORDINATES), np.float32), 2.0)
+    write_dtseries(folder / "rest.dtseries.nii", np.zeros((5, GRAYORDINATES), np.float32), 0.72)
+    write_model(folder / "model")
+    return folder
+
+
+def write_model(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "clip"}))
+    save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(2, np.int64)}, folder / "model.safetensors")
+    return folder
+
+
+def look(
+    folder: Path, stimulus: Path | None = None, run: Path | None = None, model: Path | None = None
+) -> pd.DataFrame:
+    stimuli = [stimulus or folder / "seg1.mp4"]
+    runs = [run or folder / "seg1_1_Atlas.dtseries.nii"]
+    models = [model or folder / "model"]
+    rest = [folder / "rest.dtseries.nii"]
+    return check_data(stimuli, runs, rest, models, folder, SETTINGS, PREPARE, PREPROCESS)
+
+
+def test_good_files_make_a_report(good: Path, tmp_path: Path) -> None:
+    program.main(
+        stimuli=[good / "seg1.mp4"],
+        runs=[good / "seg1_1_Atlas.dtseries.nii"],
+        rest=[good / "rest.dtseries.nii"],
+        models=[good / "model"],
+        settings=SETTINGS,
+        prepare_stimuli=PREPARE,
+        preprocess_run=PREPROCESS,
+        out=tmp_path / "report" / "report.tsv",
+    )
+    table = pd.read_csv(tmp_path / "report" / "report.tsv", sep="\t")
+    assert list(table.columns) == ["file", "kind", "found", "expected", "ok"]
+    assert list(table["kind"]) == ["stimulus", "run", "rest", "model", "disk"]
+    assert table["ok"].all()
+    assert table["found"][1] == "8 volumes, 91k grid"
+
+
+def cut(path: Path, target: Path, share: float) -> Path:
+    data = path.read_bytes()
+    target.write_bytes(data[: int(len(data) * share)])
+    return target
+
+
+def test_truncated_files_are_found(good: Path, tmp_path: Path) -> None:
+    run = cut(good / "seg1_1_Atlas.dtseries.nii", tmp_path / "seg1_1_Atlas.dtseries.nii", 0.7)
+    with pytest.raises(InputErrors, match=r"seg1_1_Atlas.*truncated"):
+        look(good, run=run)
+    model = write_model(tmp_path / "model")
+    cut(model / "model.safetensors", model / "model.safetensors", 0.9)
+    with pytest.raises(InputErrors, match=r"expected \d+ bytes, as its header says"):
+        look(good, model=model)
+    cut(model / "model.safetensors", model / "model.safetensors", 0.05)
+    with pytest.raises(InputErrors, match="without a safetensors header"):
+        look(good, model=model)
+
+
+def test_wrong_length_and_name_are_found(good: Path, tmp_path: Path) -> None:
+    short = tmp_path / "seg1.mp4"
+    write_video(short, [np.zeros((16, 16, 3), np.uint8)] * 50, 10)
+    with pytest.raises(InputErrors, match=r"movie of 5.00 s; expected more than 5.67 s"):
+        look(good, stimulus=short)
+    long = tmp_path / "seg1_2_Atlas.dtseries.nii"
+    write_dtseries(long, np.zeros((9, GRAYORDINATES), np.float32), 2.0)
+    with pytest.raises(InputErrors, match="found 9 volumes; expected 8 volumes"):
+        look(good, run=long)
+    other = long.rename(tmp_path / "run.dtseries.nii")
+    with pytest.raises(InputErrors, match="a name of another form"):
+        look(good, run=other)
+
+
+def test_all_problems_are_in_one_message(good: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputErrors) as raised:
+        look(good, tmp_path / "no.mp4", tmp_path / "seg1_1_Atlas.dtseries.nii", tmp_path / "no_model")
+    assert [Path(problem.where).name for problem in raised.value.problems] == [
+        "no.mp4",
+        "seg1_1_Atlas.dtseries.nii",
+        "no_model",
+    ]
+    assert str(raised.value).startswith("3 of 5 checks failed; nothing was computed:\n- ")
+
+
+def test_parts_of_stable_diffusion_are_checked(tmp_path: Path) -> None:
+    for part in ("unet", "vae"):
+        write_model(tmp_path / part)
+    with pytest.raises(InputError, match=r"text_encoder.*no such folder"):
+        check_model(tmp_path)
+    write_model(tmp_path / "text_encoder")
+    assert check_model(tmp_path).found == "3 safetensors files"
+    (tmp_path / "vae" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="no weights"):
+        check_model(tmp_path)
+
+
+def test_safetensors_size_is_the_files_size(good: Path, tmp_path: Path) -> None:
+    path = good / "model" / "model.safetensors"
+    assert safetensors_size(path) == path.stat().st_size
+    pointer = tmp_path / "model.safetensors"
+    pointer.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(InputError, match="git lfs pull"):
+        safetensors_size(pointer)
+    pointer.write_bytes(struct.pack("<Q", 10**15) + b"{}")
+    with pytest.raises(InputError, match="without a safetensors header"):
+        safetensors_size(pointer)
+
+
+def test_a_full_disk_is_told(good: Path) -> None:
+    settings = CheckDataSettings(min_free_gb=1e9, min_rest_volumes=5)
+    with pytest.raises(InputErrors, match="GB free; expected at least 1e"):
+        check_data([], [], [], [], good, settings, PREPARE, PREPROCESS)

@@ -1,0 +1,195 @@
+"""The config: defaults, checks and their messages, agreement with the library, the reference page."""
+
+import copy
+import dataclasses
+import importlib
+import json
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from neurocine.cli import parse_settings
+from neurocine.config import (
+    complete_config,
+    config_page,
+    default_of,
+    encoder_key,
+    fill_defaults,
+    merge,
+    prior_key,
+    read_schema,
+    resolve,
+)
+from neurocine.errors import InputErrors
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = read_schema()
+STEPS = [key for key, node in SCHEMA["properties"].items() if node.get("x-step")]
+LATE = {"subject": 1, "movie": "test1", "reason": "late"}
+STUDIES = ("config.yaml", "studies/toy/config.yaml", "tests/micro/config.yaml")
+
+
+def read_study(name: str) -> dict[str, Any]:
+    """The config as Snakemake hands it over: config.yaml with the study's keys on top."""
+    published = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return merge(published, yaml.safe_load((ROOT / name).read_text()))
+
+
+def with_value(path: str, value: Any) -> dict[str, Any]:
+    """The published config with one value changed."""
+    config = read_study("config.yaml")
+    *sections, key = path.split(".")
+    inside = config
+    for section in sections:
+        inside = inside.setdefault(section, {})
+    inside[key] = value
+    return config
+
+
+def message(path: str, value: Any) -> str:
+    with pytest.raises(InputErrors) as raised:
+        complete_config(with_value(path, value))
+    return str(raised.value)
+
+
+def settings_class(step: str) -> Any:
+    """The dataclass that a step's program takes as --settings."""
+    return typing.get_type_hints(importlib.import_module(step).main)["settings"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_studies_are_valid_and_their_settings_accepted_by_every_program(name: str) -> None:
+    config = complete_config(read_study(name))
+    for step in STEPS:
+        parse_settings(settings_class(step), json.dumps(config[step]), step)
+
+
+def test_programs_and_sections_have_the_same_names() -> None:
+    programs = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")}
+    # The captions' ceiling is decoded with the settings of decode.
+    assert programs - {"decode_captions"} == set(STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_defaults_are_those_of_the_library(step: str) -> None:
+    settings = settings_class(step)
+    ours = json.loads(json.dumps(default_of(SCHEMA["properties"][step], SCHEMA)))
+    assert ours == json.loads(json.dumps(dataclasses.asdict(settings())))
+
+
+def nodes(node: dict[str, Any], where: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Every key of the schema with its node."""
+    node = resolve(node, SCHEMA)
+    found = []
+    for key, child in node.get("properties", {}).items():
+        found += [(f"{where}{key}", child), *nodes(child, f"{where}{key}.")]
+    for more in (node.get("additionalProperties"), node.get("items")):
+        if isinstance(more, dict):
+            found += nodes(more, f"{where}*.")
+    return found
+
+
+def test_every_key_has_a_sentence_and_no_section_takes_unknown_keys() -> None:
+    for where, node in nodes(SCHEMA):
+        text = resolve(node, SCHEMA).get("description", "")
+        if "delayed_runs" not in where:
+            assert text.endswith("."), f"{where} has no sentence"
+        if "properties" in node:
+            assert node["additionalProperties"] is False, f"{where} takes unknown keys"
+
+
+def test_published_config_states_the_defaults() -> None:
+    config = read_study("config.yaml")
+    for key in ("seed", "run_experiments", "movies_per_job", "compute", "rest"):
+        assert config[key] == default_of(SCHEMA["properties"][key], SCHEMA), key
+
+
+def test_defaults_fill_what_was_left_out_and_nothing_else() -> None:
+    config = with_value("decode.steps", 7)
+    before = copy.deepcopy(config)
+    filled = complete_config(config)
+    assert config == before
+    assert filled["decode"]["steps"] == 7
+    assert filled["decode"]["guidance"] == 12.5
+    assert filled["subjects"] == ["1", "2", "3"]
+    assert filled["experiments"]["exp00"]["augment"] is False
+
+
+def test_a_default_beside_a_reference_changes_single_keys_inside() -> None:
+    schema = {
+        "properties": {"step": {"$ref": "#/$defs/loop", "default": {"steps": 5}}},
+        "$defs": {"loop": {"properties": {"steps": {"default": 1}, "rate": {"default": 0.1}}}},
+    }
+    assert fill_defaults({}, schema, schema) == {"step": {"steps": 5, "rate": 0.1}}
+    assert fill_defaults({"step": {"rate": 2}}, schema, schema) == {"step": {"steps": 5, "rate": 2}}
+    assert fill_defaults({"step": {"steps": 3}}, schema, schema) == {"step": {"steps": 3, "rate": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("train_encoder.stepz", "train_encoder.stepz: found an unknown key"),
+        ("train_encoder.stepz", "Did you mean steps?"),
+        ("trainencoder", "Did you mean train_encoder?"),
+        ("movies.tests", "Did you mean test?"),
+        ("experiments.exp01.spatial_ration", "Did you mean spatial_ratio?"),
+        ("compute.quux", "Known keys here: gpus, memory_share, time_share."),
+    ],
+)
+def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> None:
+    assert expected in message(path, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("experiments.exp01.spatial_ratio", 1.2, "found 1.2; expected number at least 0, at most 1"),
+        ("experiments.exp01.noise_ratio", -0.1, "at least 0"),
+        ("seed", "many", "expected integer"),
+        ("decode.steps", 0, "expected integer at least 1 in steps"),
+        ("subjects", [], "with at least this many entries: 1"),
+        ("pretrain_on", "sleep", 'expected one of "rest", "training_fmri"'),
+        ("movies.train", ["seg1", "test1"], "test1 in train and test"),
+        ("movies.validation", ["seg99"], "expected movies of movies.train"),
+        ("exclude_runs", [LATE | {"repeat": 11}], "exclude_runs[0].repeat: found 11; expected at most 10"),
+        ("run_experiments", ["paper_mian"], "Did you mean paper_main?"),
+        ("experiments.own", {"spatial_ratio": 0.20004}, "numbers almost those of paper_main"),
+        ("prepare_stimuli.clips_per_movie", 100, "preprocess_run.crop.245: found 240 samples left"),
+        ("pretrain_encoder.heads", 7, "7 heads for a width of 1024"),
+        ("train_encoder.validate_every", 0, "patience"),
+        ("train_encoder.gradient_accumulation", 5, "batch_size"),
+        ("extract_attention.layers", [1, 30], "at most 24"),
+        ("caption_clips.backend", "file", "caption_clips.file"),
+        ("prepare_stimuli.frames_per_tr", 9, "prepare_stimuli.frames_per_tr"),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_told_with_place_and_remedy(path: str, value: Any, expected: str) -> None:
+    assert expected in message(path, value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    config = with_value("decode.steps", 0)
+    config["seed"] = -1
+    with pytest.raises(InputErrors) as raised:
+        complete_config(config)
+    assert [problem.where for problem in raised.value.problems] == ["decode.steps", "seed"]
+
+
+def test_eleven_rows_share_eight_encoders_and_four_priors() -> None:
+    config = complete_config(read_study("config.yaml"))
+    rows = [config["experiments"][name] for name in config["ablation_experiments"]]
+    assert len(rows) == 11
+    assert len({encoder_key(row) for row in rows}) == 8
+    assert len({prior_key(row) for row in rows}) == 4
+    names = config["experiments"]
+    assert encoder_key(names["exp10"]) == "spa0.2_tem0.333_mu1-1" == encoder_key(names["paper_main"])
+    assert prior_key(names["paper_main"]) == "beta0.75"
+    assert prior_key(names["paper_best"]) == "beta0.25"
+    assert encoder_key(names["exp00"]) == "plain"
+
+
+def test_reference_page_is_current() -> None:
+    assert (ROOT / "docs" / "config.md").read_text() == config_page(SCHEMA), "run: make docs"

@@ -1,0 +1,114 @@
+"""Finding the files of a data set by their names, in every layout that is accepted."""
+
+from pathlib import Path
+
+import pytest
+
+from neurocine.datasets import (
+    MissingFiles,
+    find_rest,
+    rest_run,
+    rest_subjects,
+    wen2018_run,
+    wen2018_stimulus,
+    wen2018_study,
+)
+
+REPEATS = {"seg2": 1, "seg10": 2}
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def write_published(root: Path) -> None:
+    for movie, count in REPEATS.items():
+        touch(wen2018_stimulus(root, movie))
+        for repeat in range(1, count + 1):
+            touch(wen2018_run(root, "1", movie, repeat))
+
+
+def test_published_layout(tmp_path: Path) -> None:
+    write_published(tmp_path)
+    study = wen2018_study(tmp_path, ["1"], REPEATS)
+    assert study.missing == []
+    assert study.stimuli["seg10"] == tmp_path / "video_fmri_dataset/stimuli/seg10.mp4"
+    folder = tmp_path / "video_fmri_dataset/subject1/fmri/seg10/cifti"
+    assert study.runs["1", "seg10"] == {k: folder / f"seg10_{k}_Atlas.dtseries.nii" for k in (1, 2)}
+
+
+@pytest.mark.parametrize("archive", ["Subject01", "Subject1"])
+def test_one_folder_per_archive(tmp_path: Path, archive: str) -> None:
+    write_published(tmp_path)
+    (tmp_path / archive).mkdir()
+    (tmp_path / "Stimuli").mkdir()
+    (tmp_path / "video_fmri_dataset/stimuli").rename(
+        touch(tmp_path / "Stimuli/video_fmri_dataset/x").with_name("stimuli")
+    )
+    (tmp_path / "video_fmri_dataset").rename(tmp_path / archive / "video_fmri_dataset")
+    study = wen2018_study(tmp_path, ["1"], REPEATS)
+    assert study.missing == []
+    assert archive in study.runs["1", "seg2"][1].parts
+    assert study.stimuli["seg2"] == tmp_path / "Stimuli/video_fmri_dataset/stimuli/seg2.mp4"
+
+
+def test_compressed_and_misnamed_runs_are_found_and_plain_files_win(tmp_path: Path) -> None:
+    write_published(tmp_path)
+    first = wen2018_run(tmp_path, "1", "seg10", 1)
+    compressed = touch(first.with_name(first.name + ".gz"))
+    assert wen2018_study(tmp_path, ["1"], REPEATS).runs["1", "seg10"][1] == first
+    first.unlink()
+    assert wen2018_study(tmp_path, ["1"], REPEATS).runs["1", "seg10"][1] == compressed
+    second = wen2018_run(tmp_path, "1", "seg10", 2)
+    dotted = second.rename(second.with_name("seg10_2.Atlas.dtseries.nii"))
+    study = wen2018_study(tmp_path, ["1"], REPEATS)
+    assert study.runs["1", "seg10"][2] == dotted
+    assert study.missing == []
+
+
+def test_a_movie_never_takes_the_runs_of_another(tmp_path: Path) -> None:
+    folder = tmp_path / "video_fmri_dataset/subject1/fmri/seg1/cifti"
+    touch(folder / "seg10_1_Atlas.dtseries.nii")
+    touch(folder / "seg1_1_Atlas.dtseries.nii.part")
+    study = wen2018_study(tmp_path, ["1"], {"seg1": 1})
+    assert wen2018_run(tmp_path, "1", "seg1", 1) in study.missing
+
+
+def test_what_is_missing_is_named_unless_it_is_excluded(tmp_path: Path) -> None:
+    write_published(tmp_path)
+    gone = wen2018_run(tmp_path, "1", "seg10", 2)
+    gone.unlink()
+    assert wen2018_study(tmp_path, ["1"], REPEATS).missing == [gone]
+    study = wen2018_study(tmp_path, ["1"], REPEATS, excluded=[("1", "seg10", 2)])
+    assert study.missing == []
+    assert list(study.runs["1", "seg10"]) == [1]
+
+
+def test_simulated_study_names_the_usual_places_without_looking(tmp_path: Path) -> None:
+    study = wen2018_study(tmp_path, ["1"], REPEATS, excluded=[("1", "seg10", 2)], simulated=True)
+    assert study.missing == []
+    assert study.runs["1", "seg10"][2] == wen2018_run(tmp_path, "1", "seg10", 2)
+
+
+def test_missing_files_make_one_message(tmp_path: Path) -> None:
+    missing = [tmp_path / f"{number}.mp4" for number in range(7)]
+    text = str(MissingFiles("cc2017", missing, [tmp_path], "Set data_dir."))
+    assert "cc2017: 7 files are missing" in text
+    assert "... and 2 more" in text
+    assert str(missing[4]) in text
+    assert str(missing[5]) not in text
+    assert text.endswith("Set data_dir.")
+
+
+def test_rest_runs_with_and_without_surface_registration(tmp_path: Path) -> None:
+    registered = touch(rest_run(tmp_path, "100307", "rfMRI_REST1_LR"))
+    plain = touch(
+        tmp_path / "100408/MNINonLinear/Results/rfMRI_REST1_LR/rfMRI_REST1_LR_Atlas_hp2000_clean.dtseries.nii"
+    )
+    (tmp_path / "notes").mkdir()
+    assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == registered
+    assert find_rest(tmp_path, "100408", "rfMRI_REST1_LR") == plain
+    assert rest_subjects(tmp_path, ["rfMRI_REST1_LR"]) == ["100307", "100408"]
+    assert rest_subjects(tmp_path, ["rfMRI_REST1_LR", "rfMRI_REST2_LR"]) == []

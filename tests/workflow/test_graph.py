@@ -1,0 +1,115 @@
+"""What Snakemake would do, for every study that comes with the workflow. Nothing is run here."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from workflow_copy import snakemake
+
+TOY = ("--configfile", "studies/toy/config.yaml")
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """Jobs per rule of a dry run."""
+    run = snakemake(folder, *arguments, "-n", "-q", "rules")
+    assert run.returncode == 0, run.stderr
+    rows = re.findall(r"^(\w+) +(\d+)$", run.stdout + run.stderr, flags=re.MULTILINE)
+    return {name: int(count) for name, count in rows}
+
+
+def test_toy_study_stays_small(checkout: Path) -> None:
+    jobs = planned(checkout, *TOY)
+    assert jobs["total"] == 45
+    assert jobs["train_encoder"] == jobs["train_decoder"] == 2
+    assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
+
+
+def test_ablation_shares_trainings(checkout: Path) -> None:
+    jobs = planned(checkout, "ablation", *TOY)
+    subjects = 2
+    assert jobs["train_encoder"] == 8 * subjects
+    assert jobs["train_video_prior"] == 4
+    assert jobs["train_decoder"] == 11 * subjects
+    assert jobs["pretrain_encoder"] == 1
+    assert jobs["score"] == 11 * subjects
+
+
+def test_one_subject_needs_nothing_of_the_others(checkout: Path) -> None:
+    jobs = planned(checkout, "sub_3", *TOY)
+    assert jobs["train_decoder"] == 1
+    assert jobs["preprocess_run"] == 2
+    assert "build_browser" not in jobs
+
+
+def test_adding_a_subject_is_one_word(checkout: Path) -> None:
+    jobs = planned(checkout, *TOY, "--config", "subjects=[1,2,3]")
+    assert jobs["train_decoder"] == 3
+    assert jobs["train_video_prior"] == 1
+
+
+def test_checks_alone(checkout: Path) -> None:
+    jobs = planned(checkout, "check_data", *TOY)
+    assert jobs["check_data"] == 1
+    assert all(name.startswith(("check_data", "simulate_", "total")) for name in jobs)
+
+
+def test_pretraining_on_the_study_itself_needs_no_rest(checkout: Path) -> None:
+    jobs = planned(checkout, *TOY, "--config", "pretrain_on=training_fmri")
+    assert "preprocess_hcp" not in jobs
+    assert jobs["pretrain_encoder"] == 1
+
+
+def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
+    jobs = planned(checkout, "--profile", "slurm", *TOY)
+    assert jobs["total"] == 45
+
+
+def test_toy_models_are_a_target_of_their_own(checkout: Path) -> None:
+    jobs = planned(checkout, "toy_models", *TOY)
+    assert jobs["train_toy_classifier"] == 2
+    assert "check_data" not in jobs
+
+
+@pytest.mark.parametrize("arguments", [("-n",), ("--cores", "1"), ("check_data", "-n")])
+def test_absent_data_make_one_message(checkout: Path, arguments: tuple[str, ...]) -> None:
+    run = snakemake(checkout, *arguments)
+    assert run.returncode != 0
+    said = run.stdout + run.stderr
+    assert "cc2017: 280 files are missing" in said
+    assert "data/cc2017/video_fmri_dataset/stimuli/seg1.mp4" in said
+    assert "data/cc2017/Subject01/video_fmri_dataset/subject1" in said
+    assert "models.clip: found no model in models/clip-vit-large-patch14" in said
+    assert "make demo" in said
+    assert "Traceback" not in said
+    assert not (checkout / "results").exists()
+
+
+def test_unknown_subject_is_no_target(checkout: Path) -> None:
+    run = snakemake(checkout, "results/toy/sub-7/neurocine/paper_main/scores.tsv", "-n", *TOY)
+    assert run.returncode != 0
+    assert "sub-7" in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("train_encoder: {stepz: 3}", "train_encoder.stepz: found an unknown key"),
+        ("train_encoder: {stepz: 3}", "Did you mean steps?"),
+        ("experiments: {mine: {spatial_ratio: 1.5}}", "experiments.mine.spatial_ratio: found 1.5"),
+    ],
+)
+def test_wrong_config_ends_before_any_job(checkout: Path, tmp_path: Path, text: str, expected: str) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text)
+    run = snakemake(checkout, "--cores", "1", *TOY, str(mine))
+    assert run.returncode != 0
+    assert expected in run.stdout + run.stderr
+    assert not (checkout / "results").exists()
+
+
+def test_number_of_gpus_is_no_reason_to_train_again(checkout: Path) -> None:
+    """Params are rerun triggers, so nothing about the machine may stand in them."""
+    text = "".join(path.read_text() for path in (checkout / "rules").glob("*.smk"))
+    for block in re.findall(r"    params:\n((?:        .*\n)+)", text):
+        assert not re.search(r"\b(GPUS|ONE_GPU|DEVICE|TRAIN_WITH|memory|minutes)\b", block)

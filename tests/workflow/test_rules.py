@@ -1,0 +1,136 @@
+"""Rules, environments and programs agree; read from their text, without Snakemake."""
+
+import ast
+import itertools
+import re
+import shlex
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / "workflow_scripts"
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;]+)(?: ; (.*))?$")
+TARGETS = {"all", "ablation", "toy_models"}  # rules that only name what to make
+
+
+def rules() -> dict[str, str]:
+    """Text of every rule with a shell command; a rule without a name is called by its program."""
+    found = {}
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        lines = path.read_text().splitlines()
+        for start, line in enumerate(lines):
+            if match := re.fullmatch(r"( *)rule ?(\w*):", line):
+                deeper = re.compile(rf"$|{match[1]} +\S")
+                body = "\n".join(itertools.takewhile(deeper.match, lines[start + 1 :])) + "\n"
+                if match[2] not in TARGETS:
+                    found[match[2] or f"for each: {program_of(body)}"] = body
+    return found
+
+
+def program_of(body: str) -> str:
+    match = re.search(r"workflow_scripts/(\w+)\.py", body)
+    assert match
+    return match[1]
+
+
+def after(word: str, body: str) -> str:
+    """What follows ``word:`` in a rule."""
+    return body.partition(f"{word}:\n")[2]
+
+
+RULES = rules()
+
+
+def test_all_rules_were_found() -> None:
+    assert {program_of(body) for body in RULES.values()} == {path.stem for path in PROGRAMS.glob("*.py")}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule_is_complete(name: str) -> None:
+    body = RULES[name]
+    for part in ("output", "log", "benchmark", "conda", "resources", "params", "shell"):
+        assert re.search(rf"^ +{part}:$", body, re.M), f"{name} has no {part}"
+    assert "mem_mb=memory(" in body
+    assert "runtime=minutes(" in body
+    assert "2> >(tee {log} >&2)" in body
+    assert "retries:" not in body
+    if not name.startswith("for each"):
+        assert program_of(body) == name
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule_gives_its_program_the_arguments_it_takes(name: str) -> None:
+    command = ast.literal_eval(f"({after('shell', RULES[name])})")
+    given = {word for word in shlex.split(command.partition(" 2> >(")[0]) if word.startswith("--")}
+    given |= {"--atlas"} if name == "select_vertices" else set()
+    tree = ast.parse((PROGRAMS / f"{program_of(RULES[name])}.py").read_text())
+    main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
+    taken = {f"--{argument.arg.replace('_', '-')}" for argument in main.args.kwonlyargs}
+    needed = {
+        f"--{argument.arg.replace('_', '-')}"
+        for argument, default in zip(main.args.kwonlyargs, main.args.kw_defaults, strict=True)
+        if default is None
+    }
+    assert given <= taken
+    assert needed <= given
+
+
+def constraints() -> dict[str, set[str]]:
+    pins: dict[str, set[str]] = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if match := PINNED.match(line):
+            pins.setdefault(match[1], set()).add(match[2])
+    return pins
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_environment_is_pinned_as_the_constraints_are(path: Path) -> None:
+    content = yaml.safe_load(path.read_text())
+    assert content["channels"] == ["conda-forge", "nodefaults"]
+    pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
+    conda = [entry for entry in content["dependencies"] if isinstance(entry, str)]
+    assert all(re.fullmatch(r"[a-z]+=\d+(\.\d+)+", entry) for entry in conda)
+    assert any(entry.startswith("python=3.11") for entry in conda)
+    pins = constraints()
+    for entry in pip:
+        name, version = entry.split("==")
+        assert version in pins[name], entry
+
+
+def imported(path: Path, seen: set[Path]) -> set[str]:
+    """Top-level packages that a module imports, with those of the library modules it imports."""
+    seen.add(path)
+    packages: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if not name.startswith("neurocine"):
+                packages.add(name.partition(".")[0])
+                continue
+            base = PROGRAMS / Path(*name.split("."))
+            for module in (base.with_suffix(".py"), base / "__init__.py"):
+                if module.is_file() and module not in seen:
+                    packages |= imported(module, seen)
+    # seeds imports torch within one function, which only programs call that import torch anyway.
+    return packages - ({"torch"} if path.stem == "seeds" else set())
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_environment_has_what_the_program_imports(name: str) -> None:
+    environment = ROOT / "rules" / ast.literal_eval(after("conda", RULES[name]).splitlines()[0].strip())
+    content = yaml.safe_load(environment.read_text())
+    pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
+    listed = {entry.split("==")[0] for entry in pip}
+    distributions = packages_distributions()
+    for package in imported(PROGRAMS / f"{program_of(RULES[name])}.py", set()) - set(sys.stdlib_module_names):
+        names = {candidate.lower().replace("_", "-") for candidate in distributions[package]}
+        assert names & listed, f"{environment.name} lacks {package}"

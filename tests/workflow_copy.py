@@ -1,0 +1,36 @@
+"""A copy of the workflow in a folder of its own, and a way to run it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tiny_models import write_tiny_models
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "config.yaml", "rules", "schemas", "envs", "slurm", "workflow_scripts")
+STUDIES = ("studies/toy/config.yaml", "tests/micro/config.yaml")
+
+
+def copy_workflow(folder: Path) -> Path:
+    """Copy what a run needs, so that results, logs and Snakemake's own files stay out of the repository."""
+    for part in (*PARTS, *STUDIES):
+        target = folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / part, target)
+    # Models by which the toy study's graph can be made; the micro study loads them.
+    write_tiny_models(folder / "models")
+    (folder / "studies/toy/models").symlink_to(folder / "models")
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a folder, with the programs' ``python`` being this one."""
+    binaries = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
+    command = [str(binaries / "snakemake"), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
