@@ -39,6 +39,7 @@ def main(*, kind: str, settings: ToyModelSettings, seed: int, state: Path, out: 
     train(task, settings.loop, seed, state, state / "log.jsonl", f"train_toy_classifier {kind}")
     task.model.save_pretrained(out)
     side = {"height": settings.size, "width": settings.size}
+    processor: VideoMAEImageProcessorPil | ViTImageProcessorPil
     if kind == "video":
         processor = VideoMAEImageProcessorPil(
             size={"shortest_edge": settings.size},

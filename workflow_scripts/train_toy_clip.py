@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from transformers import CLIPImageProcessorPil, CLIPTextModel
 
@@ -41,7 +42,7 @@ def main(*, settings: ToyModelSettings, seed: int, state: Path, out: Path, out_d
         image_mean=list(CLIP_MEAN),
         image_std=list(CLIP_STD),
     ).save_pretrained(out)
-    text = CLIPTextModel(task.model.config.text_config)
+    text: Any = CLIPTextModel(task.model.text_model.config)
     weights = {
         name: value for name, value in task.model.text_model.state_dict().items() if name in text.state_dict()
     }

@@ -89,7 +89,7 @@ def parse_settings(kind: type, value: str | dict[str, Any], where: str) -> Any:
     made = {}
     for key, item in value.items():
         if dataclasses.is_dataclass(hints[key]) and isinstance(item, dict):
-            item = parse_settings(hints[key], item, f"{where}.{key}")  # type: ignore[arg-type]
+            item = parse_settings(hints[key], item, f"{where}.{key}")
         elif typing.get_origin(hints[key]) is tuple and isinstance(item, list):
             item = tuple(item)
         made[key] = item
@@ -191,7 +191,7 @@ def program(function: Callable[..., None]) -> Callable[..., None]:
         try:
             for key, value in arguments.items():
                 if dataclasses.is_dataclass(hints[key]) and isinstance(value, str):
-                    arguments[key] = parse_settings(hints[key], value, f"--{key}")  # type: ignore[arg-type]
+                    arguments[key] = parse_settings(hints[key], value, f"--{key}")
             function(**arguments)
         except InputError as error:
             logging.getLogger(name).error("ERROR %s", error)

@@ -1,4 +1,4 @@
-"""Files on disk: arrays with their metadata, tables and JSON, each written under a temporary name and renamed."""
+"""Files on disk: arrays with metadata, tables and JSON, each written under a temporary name and renamed."""
 
 import contextlib
 import hashlib
@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from neurocine.errors import InputError
+
+META_KEY = "neurocine"
 
 
 @contextlib.contextmanager
@@ -32,10 +34,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Write named arrays as safetensors; ``meta`` goes into the header as JSON values."""
-    header = {key: json.dumps(value, sort_keys=True) for key, value in meta.items()}
+    """Write named arrays as safetensors; ``meta`` goes into the header as JSON.
+
+    Equal arrays and meta give equal bytes: safetensors writes several metadata keys in hash order, so
+    there is only one.
+    """
+    header = {META_KEY: json.dumps(meta, sort_keys=True)}
     with replacing(Path(path)) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata=header)
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_file(contiguous, temporary, metadata=header)
 
 
 def read_arrays(path: Path, names: list[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -49,7 +56,9 @@ def read_arrays(path: Path, names: list[str] | None = None) -> tuple[dict[str, n
         found = list(handle.keys())
         for name in names or []:
             if name not in found:
-                raise InputError(path, f"arrays {', '.join(found)}", f"an array {name}", "Make the file again.")
+                raise InputError(
+                    path, f"arrays {', '.join(found)}", f"an array {name}", "Make the file again."
+                )
         arrays = {name: handle.get_tensor(name) for name in (names or found)}
         return arrays, read_meta(handle)
 
@@ -63,7 +72,10 @@ def open_arrays(path: Path) -> Iterator[Any]:
         handle = safe_open(path, framework="np")
     except (SafetensorError, OSError) as error:
         raise InputError(
-            path, f"a file that cannot be read ({error})", "a complete safetensors file", "Delete it and run again."
+            path,
+            f"a file that cannot be read ({error})",
+            "a complete safetensors file",
+            "Delete it and run again.",
         ) from None
     with handle as opened:
         yield opened
@@ -71,7 +83,7 @@ def open_arrays(path: Path) -> Iterator[Any]:
 
 def read_meta(handle: Any) -> dict[str, Any]:
     """Read the metadata of an opened file as JSON values."""
-    return {key: json.loads(value) for key, value in (handle.metadata() or {}).items() if key != "format"}
+    return json.loads((handle.metadata() or {}).get(META_KEY, "{}"))
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -92,7 +104,9 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["nan", "NaN"])
     missing = [name for name in columns or [] if name not in table.columns]
     if missing:
-        raise InputError(path, f"columns {', '.join(table.columns)}", f"columns {', '.join(missing)}", "Add them.")
+        raise InputError(
+            path, f"columns {', '.join(table.columns)}", f"columns {', '.join(missing)}", "Add them."
+        )
     return table
 
 

@@ -1,10 +1,11 @@
 """The toy world: one coloured thing at a time, pointing where it goes, over a plain background.
 
-A clip is described by a :class:`Scene`. Because things point where they go, as animals and cars do, a single
-frame tells the direction of motion, and so do its caption and its CLIP embedding.
+A clip is described by a :class:`Scene`. Things point where they go, as animals and cars do, and they keep to
+the right, as traffic does. So a single frame tells the direction of motion, and so do its caption and its
+CLIP embedding. (From outlines alone small vision transformers did not learn the heading in 1500 steps.)
 
 Coordinates: the frame spans [-0.5, 0.5] in x (to the right) and y (down). "Along" is the direction of
-motion, "lane" the axis across it.
+motion, "lane" the axis across it, positive to the right of what moves.
 """
 
 import dataclasses
@@ -88,7 +89,7 @@ class Scene:
     direction: str
     background: str
     size: float = 0.26
-    lane: float = 0.0
+    lane: float = 0.16
     start: float = -0.26
     speed: float = 0.26
     heading: str = ""
@@ -159,13 +160,13 @@ def render_clip(scene: Scene, times: Sequence[float], height: int, width: int) -
 
 
 def random_place(generator: np.random.Generator) -> dict[str, float]:
-    """Draw size, speed and lane of a thing that passes the middle of the frame one second into its clip."""
+    """Draw size, speed and lane of a thing that keeps to the right and is halfway after one second."""
     speed = float(generator.uniform(0.22, 0.3))
     return {
         "size": float(generator.uniform(0.24, 0.3)),
         "speed": speed,
         "start": -speed * CLIP_SECONDS / 2 + float(generator.uniform(-0.05, 0.05)),
-        "lane": float(generator.uniform(-0.15, 0.15)),
+        "lane": float(generator.uniform(0.08, 0.24)),
     }
 
 
@@ -224,7 +225,19 @@ def write_script(
             fields.pop("heading")
             rows.append({"movie": movie, "clip": len(rows), "scene": scene} | fields)
         scene += 1
-    order = "movie clip scene shape colour direction background size lane start speed".split()
+    order = [
+        "movie",
+        "clip",
+        "scene",
+        "shape",
+        "colour",
+        "direction",
+        "background",
+        "size",
+        "lane",
+        "start",
+        "speed",
+    ]
     return pd.DataFrame(rows)[order].round({"size": 4, "lane": 4, "start": 4, "speed": 4})
 
 

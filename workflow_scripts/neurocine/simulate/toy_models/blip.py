@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
 
-from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD, pixels
+from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD, PATCH, pixels
 from neurocine.simulate.toy_models.pool import Pool
+from neurocine.simulate.toy_models.positions import start_positions_
 from neurocine.simulate.toy_models.words import blip_tokenizer
 
 
@@ -16,7 +17,7 @@ def new_blip(size: int, tokenizer: BertTokenizer) -> BlipForConditionalGeneratio
     """Make an untrained captioner for frames of this size."""
     vision = {
         "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 3, "num_attention_heads": 4,
-        "image_size": size, "patch_size": 8,
+        "image_size": size, "patch_size": PATCH,
     }  # fmt: skip
     text = {
         "vocab_size": len(tokenizer), "hidden_size": 96, "encoder_hidden_size": 96, "intermediate_size": 192,
@@ -25,7 +26,9 @@ def new_blip(size: int, tokenizer: BertTokenizer) -> BlipForConditionalGeneratio
         "sep_token_id": tokenizer.sep_token_id, "pad_token_id": tokenizer.pad_token_id,
         "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
     }  # fmt: skip
-    return BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
+    model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
+    start_positions_(model.vision_model.embeddings.position_embedding[0], size // PATCH)
+    return model
 
 
 class ToyBlipTask:
@@ -77,6 +80,6 @@ class ToyBlipTask:
             max_new_tokens=12,
             num_beams=1,
         )
-        made = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        made = self.tokenizer.batch_decode(ids[:, 1:], skip_special_tokens=True)  # without [DEC]
         right = float(np.mean([a.strip() == b for a, b in zip(made, self.held_out.captions, strict=True)]))
         return {"loss": 1 - right, "exact": right}

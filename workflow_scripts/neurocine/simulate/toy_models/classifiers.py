@@ -18,7 +18,9 @@ from transformers import (
     ViTForImageClassification,
 )
 
+from neurocine.simulate.toy_models.clip import PATCH
 from neurocine.simulate.toy_models.pool import FRAME_TIMES, Pool
+from neurocine.simulate.toy_models.positions import start_positions_
 from neurocine.simulate.world import class_names
 
 # The channel statistics of the published ViT and VideoMAE processors.
@@ -33,12 +35,14 @@ def _labels() -> dict[str, Any]:
 
 def new_image_classifier(size: int) -> ViTForImageClassification:
     """Make an untrained ViT over the 96 classes ``colour shape direction``."""
-    return ViTForImageClassification(
+    model = ViTForImageClassification(
         ViTConfig(
             hidden_size=96, intermediate_size=192, num_hidden_layers=3, num_attention_heads=4,
-            image_size=size, patch_size=8, **_labels(),
+            image_size=size, patch_size=PATCH, **_labels(),
         )
     )  # fmt: skip
+    start_positions_(model.vit.embeddings.position_embeddings[0], size // PATCH)
+    return model
 
 
 def new_video_classifier(size: int) -> VideoMAEForVideoClassification:
@@ -46,7 +50,7 @@ def new_video_classifier(size: int) -> VideoMAEForVideoClassification:
     return VideoMAEForVideoClassification(
         VideoMAEConfig(
             hidden_size=96, intermediate_size=192, num_hidden_layers=3, num_attention_heads=4,
-            image_size=size, patch_size=8, num_frames=len(FRAME_TIMES), tubelet_size=2,
+            image_size=size, patch_size=PATCH, num_frames=len(FRAME_TIMES), tubelet_size=2,
             use_mean_pooling=True, **_labels(),
         )
     )  # fmt: skip
@@ -57,7 +61,7 @@ def roughen(x: Tensor, generator: torch.Generator) -> Tensor:
     n = len(x)
     blurred = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
     share = torch.rand(n, 1, 1, 1, generator=generator)
-    level = 0.15 * torch.rand(n, 1, 1, 1, generator=generator)
+    level = 0.05 * torch.rand(n, 1, 1, 1, generator=generator)
     return x + share * (blurred - x) + level * torch.randn(x.shape, generator=generator)
 
 

@@ -44,15 +44,16 @@ def draw_pool(
     size : height and width of the frames, px
     generator : source of all draws
     held_out : see :func:`neurocine.simulate.world.random_scene`
-    turned_share : share of clips whose thing points in a random direction instead of where it goes. A
-        classifier trained on such clips cannot read the motion from the pose.
+    turned_share : share of clips whose thing neither points where it goes nor keeps right. A classifier
+        trained on such clips has to see the motion.
     """
     scenes = []
     frames = np.empty((n, len(FRAME_TIMES), size, size, 3), np.uint8)
     for row in range(n):
         scene = random_scene(generator, held_out)
         if generator.random() < turned_share:
-            scene = dataclasses.replace(scene, heading=str(generator.choice(list(DIRECTIONS))))
+            heading, lane = str(generator.choice(list(DIRECTIONS))), float(generator.uniform(-0.24, 0.24))
+            scene = dataclasses.replace(scene, heading=heading, lane=lane)
         scenes.append(scene)
         for k, frame in enumerate(render_clip(scene, FRAME_TIMES, MOVIE_SIZE, MOVIE_SIZE)):
             frames[row, k] = np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BOX))

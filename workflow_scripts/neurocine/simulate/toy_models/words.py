@@ -1,4 +1,4 @@
-"""Tokenizers of the toy world: CLIP's byte-pair and BLIP's word-piece; the captions' words are whole tokens."""
+"""Tokenizers of the toy world, CLIP's byte-pair and BLIP's word-piece; caption words are whole tokens."""
 
 import re
 
