@@ -171,8 +171,12 @@ def find_rest():
 def find_model(name):
     """List the files of a model folder on which results depend."""
     folder = Path(config["models"][name])
-    kinds = {".json", ".safetensors", ".txt"}
-    found = sorted(str(path) for path in folder.rglob("*") if path.suffix in kinds)
+    kinds = {".json", ".safetensors", ".bin", ".txt"}
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix in kinds]
+    # Downloads leave records in hidden folders.
+    found = sorted(
+        str(folder / path) for path in files if not any(part.startswith(".") for part in path.parts)
+    )
     # The toy models are made by the workflow itself, so they need not exist yet.
     if not found and not SIMULATED:
         todo = "Download the model and set its folder in the config (docs/data.md)."
