@@ -20,9 +20,15 @@ include: "rules/report.smk"
 include: "rules/toy_models.smk"
 
 
+# Seconds of work, not worth a job on a cluster.
 localrules:
     all,
     ablation,
+    select_vertices,
+    tabulate_scores,
+    tabulate_ablation,
+    build_browser,
+    build_ablation_browser,
 
 
 rule all:

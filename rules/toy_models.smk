@@ -46,7 +46,7 @@ if SIMULATED:
             runtime=minutes(600),
         params:
             out=output_folder("config"),
-            out_diffusion=TOY_DIFFUSION,
+            out_diffusion=lambda wildcards, output: str(Path(output.text_encoder).parents[1]),
             state=state_dir("train_toy_clip"),
             seed=config["seed"],
             settings=settings("train_toy_clip"),
@@ -145,7 +145,7 @@ if SIMULATED:
             mem_mb=memory(40),
             runtime=minutes(60),
         params:
-            models=TOY_MODELS,
+            models=output_folder("manifest"),
             seed=config["seed"],
             settings=settings("score_toy_models"),
         shell:
