@@ -115,7 +115,7 @@ def minutes(real):
 
 GPUS = config["compute"]["gpus"]
 ONE_GPU = min(GPUS, 1)
-# Named in shell lines directly, not as params: another number of GPUs is no reason to train again.
+# Resources of the rules, not params: another number of GPUs is no reason to train again.
 TRAIN_WITH = f"torchrun --standalone --nproc-per-node {GPUS}" if GPUS > 1 else "python"
 DEVICE = "cuda" if GPUS else "auto"
 

@@ -20,6 +20,7 @@ rule decode:
     threads: 4
     resources:
         gpu=ONE_GPU,
+        device=DEVICE,
         mem_mb=memory(32),
         runtime=minutes(720),
     params:
@@ -33,7 +34,7 @@ rule decode:
         "python workflow_scripts/decode.py --decoder {params.decoder:q} --fmri-train {input.fmri_train:q} "
         "--fmri-test {input.fmri_test:q} --stable-diffusion {params.stable_diffusion:q} "
         "--noise-ratio {params.noise_ratio} --seed {params.seed} --condition {wildcards.condition} "
-        "--settings {params.settings:q} --state {params.state:q} --out {output:q} --device {DEVICE} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --state {params.state:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
 rule decode_captions:
@@ -52,6 +53,7 @@ rule decode_captions:
     threads: 4
     resources:
         gpu=ONE_GPU,
+        device=DEVICE,
         mem_mb=memory(32),
         runtime=minutes(720),
     params:
@@ -65,7 +67,7 @@ rule decode_captions:
         "python workflow_scripts/decode_captions.py --prior {params.prior:q} --embeddings {input.embeddings:q} "
         "--stable-diffusion {params.stable_diffusion:q} --noise-ratio {params.noise_ratio} "
         "--seed {params.seed} --settings {params.settings:q} --state {params.state:q} --out {output:q} "
-        "--device {DEVICE} 2> >(tee {log} >&2)"
+        "--device {resources.device} 2> >(tee {log} >&2)"
 
 
 rule score:

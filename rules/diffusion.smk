@@ -22,6 +22,8 @@ rule train_video_prior:
     threads: 4
     resources:
         gpu=GPUS,
+        launcher=TRAIN_WITH,
+        device=DEVICE,
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
@@ -33,10 +35,10 @@ rule train_video_prior:
         state=state_dir("train_video_prior/{prior}"),
         out=output_folder("done"),
     shell:
-        "{TRAIN_WITH} workflow_scripts/train_video_prior.py --latents {input.latents:q} "
+        "{resources.launcher} workflow_scripts/train_video_prior.py --latents {input.latents:q} "
         "--embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
         "--validation {params.validation:q} --noise-ratio {params.noise_ratio} --seed {params.seed} "
-        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {DEVICE} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
 rule train_decoder:
@@ -64,6 +66,8 @@ rule train_decoder:
     threads: 4
     resources:
         gpu=GPUS,
+        launcher=TRAIN_WITH,
+        device=DEVICE,
         mem_mb=memory(64),
         runtime=minutes(2880),
     params:
@@ -77,8 +81,8 @@ rule train_decoder:
         state=state_dir("train_decoder/sub-{subject}_{encoder}_{prior}"),
         out=output_folder("done"),
     shell:
-        "{TRAIN_WITH} workflow_scripts/train_decoder.py --fmri {input.fmri:q} --latents {input.latents:q} "
+        "{resources.launcher} workflow_scripts/train_decoder.py --fmri {input.fmri:q} --latents {input.latents:q} "
         "--encoder {params.encoder:q} --prior {params.prior:q} "
         "--stable-diffusion {params.stable_diffusion:q} --validation {params.validation:q} "
         "--noise-ratio {params.noise_ratio} --seed {params.seed} --settings {params.settings:q} "
-        "--state {params.state:q} --out {params.out:q} --device {DEVICE} 2> >(tee {log} >&2)"
+        "--state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"

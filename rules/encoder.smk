@@ -24,6 +24,8 @@ rule pretrain_encoder:
     threads: 4
     resources:
         gpu=GPUS,
+        launcher=TRAIN_WITH,
+        device=DEVICE,
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
@@ -32,8 +34,8 @@ rule pretrain_encoder:
         state=state_dir("pretrain_encoder"),
         out=output_folder("done"),
     shell:
-        "{TRAIN_WITH} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} --seed {params.seed} "
-        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {DEVICE} 2> >(tee {log} >&2)"
+        "{resources.launcher} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} --seed {params.seed} "
+        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
 rule train_encoder:
@@ -56,6 +58,8 @@ rule train_encoder:
     threads: 4
     resources:
         gpu=GPUS,
+        launcher=TRAIN_WITH,
+        device=DEVICE,
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
@@ -67,7 +71,7 @@ rule train_encoder:
         state=state_dir("train_encoder/sub-{subject}_{encoder}"),
         out=output_folder("done"),
     shell:
-        "{TRAIN_WITH} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
+        "{resources.launcher} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
         "--embeddings {input.embeddings:q} --pretrained {params.pretrained:q} --validation {params.validation:q} "
         "--seed {params.seed} --settings {params.settings:q} --experiment {params.experiment:q} "
-        "--state {params.state:q} --out {params.out:q} --device {DEVICE} 2> >(tee {log} >&2)"
+        "--state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
