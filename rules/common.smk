@@ -303,6 +303,10 @@ wildcard_constraints:
 # What a person asks for
 
 SHOWN = ("random", "best", "median", "worst")  # choices of clips, one sheet each
+STAGES = ("pretrained", "contrastive", "full")  # of the encoder, one map each per layer
+LAYERS = config["extract_attention"]["layers"]
+MAPS = ["overview", "occlusion", *expand("attention_{stage}_layer{layer}", stage=STAGES, layer=LAYERS)]
+MAPS = [f"maps/{name}.png" for name in MAPS]
 
 
 def each_result(path, experiments):
@@ -311,8 +315,13 @@ def each_result(path, experiments):
 
 
 def subject_results(subject, experiment):
-    """What one subject gets under one experiment: scores, clips to look at, brain maps."""
-    names = ("scores.tsv", "strips/random.png", "maps/overview.png")
+    """What one subject gets under one experiment: decoded clips, scores, what there is to look at, brain maps.
+
+    All of it is named, because Snakemake makes a deleted file again only if it is asked for.
+    """
+    names = ["decode/fmri.safetensors", "decode/shifted.safetensors", "scores.tsv", "clip_scores.tsv"]
+    names += [f"clips/{movie}.mp4" for movie in TEST] + [f"strips/{choice}.png" for choice in SHOWN]
+    names += ["attention.tsv", *MAPS]
     return [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]
 
 

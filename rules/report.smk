@@ -1,14 +1,5 @@
 """Brain maps, tables and the page that shows everything."""
 
-LAYERS = config["extract_attention"]["layers"]
-MAPS = [
-    "maps/overview.png",
-    "maps/occlusion.png",
-    *expand(
-        "maps/attention_{stage}_layer{layer}.png", stage=("pretrained", "contrastive", "full"), layer=LAYERS
-    ),
-]
-
 
 rule extract_attention:
     input:

@@ -56,6 +56,8 @@ if SIMULATED:
             "2> >(tee {log} >&2)"
 
     rule train_toy_blip:
+        input:
+            image_classifier=f"{TOY_MODELS}/image_classifier/config.json",
         output:
             config=f"{TOY_MODELS}/blip/config.json",
         log:
@@ -69,12 +71,14 @@ if SIMULATED:
             runtime=minutes(600),
         params:
             out=output_folder("config"),
+            image_classifier=input_folder("image_classifier"),
             state=state_dir("train_toy_blip"),
             seed=config["seed"],
             settings=settings("train_toy_blip"),
         shell:
-            "python workflow_scripts/train_toy_blip.py --seed {params.seed} --settings {params.settings:q} "
-            "--state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+            "python workflow_scripts/train_toy_blip.py --image-classifier {params.image_classifier:q} "
+            "--seed {params.seed} --settings {params.settings:q} --state {params.state:q} --out {params.out:q} "
+            "2> >(tee {log} >&2)"
 
     rule train_toy_classifier:
         output:
