@@ -48,5 +48,6 @@ for subject in SUBJECTS:
         name:
             f"sub_{subject}"
         input:
+            CHECKED,
             [subject_results(subject, name) for name in config["run_experiments"]],
         localrule: True

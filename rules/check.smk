@@ -1,9 +1,9 @@
-"""The door: every raw file is looked at before anything is computed from it."""
+"""The door: every raw file is looked at first, and all problems are told in one message."""
 
-# Steps that read raw data wait for this file but do not run again because of it (ancient), so that adding a subject
-# checks that subject and leaves finished work alone. It is not the report itself: Snakemake deletes the report before a
-# check and after one that fails, and would then take everything that waits for it as out of date.
-CHECKED = results("check_data/passed")
+# Nothing takes the report as input, or adding a subject would make all of them again. (ancient() does not help:
+# while the check itself has to run, Snakemake then overlooks every other reason to run what waits for it.) The
+# priority puts the check before all other work, which a failure stops.
+CHECKED = results("check_data/report.tsv")
 
 
 rule check_data:
@@ -13,11 +13,12 @@ rule check_data:
         rest=[path for files in REST.values() for path in files],
         models=[path for files in MODEL_FILES.values() for path in files],
     output:
-        results("check_data/report.tsv"),
+        CHECKED,
     log:
         log_file("check_data/check_data"),
     benchmark:
         benchmark_file("check_data/check_data")
+    priority: 100
     conda:
         "../envs/fmri.yaml"
     resources:
@@ -33,11 +34,3 @@ rule check_data:
         "--rest {input.rest:q} --models {params.models:q} --settings {params.settings:q} "
         "--preprocess-run {params.preprocess_run:q} --prepare-stimuli {params.prepare_stimuli:q} --out {output:q} "
         "2> >(tee {log} >&2)"
-
-
-rule pass_check:
-    input:
-        rules.check_data.output,
-    output:
-        touch(CHECKED),
-    localrule: True

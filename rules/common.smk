@@ -328,7 +328,12 @@ def subject_results(subject, experiment):
 def study_results(experiments, part=""):
     """The results of all subjects, the tables and the page that shows them."""
     each = [subject_results(subject, name) for subject in SUBJECTS for name in experiments]
-    return [*sum(each, []), results(f"{part}tables/scores.tsv"), results(f"{part}browser/index.html")]
+    return [
+        CHECKED,
+        *sum(each, []),
+        results(f"{part}tables/scores.tsv"),
+        results(f"{part}browser/index.html"),
+    ]
 
 
 def training_logs(experiments):

@@ -6,7 +6,6 @@ rule train_video_prior:
         latents=train_files(results("encode_latents/{batch}.safetensors")),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         stable_diffusion=MODEL_FILES["stable_diffusion"],
-        checked=ancient(CHECKED),
     output:
         config=results("train_video_prior/{prior}/unet/config.json"),
         weights=results("train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors"),
@@ -48,7 +47,6 @@ rule train_decoder:
         encoder=rules.train_encoder.output.weights,
         prior=rules.train_video_prior.output.weights,
         stable_diffusion=MODEL_FILES["stable_diffusion"],
-        checked=ancient(CHECKED),
     output:
         unet_config=of_subject("train_decoder/{encoder}_{prior}/unet/config.json"),
         unet=of_subject("train_decoder/{encoder}_{prior}/unet/diffusion_pytorch_model.safetensors"),

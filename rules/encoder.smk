@@ -9,7 +9,6 @@ PRETRAIN_ON = {
 rule pretrain_encoder:
     input:
         shards=PRETRAIN_ON,
-        checked=ancient(CHECKED),
     output:
         config=results("pretrain_encoder/encoder/config.json"),
         weights=results("pretrain_encoder/encoder/model.safetensors"),
@@ -43,7 +42,6 @@ rule train_encoder:
         fmri=of_subject("assemble_subject/train.safetensors"),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         pretrained=rules.pretrain_encoder.output.weights,
-        checked=ancient(CHECKED),
     output:
         config=of_subject("train_encoder/{encoder}/encoder/config.json"),
         weights=of_subject("train_encoder/{encoder}/encoder/model.safetensors"),

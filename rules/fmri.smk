@@ -31,7 +31,6 @@ rule preprocess_run:
     input:
         runs=batch_runs,
         vertices=results("select_vertices/vertices.safetensors"),
-        checked=ancient(CHECKED),
     output:
         of_subject("preprocess_run/{batch}.safetensors"),
     log:
@@ -79,7 +78,6 @@ rule preprocess_hcp:
     input:
         rest=lambda wildcards: REST[wildcards.rest],
         vertices=results("select_vertices/vertices.safetensors"),
-        checked=ancient(CHECKED),
     output:
         results("preprocess_hcp/{rest}.safetensors"),
     log:

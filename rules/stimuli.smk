@@ -4,7 +4,6 @@
 rule prepare_stimuli:
     input:
         videos=batch_videos,
-        checked=ancient(CHECKED),
     output:
         results("prepare_stimuli/{batch}.safetensors"),
     log:

@@ -96,19 +96,32 @@ def test_another_step_size_trains_the_decoders_again_and_what_depends_on_them(st
     }
 
 
-def test_a_truncated_run_ends_with_one_message_before_any_training(study: Path) -> None:
+def test_another_subject_is_added_without_touching_the_others(study: Path) -> None:
+    (study / "mine.yaml").write_text("subjects: [1, 2, 3]\n")
+    run = snakemake(study, "-n", "--quiet", "rules", *MICRO[:2], "mine.yaml")
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
+    assert jobs["train_encoder"] == jobs["train_decoder"] == jobs["check_data"] == "1"
+    assert jobs["preprocess_run"] == jobs["decode"] == "2"
+    assert "prepare_stimuli" not in jobs
+    assert "train_video_prior" not in jobs
+
+
+def test_a_truncated_run_ends_with_a_clear_message_before_any_training(study: Path) -> None:
     run_file = study / "data/micro/video_fmri_dataset/subject1/fmri/seg1/cifti/seg1_1_Atlas.dtseries.nii"
     content = run_file.read_bytes()
     run_file.write_bytes(content[: len(content) // 2])
-    run = run_micro(study, "--keep-going")
+    run = run_micro(study)
     assert run.returncode != 0
     assert "1 of 17 checks failed; nothing was computed" in said(run)
     assert "seg1_1_Atlas.dtseries.nii: found a truncated or damaged file" in said(run)
     assert "Traceback" not in said(run)
-    assert not re.search(r"\b(preprocess_run|train_encoder|train_decoder): ", said(run))
+    assert not re.search(r"\btrain_(encoder|decoder): ", said(run))
     assert (study / RESULT / "scores.tsv").is_file()
-    # Repaired, only what was made from this file is out of date, not the movies, rest or other subjects.
+    # Repaired, what was made from this file is out of date, but not the movies, rest or other subjects.
     run_file.write_bytes(content)
-    rules = planned(study)
-    assert {"check_data", "preprocess_run", "train_encoder"} <= rules
-    assert not rules & {"prepare_stimuli", "preprocess_hcp", "pretrain_encoder", "train_video_prior"}
+    run = snakemake(study, "-n", "--quiet", "rules", *MICRO[:2])
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
+    assert (
+        jobs["check_data"] == jobs["preprocess_run"] == jobs["train_encoder"] == jobs["train_decoder"] == "1"
+    )
+    assert not jobs.keys() & {"prepare_stimuli", "preprocess_hcp", "pretrain_encoder", "train_video_prior"}
