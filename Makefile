@@ -18,7 +18,7 @@ help:
 	@echo "make test        formatting, types, lint and all tests"
 	@echo "make lint        formatting, types and lint alone"
 	@echo "make docs        write docs/config.md again from the schema"
-	@echo "make toy-models  train the networks of the embedded study again (hours)"
+	@echo "make toy-models  train the networks of the embedded study again (about an hour)"
 	@echo "make clean-env   remove $(VENV)"
 
 demo: $(INSTALLED)

@@ -55,9 +55,51 @@ if SIMULATED:
             "--state {params.state:q} --out {params.out:q} --out-diffusion {params.out_diffusion:q} "
             "2> >(tee {log} >&2)"
 
+    rule train_toy_image_classifier:
+        output:
+            config=f"{TOY_MODELS}/image_classifier/config.json",
+        log:
+            log_file("train_toy_image_classifier/train_toy_image_classifier"),
+        benchmark:
+            benchmark_file("train_toy_image_classifier/train_toy_image_classifier")
+        conda:
+            "../envs/training.yaml"
+        resources:
+            mem_mb=memory(40),
+            runtime=minutes(600),
+        params:
+            out=output_folder("config"),
+            state=state_dir("train_toy_image_classifier"),
+            seed=config["seed"],
+            settings=settings("train_toy_image_classifier"),
+        shell:
+            "python workflow_scripts/train_toy_image_classifier.py --seed {params.seed} "
+            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+
+    rule train_toy_video_classifier:
+        output:
+            config=f"{TOY_MODELS}/video_classifier/config.json",
+        log:
+            log_file("train_toy_video_classifier/train_toy_video_classifier"),
+        benchmark:
+            benchmark_file("train_toy_video_classifier/train_toy_video_classifier")
+        conda:
+            "../envs/training.yaml"
+        resources:
+            mem_mb=memory(40),
+            runtime=minutes(600),
+        params:
+            out=output_folder("config"),
+            state=state_dir("train_toy_video_classifier"),
+            seed=config["seed"],
+            settings=settings("train_toy_video_classifier"),
+        shell:
+            "python workflow_scripts/train_toy_video_classifier.py --seed {params.seed} "
+            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+
     rule train_toy_blip:
         input:
-            image_classifier=f"{TOY_MODELS}/image_classifier/config.json",
+            image_classifier=rules.train_toy_image_classifier.output.config,
         output:
             config=f"{TOY_MODELS}/blip/config.json",
         log:
@@ -79,29 +121,6 @@ if SIMULATED:
             "python workflow_scripts/train_toy_blip.py --image-classifier {params.image_classifier:q} "
             "--seed {params.seed} --settings {params.settings:q} --state {params.state:q} --out {params.out:q} "
             "2> >(tee {log} >&2)"
-
-    rule train_toy_classifier:
-        output:
-            config=f"{TOY_MODELS}/{{kind}}_classifier/config.json",
-        log:
-            log_file("train_toy_classifier/{kind}"),
-        benchmark:
-            benchmark_file("train_toy_classifier/{kind}")
-        wildcard_constraints:
-            kind="image|video",
-        conda:
-            "../envs/training.yaml"
-        resources:
-            mem_mb=memory(40),
-            runtime=minutes(600),
-        params:
-            out=output_folder("config"),
-            state=state_dir("train_toy_classifier/{kind}"),
-            seed=config["seed"],
-            settings=settings("train_toy_classifier"),
-        shell:
-            "python workflow_scripts/train_toy_classifier.py --kind {wildcards.kind} --seed {params.seed} "
-            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
 
     rule train_toy_unet:
         input:
@@ -135,7 +154,8 @@ if SIMULATED:
             rules.train_toy_unet.output.index,
             rules.train_toy_clip.output.config,
             rules.train_toy_blip.output.config,
-            expand(rules.train_toy_classifier.output.config, kind=["image", "video"]),
+            rules.train_toy_image_classifier.output.config,
+            rules.train_toy_video_classifier.output.config,
         output:
             manifest=f"{TOY_MODELS}/manifest.json",
             pictures=f"{TOY_MODELS}/samples.png",

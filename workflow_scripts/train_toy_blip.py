@@ -5,6 +5,7 @@ from pathlib import Path
 from transformers import BlipImageProcessorPil
 
 from neurocine.cli import program
+from neurocine.models.pretrained import load_image_classifier
 from neurocine.simulate.toy_models.blip import ToyBlipTask
 from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD
 from neurocine.simulate.toy_models.pool import draw_pools
@@ -13,19 +14,21 @@ from neurocine.train.loop import train
 
 
 @program
-def main(*, settings: ToyModelSettings, seed: int, state: Path, out: Path) -> None:
+def main(*, image_classifier: Path, settings: ToyModelSettings, seed: int, state: Path, out: Path) -> None:
     """Train the toy BLIP captioner.
 
     Parameters
     ----------
+    image_classifier : folder of the trained ViT, from which the image tower starts
     settings : section train_toy_blip of the config, as JSON
     seed : of all draws
     state : folder of the resumable state
     out : folder of the model, in the layout of the published one
     """
-    # A captioner knows the language, so it has met all combinations; trained without some it never names them.
-    task = ToyBlipTask(*draw_pools(settings, seed, held_out="with"), settings.size)
-    train(task, settings.loop, seed, state, state / "log.jsonl", "train_toy_blip")
+    classifier, _ = load_image_classifier(image_classifier)
+    # A captioner knows the language: trained without some combinations it never names them.
+    task = ToyBlipTask(*draw_pools(settings, seed, held_out="with"), settings.size, classifier)
+    train(task, settings, seed, state, state / "log.jsonl", "train_toy_blip")
     task.model.save_pretrained(out)
     task.tokenizer.save_pretrained(out)
     side = {"height": settings.size, "width": settings.size}

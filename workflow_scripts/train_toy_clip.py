@@ -29,7 +29,7 @@ def main(*, settings: ToyModelSettings, seed: int, state: Path, out: Path, out_d
     out_diffusion : folder of the Stable Diffusion model; text_encoder/ and tokenizer/ are written there
     """
     task = ToyClipTask(*draw_pools(settings, seed), settings.size)
-    train(task, settings.loop, seed, state, state / "log.jsonl", "train_toy_clip")
+    train(task, settings, seed, state, state / "log.jsonl", "train_toy_clip")
     distances = state_distances(task, [(CAPTION, CAPTION.replace(old, new)) for old, new in CHANGES.items()])
     for (old, new), distance in zip(CHANGES.items(), distances, strict=True):
         logging.getLogger(__name__).info("text states: %s to %s moves them by %.2f", old, new, distance)

@@ -39,7 +39,7 @@ def main(*, stable_diffusion: Path, settings: ToyModelSettings, seed: int, state
     vae = load_vae(stable_diffusion)
     text_encoder, tokenizer = load_text_encoder(stable_diffusion)
     task = ToyUnetTask(*draw_pools(settings, seed), vae, text_encoder, tokenizer)
-    train(task, settings.loop, seed, state, state / "log.jsonl", "train_toy_unet")
+    train(task, settings, seed, state, state / "log.jsonl", "train_toy_unet")
     task.model.save_pretrained(out / "unet")
     task.scheduler.save_pretrained(out / "scheduler")
     write_json(out / "model_index.json", MODEL_INDEX)

@@ -22,7 +22,7 @@ def main(*, settings: ToyModelSettings, seed: int, state: Path, out: Path) -> No
     """
     pool, held_out = draw_pools(settings, seed)
     task = ToyVaeTask(pool, held_out, settings.size, settings.latent_channels)
-    train(task, settings.loop, seed, state, state / "log.jsonl", "train_toy_vae")
+    train(task, settings, seed, state, state / "log.jsonl", "train_toy_vae")
     vae = task.model.vae
     set_scaling_factor(vae, task.frames[:1000])
     vae.save_pretrained(out)

@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -159,7 +159,7 @@ def render_clip(scene: Scene, times: Sequence[float], height: int, width: int) -
     return np.stack([render_frame(scene, time, height, width) for time in times])
 
 
-def random_place(generator: np.random.Generator) -> dict[str, float]:
+def random_place(generator: np.random.Generator) -> dict[str, Any]:
     """Draw size, speed and lane of a thing that keeps to the right and is halfway after one second."""
     speed = float(generator.uniform(0.22, 0.3))
     return {
@@ -244,7 +244,7 @@ def write_script(
 def scripted_scenes(script: pd.DataFrame) -> list[Scene]:
     """Turn a script's rows into scenes."""
     names = [field.name for field in dataclasses.fields(Scene) if field.name != "heading"]
-    return [Scene(**{name: row[name] for name in names}) for row in script.to_dict("records")]  # type: ignore[arg-type]
+    return [Scene(**{name: row[name] for name in names}) for row in script.to_dict("records")]
 
 
 def movie_frames(

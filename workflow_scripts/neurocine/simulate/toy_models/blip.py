@@ -1,20 +1,33 @@
 """Train a small BLIP captioner on the toy world."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
+from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, ViTForImageClassification
 
 from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD, PATCH, pixels
 from neurocine.simulate.toy_models.pool import Pool
-from neurocine.simulate.toy_models.positions import start_positions_
 from neurocine.simulate.toy_models.words import blip_tokenizer
 
+VIT_TO_BLIP = {
+    "patch_embeddings.projection": "patch_embedding",
+    "attention.o_proj": "self_attn.projection",
+    "layernorm_before": "layer_norm1",
+    "layernorm_after": "layer_norm2",
+}
 
-def new_blip(size: int, tokenizer: BertTokenizer) -> BlipForConditionalGeneration:
-    """Make an untrained captioner for frames of this size."""
+
+def new_blip(size: int, tokenizer: BertTokenizer, classifier: ViTForImageClassification) -> Any:
+    """Make a captioner whose image tower starts from an image classifier, as the published one's does.
+
+    Raises
+    ------
+    RuntimeError : the classifier has another size than the captioner's image tower
+    """
     vision = {
         "hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 3, "num_attention_heads": 4,
         "image_size": size, "patch_size": PATCH,
@@ -26,18 +39,36 @@ def new_blip(size: int, tokenizer: BertTokenizer) -> BlipForConditionalGeneratio
         "sep_token_id": tokenizer.sep_token_id, "pad_token_id": tokenizer.pad_token_id,
         "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
     }  # fmt: skip
-    model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
-    start_positions_(model.vision_model.embeddings.position_embedding[0], size // PATCH)
+    model: Any = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
+    model.vision_model.load_state_dict(blip_names(classifier.vit.state_dict()))
     return model
+
+
+def blip_names(vit: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the weights of a ViT to those of BLIP's image tower, which fuses queries, keys and values."""
+    renamed = {
+        "embeddings.class_embedding": vit["embeddings.cls_token"],
+        "embeddings.position_embedding": vit["embeddings.position_embeddings"],
+    }
+    for name, value in vit.items():
+        new = re.sub(r"^layernorm\.", "post_layernorm.", re.sub(r"^layers\.", "encoder.layers.", name))
+        for old, short in VIT_TO_BLIP.items():
+            new = new.replace(old, short)
+        if "q_proj" in name:
+            parts = [vit[name.replace("q_proj", f"{part}_proj")] for part in "qkv"]
+            renamed[new.replace("attention.q_proj", "self_attn.qkv")] = torch.cat(parts)
+        elif not any(part in name for part in ("k_proj", "v_proj", "cls_token", "position_embeddings")):
+            renamed[new] = value
+    return renamed
 
 
 class ToyBlipTask:
     """Next-word prediction of a frame's caption."""
 
-    def __init__(self, pool: Pool, held_out: Pool, size: int) -> None:
+    def __init__(self, pool: Pool, held_out: Pool, size: int, classifier: ViTForImageClassification) -> None:
         self.pool, self.held_out = pool, held_out
         self.tokenizer = blip_tokenizer()
-        self.model = new_blip(size, self.tokenizer)
+        self.model = new_blip(size, self.tokenizer, classifier)
         self.tokens = self._tokens(pool.captions)
 
     def _tokens(self, captions: list[str]) -> Tensor:

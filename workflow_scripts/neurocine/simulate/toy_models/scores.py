@@ -72,7 +72,7 @@ def sample_images(
         make_scheduler(settings.scheduler, load_scheduler(stable_diffusion).config),
         states[1:],
         states[0],
-        latent_shape=(vae.config.latent_channels, 1, settings.size // 8, settings.size // 8),
+        latent_shape=(vae.config["latent_channels"], 1, settings.size // 8, settings.size // 8),
         generators=[torch_generator(seed, "picture", row) for row in range(len(captions))],
         noise_ratio=0.0,
         guidance=settings.guidance,

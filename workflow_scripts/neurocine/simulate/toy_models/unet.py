@@ -1,6 +1,6 @@
 """Train a small text-to-image UNet on the toy world, with the toy VAE and the toy CLIP's text tower."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +69,7 @@ class ToyUnetTask:
     @torch.no_grad()
     def _encode(vae: AutoencoderKL, pool: Pool) -> Tensor:
         means = [vae.encode(signed_pixels(clip)).latent_dist.mode() for clip in pool.frames]
-        return torch.stack(means) * vae.config.scaling_factor
+        return torch.stack(means) * vae.config["scaling_factor"]
 
     @property
     def n_items(self) -> int:
@@ -83,8 +83,9 @@ class ToyUnetTask:
 
     def _error(self, model: nn.Module, latents: Tensor, states: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(latents.shape, generator=generator)
-        times = torch.randint(self.scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
-        noisy = self.scheduler.add_noise(latents, noise, times)
+        steps = self.scheduler.config["num_train_timesteps"]
+        times = torch.randint(steps, (len(latents),), generator=generator)
+        noisy = self.scheduler.add_noise(latents, noise, cast(torch.IntTensor, times))
         return F.mse_loss(model(noisy, times, states).sample, noise)
 
     def loss(

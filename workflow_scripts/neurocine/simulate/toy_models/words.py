@@ -39,7 +39,7 @@ def clip_tokenizer() -> CLIPTokenizer:
             parts = [joined, *parts[2:]]
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CLIP_TOKENS)
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CLIP_TOKENS)  # type: ignore[arg-type]
 
 
 def blip_tokenizer() -> BertTokenizer:
