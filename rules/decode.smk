@@ -17,7 +17,7 @@ rule decode:
         benchmark_file("decode/sub-{subject}_{experiment}_{condition}")
     conda:
         "../envs/training.yaml"
-    threads: 4
+    threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
         device=DEVICE,
@@ -50,7 +50,7 @@ rule decode_captions:
         benchmark_file("decode_captions/{experiment}")
     conda:
         "../envs/training.yaml"
-    threads: 4
+    threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
         device=DEVICE,
@@ -92,7 +92,7 @@ rule score:
         benchmark_file("score/sub-{subject}_{experiment}")
     conda:
         "../envs/training.yaml"
-    threads: 2
+    threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
         mem_mb=memory(16),

@@ -18,7 +18,7 @@ rule train_video_prior:
         benchmark_file("train_video_prior/{prior}")
     conda:
         "../envs/training.yaml"
-    threads: 4
+    threads: config["compute"]["threads"]
     resources:
         gpu=GPUS,
         launcher=TRAIN_WITH,
@@ -61,7 +61,7 @@ rule train_decoder:
         benchmark_file("train_decoder/sub-{subject}_{encoder}_{prior}")
     conda:
         "../envs/training.yaml"
-    threads: 4
+    threads: config["compute"]["threads"]
     resources:
         gpu=GPUS,
         launcher=TRAIN_WITH,

@@ -20,7 +20,7 @@ rule pretrain_encoder:
         benchmark_file("pretrain_encoder/pretrain_encoder")
     conda:
         "../envs/training.yaml"
-    threads: 4
+    threads: config["compute"]["threads"]
     resources:
         gpu=GPUS,
         launcher=TRAIN_WITH,
@@ -53,7 +53,7 @@ rule train_encoder:
         benchmark_file("train_encoder/sub-{subject}_{encoder}")
     conda:
         "../envs/training.yaml"
-    threads: 4
+    threads: config["compute"]["threads"]
     resources:
         gpu=GPUS,
         launcher=TRAIN_WITH,

@@ -18,7 +18,7 @@ rule extract_attention:
         benchmark_file("extract_attention/sub-{subject}_{experiment}")
     conda:
         "../envs/training.yaml"
-    threads: 2
+    threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
         mem_mb=memory(32),

@@ -12,7 +12,7 @@ rule prepare_stimuli:
         benchmark_file("prepare_stimuli/{batch}")
     conda:
         "../envs/training.yaml"
-    threads: 2
+    threads: config["compute"]["threads"]
     resources:
         mem_mb=memory(8),
         runtime=minutes(60),
@@ -35,7 +35,7 @@ rule caption_clips:
         benchmark_file("caption_clips/{batch}")
     conda:
         "../envs/training.yaml"
-    threads: 2
+    threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
         mem_mb=memory(16),
@@ -62,7 +62,7 @@ rule embed_clips:
         benchmark_file("embed_clips/{batch}")
     conda:
         "../envs/training.yaml"
-    threads: 2
+    threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
         mem_mb=memory(16),
@@ -89,7 +89,7 @@ rule encode_latents:
         benchmark_file("encode_latents/{batch}")
     conda:
         "../envs/training.yaml"
-    threads: 2
+    threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
         mem_mb=memory(16),
