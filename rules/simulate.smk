@@ -5,6 +5,8 @@ if SIMULATED:
     TRUTH = f"{config['data_dir']}/truth"
     VIDEOS = list(map(str, STUDY.stimuli.values()))
     SCRIPTS = [f"{TRUTH}/{movie}.tsv" for movie in MOVIES]
+    # Only drawn movies have scripts that say what is shown; brains see image features of natural ones.
+    SHOWN_SCRIPTS = [] if config["simulate_movies"]["sources"] else SCRIPTS
 
     rule simulate_movies:
         output:
@@ -36,7 +38,7 @@ if SIMULATED:
                 f"simulate_subject_{subject}"
             input:
                 videos=VIDEOS,
-                scripts=SCRIPTS,
+                scripts=SHOWN_SCRIPTS,
             output:
                 runs=[
                     str(path)

@@ -109,7 +109,8 @@ def _cut_frames(source: Path, script: pd.DataFrame, fps: float, seconds: float) 
     clip = np.minimum((times / CLIP_SECONDS).astype(int), len(starts) - 1)
     into = np.minimum(times - clip * CLIP_SECONDS, CLIP_SECONDS - 1 / fps)
     wanted = starts[clip] + into
-    frames = read_frames_at(source, np.unique(wanted))
-    place = np.searchsorted(np.unique(wanted), wanted)
-    for row in place:
-        yield frames[row]
+    scene = script["scene"].to_numpy()[clip]
+    for number in np.unique(scene):  # scene by scene: a whole movie does not fit into memory
+        different, place = np.unique(wanted[scene == number], return_inverse=True)
+        frames = read_frames_at(source, different)
+        yield from (frames[row] for row in place)
