@@ -11,6 +11,7 @@ from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import file_sha256, open_arrays
+from neurocine.stimuli.cached import TextStates
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings, make_encoder, train_encoder
 from neurocine.train.loop import is_main_process
@@ -80,13 +81,14 @@ def main(
     subject = SubjectFmri.read(fmri)
     text, image, state_shape = read_embeddings(embeddings, subject.movies)
     width = next(iter(text.values())).shape[-1]
+    states = TextStates.read(embeddings, subject.movies) if settings.state_weight else None
     encoder = make_encoder(settings, subject.n_vertices, state_shape, width, pretrained, seed)
     inputs = {str(path): file_sha256(path) for path in [fmri, *embeddings]}
     if pretrained is not None:
         inputs[str(pretrained)] = file_sha256(pretrained / "model.safetensors")
     report = train_encoder(
         encoder, subject, text, image, validation, experiment, settings, seed, state,
-        identity=sorted(inputs.values()), device=device,
+        states=states, identity=sorted(inputs.values()), device=device,
     )  # fmt: skip
     if is_main_process():
         encoder.save_pretrained(out / "encoder")

@@ -17,6 +17,7 @@ from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import write_arrays
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
 from neurocine.seeds import torch_generator
+from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.train.encoder import (
     ContrastiveModel,
     EncoderData,
@@ -249,7 +250,9 @@ def test_retrieval_on_validation_is_perfect_for_a_perfect_encoder(monkeypatch: p
     assert held_out is not None
     mean = held_out.image.mean(1)
     parts = iter(mean.split(SETTINGS.batch_size))
-    monkeypatch.setattr(ContrastiveModel, "forward", lambda self, bold: (next(parts), torch.tensor(5.0)))
+    monkeypatch.setattr(
+        ContrastiveModel, "forward", lambda self, bold: (next(parts), torch.tensor(5.0), None)
+    )
     values = made.validate(made.model)
     assert values["image_top1"] == 1.0
     assert values["text_top1"] < 0.5
@@ -279,7 +282,7 @@ def test_logit_scale_is_bounded_and_can_come_back() -> None:
     model = task().model
     with torch.no_grad():
         model.logit_scale.fill_(9.0)
-    _embedding, scale = model(torch.zeros(1, 2, N_VERTICES))
+    _embedding, scale, _tokens = model(torch.zeros(1, 2, N_VERTICES))
     assert float(scale.detach()) == pytest.approx(100.0)
     scale.backward()
     assert model.logit_scale.grad is not None
@@ -363,3 +366,40 @@ def test_program_writes_the_encoder_and_removes_its_state(tmp_path: Path) -> Non
             state=tmp_path / "state",
             out=out,
         )
+
+
+def text_states() -> TextStates:
+    draw = np.random.default_rng(3)
+    clips = tuple((movie, clip) for movie in MOVIES for clip in range(N_CLIPS))
+    index = draw.integers(0, 7, (len(clips), 1))
+    return TextStates(
+        draw.standard_normal((7, 3, 5), np.float32), CachedClips(clips, index), np.zeros((3, 5))
+    )
+
+
+def test_state_error_is_the_share_of_the_text_states_variance() -> None:
+    states = text_states()
+    held = EncoderData.join(*study(), ("seg2", "seg1"), window=2, only_mean=False, states=states)
+    settings = dataclasses.replace(SETTINGS, state_weight=0.5)
+    model = ContrastiveModel(make_encoder(settings, N_VERTICES, (3, 5), WIDTH, None, 0), settings)
+    made = EncoderTask(model, held, None, settings, PLAIN, 0)
+    rows = torch.tensor([3, 17, 0, 9])
+    total, parts = made.loss(model, rows, torch_generator(5))
+    tokens = model.encoder(held.windows(rows))
+    errors, variances = [], []
+    for place, row in enumerate(rows.tolist()):
+        name, clip = ("seg2", "seg1")[row // N_CLIPS], row % N_CLIPS
+        line = states.index.clips.index((name, clip))
+        target = torch.from_numpy(states.states[states.index.rows[line, 0]])
+        errors.append((tokens[place] - target).square().mean())
+    variances = [torch.from_numpy(states.states[:, i, j]).var() for i in range(3) for j in range(5)]
+    expected = torch.stack(errors).mean() / torch.stack(variances).mean()
+    torch.testing.assert_close(parts["states"], expected.detach())
+    torch.testing.assert_close(total, parts["embedding"] + 0.5 * expected)
+
+
+def test_state_weight_needs_text_states(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="text states"):
+        run(tmp_path, dataclasses.replace(SETTINGS, state_weight=1.0))
+    _, report = run(tmp_path, dataclasses.replace(SETTINGS, state_weight=1.0), states=text_states())
+    assert report.steps == SETTINGS.steps

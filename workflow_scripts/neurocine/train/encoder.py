@@ -16,6 +16,7 @@ from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri, window_index
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig, load_backbone_from, read_config
 from neurocine.seeds import derive_seed, torch_generator
+from neurocine.stimuli.cached import TextStates
 from neurocine.train.augment import interpolation_mix, replaced_frames, spatial_keep
 from neurocine.train.loop import train
 from neurocine.train.losses import gather_rows, info_nce, near_in_time, retrieval_accuracy
@@ -73,6 +74,7 @@ class TrainEncoderSettings(LoopSettings):
     view_temperature: float = 0.1  # of the contrasts between views
     initial_temperature: float = 0.07  # of the contrasts with CLIP, learned from there
     largest_logit_scale: float = 100.0  # bound of the learned 1 / temperature
+    state_weight: float = 0.0  # of the output tokens' error against the caption's text states; 0 as published
     near_trs: int = 5  # clips of one movie at most so many TRs apart are no negatives; 0 = all are
     drop_equal_captions: bool = True  # clips with equal caption embeddings are no negatives for the text
     gradient_checkpointing: bool = False  # compute blocks twice to save memory
@@ -82,7 +84,7 @@ class TrainEncoderSettings(LoopSettings):
         for name in ("head_learning_rate", "view_temperature", "initial_temperature", "largest_logit_scale"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be positive")
-        for name in ("tokens", "text_width", "near_trs"):
+        for name in ("tokens", "text_width", "state_weight", "near_trs"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
         if self.mask_mode not in ("token", "feature"):
@@ -132,6 +134,8 @@ class EncoderData:
     movie, clip : (n_clips,) i64, index of the movie in ``movies`` and of the clip in it
     text : (n_clips, K, E) f32, projected CLIP text embeddings, K captions per clip
     image : (n_clips, F, E) f32, projected CLIP image embeddings of its frames
+    state : (n_clips, K) i64, rows of the captions in ``states``, if the tokens are to come near them
+    states : (n_states, L, D) f32, last hidden states of the text encoder
     """
 
     movies: tuple[str, ...]
@@ -143,6 +147,8 @@ class EncoderData:
     clip: Tensor
     text: Tensor
     image: Tensor
+    state: Tensor | None = None
+    states: Tensor | None = None
 
     @classmethod
     def join(
@@ -153,6 +159,7 @@ class EncoderData:
         movies: Sequence[str],
         window: int,
         only_mean: bool,
+        states: TextStates | None = None,
     ) -> "EncoderData":
         """Put the given movies into tables.
 
@@ -161,6 +168,7 @@ class EncoderData:
         fmri : samples of one subject
         text, image : movie -> (T, K, E) and (T, F, E)
         only_mean : use the mean over repeats, even where a training may draw single repeats
+        states : text states of the movies' captions
 
         Raises
         ------
@@ -191,6 +199,8 @@ class EncoderData:
             clip=torch.cat([torch.arange(length) for length in lengths]),
             text=torch.cat([torch.from_numpy(np.asarray(text[movie], np.float32)) for movie in movies]),
             image=torch.cat([torch.from_numpy(np.asarray(image[movie], np.float32)) for movie in movies]),
+            state=torch.from_numpy(states.index.of(movies)) if states else None,
+            states=torch.from_numpy(states.states).float() if states else None,
             **{name: torch.cat(parts) for name, parts in rows.items()},
         )
 
@@ -217,11 +227,12 @@ class ContrastiveModel(nn.Module):
 
     def forward(
         self, bold: Tensor, keep: Tensor | None = None, mix: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return embeddings (B, E) of windows (B, w, V), and the logit scale."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return embeddings (B, E) of windows (B, w, V), the logit scale, and the output tokens (B, L, D)."""
         with torch.no_grad():  # on the weight itself: a clamp in the graph would never let it come back
             self.logit_scale.clamp_(max=self.largest)
-        return self.encoder.embedding(self.encoder(bold, keep, mix)), self.logit_scale.exp()
+        tokens = self.encoder(bold, keep, mix)
+        return self.encoder.embedding(tokens), self.logit_scale.exp(), tokens
 
 
 class EncoderTask:
@@ -300,7 +311,7 @@ class EncoderTask:
         caption = frame if per_frame else torch.randint(n_captions, (n,), generator=generator)
         names, keep, mix = self.views(n, generator)
         bold = data.windows(rows, generator).to(device).repeat(len(names), 1, 1)
-        made, scale = model(bold, keep.to(device), mix.to(device))
+        made, scale, tokens = model(bold, keep.to(device), mix.to(device))
         encoded = dict(zip(names, (gather_rows(part) for part in made.chunk(len(names))), strict=True))
         image = gather_rows(data.image[rows, frame].to(device))
         text = gather_rows(data.text[rows, caption].to(device))
@@ -312,6 +323,9 @@ class EncoderTask:
                 encoded["clean"], encoded[name], 1 / self.settings.view_temperature, ignored=near
             )
             total = total + getattr(self.experiment, f"{name}_weight") * parts[name]
+        if self.settings.state_weight:
+            parts["states"] = self.state_error(tokens[:n], rows, caption)
+            total = total + self.settings.state_weight * parts["states"]
         return total, {**{name: part.detach() for name, part in parts.items()}, "scale": scale.detach()}
 
     def near(self, movie: Tensor, clip: Tensor) -> Tensor | None:
@@ -333,6 +347,17 @@ class EncoderTask:
             encoded, image, scale, ignored=near
         )
 
+    def state_error(self, tokens: Tensor, rows: Tensor, caption: Tensor) -> Tensor:
+        """Return the squared error of tokens (n, L, D) as a share of the text states' variance over captions.
+
+        Phase 2 starts from a video model that reads text states, so tokens near them give it a start.
+        """
+        data = self.data
+        assert data.state is not None
+        assert data.states is not None
+        target = data.states[data.state[rows, caption]].to(tokens.device)
+        return F.mse_loss(tokens.float(), target) / data.states.var(dim=0).mean().to(tokens.device)
+
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return L_emb on held-out movies in batches as in training, and retrieval among all their clips.
 
@@ -344,7 +369,7 @@ class EncoderTask:
         data, size = self.held_out, self.settings.batch_size
         device = model.logit_scale.device
         made = [model(data.windows(rows).to(device)) for rows in torch.arange(len(data)).split(size)]
-        encoded, scale = torch.cat([part for part, _ in made]), made[0][1]
+        encoded, scale = torch.cat([part[0] for part in made]), made[0][1]
         text, image = data.text.to(device), data.image.to(device)
         order = torch.randperm(len(data), generator=torch_generator(self.seed, "validation"))
         parts = [part for part in order.split(size) if len(part) == min(size, len(data))]
@@ -413,6 +438,7 @@ def train_encoder(
     seed: int,
     state_dir: Path,
     *,
+    states: TextStates | None = None,
     identity: Any = None,
     device: str = "auto",
 ) -> TrainingReport:
@@ -425,6 +451,7 @@ def train_encoder(
     text, image : movie -> projected CLIP embeddings (T, K, E) of captions and (T, F, E) of frames
     validation : movies of ``fmri`` that are held out to choose the weights
     experiment : augmentation and its weights
+    states : text states of the captions, needed with ``state_weight``
     state_dir, identity, device : see :func:`neurocine.train.loop.train`
 
     Raises
@@ -454,7 +481,11 @@ def train_encoder(
             "2 or more frames to interpolate between",
             "Set temporal_weight to 0.",
         )
-    training = EncoderData.join(fmri, text, image, movies, settings.window, only_mean=False)
+    if settings.state_weight and states is None:
+        raise ValueError("state_weight needs the text states of the captions")
+    if not settings.state_weight:
+        states = None
+    training = EncoderData.join(fmri, text, image, movies, settings.window, only_mean=False, states=states)
     held_out = None
     if validation:
         held_out = EncoderData.join(fmri, text, image, validation, settings.window, only_mean=True)
