@@ -160,8 +160,9 @@ def start_logging(name: str) -> None:
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory instead of returning it to the kernel after every large tensor.
 
-    By default each tensor over 32 MB is mapped and unmapped anew; the page faults take a third of a training
-    step on a CPU (bench/bench_malloc.py). Other C libraries have no mallopt and are left alone.
+    By default each tensor over 32 MB is mapped and unmapped anew; the page faults take 44 % of a step of a
+    small convolutional network on a CPU (bench/bench_malloc.py). Other C libraries have no mallopt and are
+    left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
