@@ -3,37 +3,42 @@
 They come frozen, in inference mode and in float32 unless a dtype is given.
 Every loader checks what the libraries let pass: a folder of another network, weights that are cut short,
 are Git LFS pointers, or lack tensors (which would stay random), and a tokenizer without its vocabulary.
+
+A loader imports its library itself: diffusers and transformers cost a job that needs neither many seconds.
 """
 
+from __future__ import annotations
+
 import contextlib
+import importlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import diffusers
 import torch
-import transformers
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from safetensors import SafetensorError
-from transformers import (
-    BertTokenizer,
-    BlipForConditionalGeneration,
-    BlipImageProcessorPil,
-    CLIPImageProcessorPil,
-    CLIPModel,
-    CLIPTextModel,
-    CLIPTokenizer,
-    VideoMAEForVideoClassification,
-    VideoMAEImageProcessorPil,
-    ViTForImageClassification,
-    ViTImageProcessorPil,
-)
 
 from neurocine.errors import InputError
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import (
+        BertTokenizer,
+        BlipForConditionalGeneration,
+        BlipImageProcessorPil,
+        CLIPImageProcessorPil,
+        CLIPModel,
+        CLIPTextModel,
+        CLIPTokenizer,
+        VideoMAEForVideoClassification,
+        VideoMAEImageProcessorPil,
+        ViTForImageClassification,
+        ViTImageProcessorPil,
+    )
 
 WEIGHT_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.bin")
 LFS_POINTER = b"version https://git-lfs"
@@ -87,7 +92,8 @@ def pick_device(name: str = "auto") -> torch.device:
 @contextlib.contextmanager
 def _quiet_libraries() -> Iterator[None]:
     """Silence load reports and progress bars; what matters in them is checked here and raised."""
-    libraries = (transformers.utils.logging, diffusers.utils.logging)
+    imported = [name for name in ("transformers", "diffusers") if name in sys.modules]
+    libraries = [importlib.import_module(f"{name}.utils.logging") for name in imported]
     pairs = [(logs, logs.get_verbosity()) for logs in libraries]
     bars = [logs.is_progress_bar_enabled() for logs, _ in pairs]
     for logs, _ in pairs:
@@ -179,6 +185,8 @@ def _processor(kind: Any, folder: Path, source: Source) -> Any:
 
 
 def _clip_tokenizer(folder: Path, source: Source) -> CLIPTokenizer:
+    from transformers import CLIPTokenizer
+
     files = (("tokenizer.json",), ("vocab.json", "merges.txt"))
     return _load_part(CLIPTokenizer.from_pretrained, folder, source, files)
 
@@ -187,6 +195,8 @@ def load_clip(
     folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[CLIPModel, CLIPImageProcessorPil, CLIPTokenizer]:
     """Load CLIP (text and image towers with their projections), its image processor and tokenizer."""
+    from transformers import CLIPImageProcessorPil, CLIPModel
+
     model = _load(CLIPModel, Path(folder), CLIP, device, dtype)
     processor = _processor(CLIPImageProcessorPil, Path(folder), CLIP)
     return model, processor, _clip_tokenizer(Path(folder), CLIP)
@@ -196,6 +206,8 @@ def load_blip(
     folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[BlipForConditionalGeneration, BlipImageProcessorPil, BertTokenizer]:
     """Load the BLIP captioner, its image processor and tokenizer."""
+    from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil
+
     model = _load(BlipForConditionalGeneration, Path(folder), BLIP, device, dtype)
     files = (("tokenizer.json",), ("vocab.txt",))
     tokenizer = _load_part(BertTokenizer.from_pretrained, Path(folder), BLIP, files)
@@ -206,6 +218,8 @@ def load_vae(
     stable_diffusion: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> AutoencoderKL:
     """Load the VAE from the folder ``vae`` of Stable Diffusion."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
     return _load(AutoencoderKL, Path(stable_diffusion) / "vae", VAE, device, dtype)
 
 
@@ -213,6 +227,8 @@ def load_unet(
     stable_diffusion: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> UNet2DConditionModel:
     """Load the image UNet from the folder ``unet`` of Stable Diffusion."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
     return _load(UNet2DConditionModel, Path(stable_diffusion) / "unet", UNET, device, dtype)
 
 
@@ -220,12 +236,16 @@ def load_text_encoder(
     stable_diffusion: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[CLIPTextModel, CLIPTokenizer]:
     """Load the folders ``text_encoder`` and ``tokenizer`` of Stable Diffusion."""
+    from transformers import CLIPTextModel
+
     model = _load(CLIPTextModel, Path(stable_diffusion) / "text_encoder", TEXT, device, dtype)
     return model, _clip_tokenizer(Path(stable_diffusion) / "tokenizer", TOKENS)
 
 
-def load_scheduler(stable_diffusion: Path, kind: Any = DDIMScheduler) -> Any:
-    """Make a sampler of class ``kind`` with the noise schedule in the folder ``scheduler``."""
+def load_scheduler(stable_diffusion: Path, kind: Any = None) -> Any:
+    """Make a sampler of class ``kind`` (DDIM) with the noise schedule in the folder ``scheduler``."""
+    if kind is None:
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler as kind
     folder = Path(stable_diffusion) / "scheduler"
     return _load_part(kind.from_pretrained, folder, SCHEDULE, (("scheduler_config.json",),))
 
@@ -234,6 +254,8 @@ def load_image_classifier(
     folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[ViTForImageClassification, ViTImageProcessorPil]:
     """Load a ViT that classifies images, and its processor."""
+    from transformers import ViTForImageClassification, ViTImageProcessorPil
+
     model = _load(ViTForImageClassification, Path(folder), IMAGE, device, dtype)
     return model, _processor(ViTImageProcessorPil, Path(folder), IMAGE)
 
@@ -255,6 +277,8 @@ def load_video_classifier(
     ------
     InputError : as all loaders, and when the number of frames is no multiple of the tubelet
     """
+    from transformers import VideoMAEForVideoClassification, VideoMAEImageProcessorPil
+
     folder = Path(folder)
     _check_folder(folder, VIDEO)
     options = {} if n_frames is None else {"num_frames": n_frames}

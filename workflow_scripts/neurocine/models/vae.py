@@ -1,12 +1,16 @@
 """Frames to latents of Stable Diffusion's VAE and back, in batches."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 
 def _batches(rows: Any, batch_size: int) -> Iterator[Any]:
