@@ -229,6 +229,27 @@ def test_checkpointing_gives_the_same_gradients_even_when_clip_lengths_alternate
         torch.testing.assert_close(plain, checkpointed, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("position", ["after_self", "block_end"])
+def test_output_layers_of_new_temporal_attentions_are_zero_and_nothing_else_is(position: str) -> None:
+    video = VideoUNet.from_unet2d(image_unet(), temporal_position=position)
+    zero = {name for name, value in video.named_parameters() if is_temporal(name) and not value.any()}
+    outputs = {name for name, _ in video.named_parameters() if ".attn_temp.to_out.0." in name}
+    norms = {name for name, _ in video.named_parameters() if name.endswith("norm_temp.bias")}
+    assert len(outputs) == 2 * len(norms) == 2 * 4  # weight and bias in each of this UNet's four blocks
+    assert zero == outputs | norms
+
+
+def test_stable_diffusion_weights_have_a_place_name_for_name() -> None:
+    with torch.device("meta"):
+        image = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)  # as its config.json says
+        video = VideoUNet(sample_size=32, cross_attention_dim=768)
+    published = {name: value.shape for name, value in image.state_dict().items()}
+    ours = {name: value.shape for name, value in video.state_dict().items() if not is_temporal(name)}
+    assert ours == published
+    assert len(published) == 686
+    assert sum(shape.numel() for shape in published.values()) == 859_520_964
+
+
 def test_stable_diffusion_size_has_the_published_parameters() -> None:
     with torch.device("meta"):
         video = VideoUNet(sample_size=32, cross_attention_dim=768)  # the other defaults are SD 1's
@@ -237,3 +258,6 @@ def test_stable_diffusion_size_has_the_published_parameters() -> None:
     assert round(sum(sizes.values()) / 1e6, 2) == 909.12
     assert round(temporal / 1e6, 2) == 49.60
     assert sum(name.endswith("attn_temp.to_q.weight") for name in sizes) == 16
+    video.set_trainable("attention")
+    trained = sum(value.numel() for value in video.parameters() if value.requires_grad)
+    assert round(trained / 1e6, 1) == 143.1
