@@ -1,0 +1,352 @@
+"""What each stage costs at the published size, worked out on a CPU in seconds: no weights, no data, no GPU.
+
+Operations and saved activations are counted by running each network's forward and backward pass on PyTorch's
+meta device, with the fused attention that GPUs use. Times are operations over a share of the card's peak.
+Prints the page docs/cost.md:
+
+    python bench/cost_model.py > docs/cost.md
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from neurocine.diffusion.decode import DecodeSettings
+from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
+from neurocine.models.decoder import JointDecoder
+from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
+from neurocine.models.masked_autoencoder import MaskedAutoencoder
+from neurocine.models.video_unet import VideoUNet
+from neurocine.train.decoder import TrainDecoderSettings
+from neurocine.train.encoder import ContrastiveModel, TrainEncoderSettings
+from neurocine.train.pretrain import PretrainEncoderSettings
+from neurocine.train.video_prior import TrainVideoPriorSettings
+
+PEAKS = {"A100": 312.0, "H200": 989.0}  # TFLOP/s of dense bf16 matrix products, as the vendor states them
+FRAMES, LATENT = 6, 32  # frames of a clip; side of the latents of a 256 x 256 picture
+STATES = (77, 768)  # tokens and width of the text encoder's states
+CLIPS = {"train": 18 * 240, "test": 5 * 240}  # of CC2017
+GIB = 2**30
+# Stable Diffusion's VAE; the other arguments are the class's defaults.
+VAE = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Cost of one stage.
+
+    Parameters
+    ----------
+    parameters, trained : numbers of weights
+    batch : what one step works on, in words
+    flops : operations of one step
+    activations : bytes that one step saves for its backward pass, bf16
+    checkpointed : the same with gradient_checkpointing
+    states : bytes of weights, gradients and AdamW's moments, fp32
+    steps : of the whole stage
+    """
+
+    stage: str
+    parameters: int
+    trained: int
+    batch: str
+    flops: int
+    activations: int
+    checkpointed: int
+    states: int
+    steps: int
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attend by the kernel that GPUs run, whose memory does not grow with the square of the tokens."""
+    return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
+
+
+@contextmanager
+def gpu_attention() -> Iterator[None]:
+    """Let the networks use `fused_attention`; on the meta device PyTorch would choose the plain one."""
+    plain = F.scaled_dot_product_attention
+    F.scaled_dot_product_attention = lambda query, key, value, *_, **__: fused_attention(query, key, value)
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = plain
+
+
+def weights(model: nn.Module) -> tuple[int, int]:
+    """Count parameters, and those trained."""
+    counts = [(value.numel(), value.requires_grad) for value in model.parameters()]
+    return sum(count for count, _ in counts), sum(count for count, trained in counts if trained)
+
+
+def count(model: nn.Module, run: Callable[[], Tensor], train: bool = True) -> tuple[int, int]:
+    """Return the operations of a step and the bytes saved for its backward pass, without the weights."""
+    own = {id(value) for value in model.parameters()}
+    saved: dict[int, tuple[Tensor, int]] = {}
+
+    def pack(value: Tensor) -> Tensor:
+        base = value if value._base is None else value._base
+        if id(base) not in own:
+            # Views share their memory; keeping the tensor keeps its id from being used again.
+            saved[id(base)] = (base, base.numel() * base.element_size())
+        return value
+
+    with gpu_attention(), FlopCounterMode(display=False) as counter:
+        if train:
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
+                loss = run().float().square().mean()
+            size = sum(each for _, each in saved.values())
+            saved.clear()
+            loss.backward()
+        else:
+            size = 0
+            with torch.no_grad():
+                run()
+    return counter.get_total_flops(), size
+
+
+def fp32_states(model: nn.Module) -> int:
+    """Bytes of fp32 weights, and of gradient and two moments of those trained."""
+    parameters, trained = weights(model)
+    return 4 * parameters + 12 * trained
+
+
+def train_cost(
+    stage: str,
+    model: nn.Module,
+    batch: str,
+    run: Callable[[], Tensor],
+    switch: Callable[[bool], None],
+    steps: int,
+) -> Cost:
+    """Count a training's step, and what it saves with and without checkpointing."""
+    nn.Module.to(model, dtype=torch.bfloat16)  # diffusers' own warns of layers that need float32
+    model.train()
+    sizes, flops = {}, {}
+    for checkpointing in (False, True):
+        switch(checkpointing)
+        flops[checkpointing], sizes[checkpointing] = count(model, run)
+        model.zero_grad(set_to_none=True)
+    return Cost(
+        stage, *weights(model), batch, flops[False], sizes[False], sizes[True], fp32_states(model), steps
+    )
+
+
+def pretrain_cost(n_vertices: int) -> Cost:
+    """Phase 0: two masks of every sample."""
+    settings = PretrainEncoderSettings()
+    model = MaskedAutoencoder(settings.architecture(n_vertices), settings.decoder())
+    n_patches = model.encoder.config.n_patches
+    n = 2 * settings.batch_size
+    bold = torch.empty(n, n_vertices, dtype=torch.bfloat16)
+    visible = torch.empty(n, max(1, int(n_patches * (1 - settings.mask_ratio))), dtype=torch.int64)
+
+    def switch(on: bool) -> None:
+        model.encoder.gradient_checkpointing = on
+
+    batch = f"{settings.batch_size} volumes, two masks"
+    return train_cost("pretrain_encoder", model, batch, lambda: model(bold, visible), switch, settings.steps)
+
+
+def published_encoder(n_vertices: int) -> FmriEncoder:
+    """The encoder of phases 1 and 2b."""
+    settings = TrainEncoderSettings()
+    architecture = settings.architecture(n_vertices, STATES, STATES[1], None)
+    assert isinstance(architecture, FmriEncoderConfig)
+    return FmriEncoder(architecture)
+
+
+def encoder_cost(n_vertices: int) -> Cost:
+    """Phase 1: the clean window and two views of it."""
+    settings = TrainEncoderSettings()
+    model = ContrastiveModel(published_encoder(n_vertices), settings)
+    bold = torch.empty(3 * settings.batch_size, settings.window, n_vertices, dtype=torch.bfloat16)
+
+    def switch(on: bool) -> None:
+        model.encoder.gradient_checkpointing = on
+
+    batch = f"{settings.batch_size} windows, three views"
+    return train_cost("train_encoder", model, batch, lambda: model(bold)[0], switch, settings.steps)
+
+
+def published_unet(trained: str) -> VideoUNet:
+    """The video UNet of Stable Diffusion 1's size."""
+    unet = VideoUNet(sample_size=LATENT, cross_attention_dim=STATES[1])
+    unet.set_trainable(trained)  # type: ignore[arg-type]
+    return unet
+
+
+def prior_cost() -> Cost:
+    """Phase 2a."""
+    settings = TrainVideoPriorSettings()
+    model = published_unet(settings.trained)
+    n = settings.batch_size
+    latents = torch.empty(n, 4, FRAMES, LATENT, LATENT, dtype=torch.bfloat16)
+    states, times = torch.empty(n, *STATES, dtype=torch.bfloat16), torch.zeros(n)
+
+    def switch(on: bool) -> None:
+        model.enable_gradient_checkpointing() if on else model.disable_gradient_checkpointing()
+
+    def run() -> Tensor:
+        return model(latents, times, states, return_dict=False)[0]
+
+    return train_cost("train_video_prior", model, f"{n} clips", run, switch, settings.steps)
+
+
+def decoder_cost(n_vertices: int) -> Cost:
+    """Phase 2b."""
+    settings = TrainDecoderSettings()
+    model = JointDecoder(published_unet(settings.trained), published_encoder(n_vertices))
+    assert model.encoder.pool is not None
+    model.encoder.pool.requires_grad_(False)
+    n, window = settings.batch_size, model.encoder.config.window
+    latents = torch.empty(n, 4, FRAMES, LATENT, LATENT, dtype=torch.bfloat16)
+    windows, times = torch.empty(n, window, n_vertices, dtype=torch.bfloat16), torch.zeros(n)
+
+    def switch(on: bool) -> None:
+        model.encoder.gradient_checkpointing = on
+        model.unet.enable_gradient_checkpointing() if on else model.unet.disable_gradient_checkpointing()
+
+    def run() -> Tensor:
+        return model(latents, times, windows, return_dict=False)[0]
+
+    return train_cost("train_decoder", model, f"{n} clips", run, switch, settings.steps)
+
+
+def frozen_cost(stage: str, model: nn.Module, batch: str, run: Callable[[], Tensor], steps: int) -> Cost:
+    """Count a forward pass of a frozen network in bf16."""
+    nn.Module.to(model, dtype=torch.bfloat16)
+    model.requires_grad_(False).eval()
+    flops, _ = count(model, run, train=False)
+    return Cost(stage, *weights(model), batch, flops, 0, 0, 2 * weights(model)[0], steps)
+
+
+def latents_cost() -> Cost:
+    """Encode the frames of one clip with the VAE."""
+    vae = AutoencoderKL(**VAE)
+    frames = torch.empty(FRAMES, 3, 8 * LATENT, 8 * LATENT, dtype=torch.bfloat16)
+    return frozen_cost(
+        "encode_latents", vae, "1 clip", lambda: vae.encode(frames).latent_dist.mean, sum(CLIPS.values())
+    )
+
+
+def decode_costs(n_vertices: int) -> list[Cost]:
+    """One denoising step of one clip with guidance (two passes of the UNet), and the VAE's decoding."""
+    unet, vae = published_unet("all"), AutoencoderKL(**VAE)
+    latents = torch.empty(2, 4, FRAMES, LATENT, LATENT, dtype=torch.bfloat16)
+    states = torch.empty(2, *STATES, dtype=torch.bfloat16)
+    steps = DecodeSettings().steps * CLIPS["test"]
+    pictures = latents[0].transpose(0, 1)
+    return [
+        frozen_cost(
+            "decode: UNet",
+            unet,
+            "1 step of 1 clip",
+            lambda: unet(latents, 500, states, return_dict=False)[0],
+            steps,
+        ),
+        frozen_cost("decode: VAE", vae, "1 clip", lambda: vae.decode(pictures).sample, CLIPS["test"]),
+    ]
+
+
+def costs(n_vertices: int) -> list[Cost]:
+    """Count all stages."""
+    with torch.device("meta"):
+        return [
+            pretrain_cost(n_vertices),
+            encoder_cost(n_vertices),
+            prior_cost(),
+            decoder_cost(n_vertices),
+            latents_cost(),
+            *decode_costs(n_vertices),
+        ]
+
+
+def duration(seconds: float) -> str:
+    """Write seconds with two digits in the unit that fits."""
+    for size, unit in ((3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            value = seconds / size
+            return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
+    return f"{1000 * seconds:.0f} ms"
+
+
+def gib(size: int) -> str:
+    """Write bytes as GiB."""
+    return f"{size / GIB:.1f}" if size else "–"
+
+
+def page(n_vertices: int, share: float) -> str:
+    """Write docs/cost.md."""
+    heads = ["stage", "parameters, M", "trained, M", "one step", "TFLOP per step", "activations, GiB"]
+    heads += ["with checkpointing", "weights and AdamW, GiB", "steps", *PEAKS]
+    rows = []
+    for cost in costs(n_vertices):
+        times = [duration(cost.flops * cost.steps / (share * peak * 1e12)) for peak in PEAKS.values()]
+        rows.append(
+            [
+                f"`{cost.stage.split(':')[0]}`" + cost.stage.partition(":")[2],
+                f"{cost.parameters / 1e6:.1f}",
+                f"{cost.trained / 1e6:.1f}" if cost.trained else "–",
+                cost.batch,
+                f"{cost.flops / 1e12:.2f}",
+                gib(cost.activations),
+                gib(cost.checkpointed),
+                gib(cost.states),
+                f"{cost.steps}",
+                *times,
+            ]
+        )
+    table = ["| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows)]
+    settings = SelectVerticesSettings()
+    peaks = " and ".join(f"{peak:g} ({card})" for card, peak in PEAKS.items())
+    return f"""# Cost
+
+Worked out, not measured, for the published size: {n_vertices} vertices (`{settings.roi_set}`),
+{FRAMES} frames of {8 * LATENT} x {8 * LATENT}, the published batches, CC2017 ({CLIPS["train"]} training and
+{CLIPS["test"]} test clips). Written in half a minute on any CPU by
+
+    python bench/cost_model.py > docs/cost.md
+
+{chr(10).join(table)}
+
+- Trainings are of one subject, except `pretrain_encoder` and `train_video_prior`, which all subjects share;
+  `encode_latents` runs once for the study. `train_encoder` and `train_decoder` rarely take all their steps:
+  held-out movies stop them.
+- TFLOP are those of a forward and backward pass, without checkpointing; with it add one forward pass.
+- Activations are what a step keeps for its backward pass if all of it is bf16. Autocast keeps fp32 copies of
+  some: expect up to twice as much. Checkpointing (`gradient_checkpointing`) is on in `config.yaml` for all
+  trainings; `gradient_accumulation: 4` takes a quarter of either column, but leaves each part of a
+  contrastive batch (`train_encoder`, `pretrain_encoder`) fewer clips to contrast.
+- Weights and AdamW: fp32 weights, with gradients and two moments of what is trained; of frozen networks bf16
+  weights.
+- Times assume {share:.0%} of the stated bf16 peak of one card, {peaks} TFLOP/s. They leave out
+  reading, logging and validation.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--vertices", type=int, help="of one frame (default: those of select_vertices)")
+    parser.add_argument("--share", type=float, default=0.3, help="of the card's peak that is reached")
+    arguments = parser.parse_args()
+    n_vertices = arguments.vertices or len(select_vertices(SelectVerticesSettings()).area)
+    print(page(n_vertices, arguments.share), end="")
+
+
+if __name__ == "__main__":
+    main()
