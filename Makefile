@@ -10,7 +10,7 @@ RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-in
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo install test lint docs toy-models clean-env
+.PHONY: help demo install test lint docs toy-models lavis-env clean-env
 
 help:
 	@echo "make demo        run the embedded study: no data, no GPU (CORES=$(CORES))"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint        formatting, types and lint alone"
 	@echo "make docs        write docs/config.md again from the schema"
 	@echo "make toy-models  train the networks of the embedded study again (about an hour)"
+	@echo "make lavis-env   install LAVIS for captions by it into .venv-lavis (6 GB)"
 	@echo "make clean-env   remove $(VENV)"
 
 demo: $(INSTALLED)
@@ -65,6 +66,12 @@ toy-models: $(INSTALLED)
 	$(RUN) toy_models $(TOY)
 	mkdir -p studies/toy/models
 	cp -R results/toy/toy_models/. studies/toy/models/
+
+lavis-env: $(INSTALLED)
+	test -x .venv-lavis/bin/python || $(VENV)/bin/python -m venv .venv-lavis
+	sed -n 's/^ *- \([A-Za-z0-9-]*==.*\)/\1/p' envs/lavis.yaml > .venv-lavis/pins.txt
+	.venv-lavis/bin/python -m pip install --quiet setuptools==69.5.1 wheel
+	.venv-lavis/bin/python -m pip install --no-build-isolation -r .venv-lavis/pins.txt
 
 clean-env:
 	rm -rf $(VENV)

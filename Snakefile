@@ -9,6 +9,7 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/models.smk"
 include: "rules/simulate.smk"
 include: "rules/check.smk"
 include: "rules/stimuli.smk"

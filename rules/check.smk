@@ -11,7 +11,7 @@ rule check_data:
         stimuli=map(str, STUDY.stimuli.values()),
         runs=[path for subject in SUBJECTS for path in used_runs(subject, MOVIES)],
         rest=[path for files in REST.values() for path in files],
-        models=[path for files in MODEL_FILES.values() for path in files],
+        models=[path for name in ALWAYS for path in MODEL_FILES[name]],
     output:
         CHECKED,
     log:
@@ -25,7 +25,7 @@ rule check_data:
         mem_mb=memory(4),
         runtime=minutes(60),
     params:
-        models=lambda wildcards: list(config["models"].values()),
+        models=[str(MODELS[name]) for name in ALWAYS],
         settings=settings("check_data"),
         preprocess_run=settings("preprocess_run"),
         prepare_stimuli=settings("prepare_stimuli"),

@@ -5,6 +5,7 @@ Evaluated again for every job on a cluster, so nothing heavy is imported and fol
 
 import json
 import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,6 +18,10 @@ sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 from neurocine import datasets
 from neurocine.config import complete_config, encoder_key, encoder_parameters, prior_key
 from neurocine.errors import InputError
+from neurocine.models.catalogue import ALWAYS, MissingModels, model_files, used_models
+
+# For all jobs, on cluster nodes too, where this file is evaluated again: only fetch_models asks the hub.
+os.environ.update(HF_HUB_OFFLINE="1")
 
 try:
     config.update(complete_config(config))
@@ -30,6 +35,16 @@ MOVIES = TRAIN + TEST
 SIMULATED = config["simulate"]
 EXPERIMENTS = config["experiments"]
 METHOD = "neurocine"
+MODELS = used_models(config["models"], config["caption_clips"]["backend"])
+
+
+def only_fetching():
+    """Say whether this run downloads networks, which needs no data.
+
+    Snakemake reads this file before it knows the targets, so the command line itself is looked at; in a job it
+    has the form ``--target-jobs fetch_models:``.
+    """
+    return any(word in ("fetch_models", "fetch_models:") for word in sys.argv[1:])
 
 
 # Where files lie
@@ -85,7 +100,7 @@ def model_folder(name):
     """The folder of a network that is used as it is."""
 
     def folder(wildcards):
-        return config["models"][name]
+        return str(MODELS[name])
 
     return folder
 
@@ -130,7 +145,7 @@ def find_study():
     }
     excluded = [(run["subject"], run["movie"], run["repeat"]) for run in config["exclude_runs"]]
     study = datasets.wen2018_study(config["data_dir"], SUBJECTS, repeats, excluded, SIMULATED)
-    if study.missing:
+    if study.missing and not only_fetching():
         folders = datasets.wen2018_stimulus_folders(config["data_dir"])
         folders += datasets.wen2018_subject_folders(config["data_dir"], SUBJECTS[0])
         todo = (
@@ -144,7 +159,7 @@ def find_study():
 
 def find_rest():
     """Map each rest subject to its files; end with one message if any is missing."""
-    if config["pretrain_on"] != "rest":
+    if config["pretrain_on"] != "rest" or only_fetching():
         return {}
     rest = config["rest"]
     names = rest["subjects"]
@@ -168,27 +183,19 @@ def find_rest():
     return found
 
 
-def find_model(name):
-    """List the files of a model folder on which results depend."""
-    folder = Path(config["models"][name])
-    kinds = {".json", ".safetensors", ".bin", ".txt"}
-    files = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix in kinds]
-    # Downloads leave records in hidden folders.
-    found = sorted(
-        str(folder / path) for path in files if not any(part.startswith(".") for part in path.parts)
-    )
+def find_models():
+    """List the files of each network; end with one message if any network is missing."""
+    found = {name: model_files(folder) for name, folder in MODELS.items()}
+    missing = [(name, MODELS[name]) for name, files in found.items() if not files]
     # The toy models are made by the workflow itself, so they need not exist yet.
-    if not found and not SIMULATED:
-        todo = "Download the model and set its folder in the config (docs/data.md)."
-        raise InputError(
-            f"models.{name}", f"no model in {folder}", "a folder with config and safetensors files", todo
-        )
-    return found or [str(folder / "config.json")]
+    if missing and not SIMULATED and not only_fetching():
+        raise MissingModels(missing)
+    return {name: files or [str(MODELS[name] / "config.json")] for name, files in found.items()}
 
 
 def find_all():
     problems, found = [], []
-    for look in (find_study, find_rest, lambda: {name: find_model(name) for name in config["models"]}):
+    for look in (find_study, find_rest, find_models):
         try:
             found.append(look())
         except InputError as error:
@@ -339,7 +346,7 @@ def study_results(experiments, part=""):
 def training_logs(experiments):
     """The logs of all trainings behind these experiments."""
     logs = [
-        results("pretrain_encoder/log.jsonl"),
+        *([results("pretrain_encoder/log.jsonl")] if config["pretrain_on"] != "published" else []),
         *(results(f"train_video_prior/{prior_of(name)}/log.jsonl") for name in experiments),
     ]
     for name in experiments:

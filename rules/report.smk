@@ -3,7 +3,7 @@
 
 rule extract_attention:
     input:
-        pretrained=rules.pretrain_encoder.output.weights,
+        pretrained=PRETRAINED,
         contrastive=contrastive_file,
         full=decoder_file("encoder/model.safetensors"),
         fmri=of_subject("assemble_subject/test.safetensors"),

@@ -23,10 +23,16 @@ rule prepare_stimuli:
         "--out {output:q} 2> >(tee {log} >&2)"
 
 
+# LAVIS fits into no environment with anything else: its own by conda, or .venv-lavis (make lavis-env).
+BY_LAVIS = config["caption_clips"]["backend"] == "lavis"
+CAPTIONER = "lavis" if BY_LAVIS else "blip"
+LAVIS_PYTHON = Path(workflow.basedir) / ".venv-lavis/bin/python"
+
+
 rule caption_clips:
     input:
         stimuli=results("prepare_stimuli/{batch}.safetensors"),
-        model=MODEL_FILES["blip"],
+        model=MODEL_FILES[CAPTIONER],
     output:
         results("caption_clips/{batch}.tsv"),
     log:
@@ -34,17 +40,18 @@ rule caption_clips:
     benchmark:
         benchmark_file("caption_clips/{batch}")
     conda:
-        "../envs/training.yaml"
+        "../envs/lavis.yaml" if BY_LAVIS else "../envs/training.yaml"
     threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
+        python=str(LAVIS_PYTHON) if BY_LAVIS and LAVIS_PYTHON.exists() else "python",
         mem_mb=memory(16),
         runtime=minutes(120),
     params:
-        model=model_folder("blip"),
+        model=model_folder(CAPTIONER),
         settings=settings("caption_clips"),
     shell:
-        "python workflow_scripts/caption_clips.py --stimuli {input.stimuli:q} --model {params.model:q} "
+        "{resources.python} workflow_scripts/caption_clips.py --stimuli {input.stimuli:q} --model {params.model:q} "
         "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
 
 

@@ -6,9 +6,9 @@ import pandas as pd
 
 from neurocine.cli import program
 from neurocine.io import open_arrays, write_table
-from neurocine.models.pretrained import load_blip, pick_device
+from neurocine.models.pretrained import pick_device
 from neurocine.stimuli.cached import movies_in
-from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips, copy_captions
+from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips, copy_captions, make_captioner
 
 
 @program
@@ -18,7 +18,7 @@ def main(*, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Pat
     Parameters
     ----------
     stimuli : file of prepare_stimuli
-    model : folder of BLIP; not read when the captions come from a table
+    model : folder of BLIP in the layout of the backend; not read when the captions come from a table
     settings : section caption_clips of the config, as JSON
     out : table to write: movie, clip, frame (-1 for the whole clip), caption
     """
@@ -28,7 +28,7 @@ def main(*, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Pat
             shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
             table = copy_captions(Path(settings.file), shapes)
         else:
-            captioner = load_blip(model, pick_device(settings.device))
+            captioner = make_captioner(settings, model, pick_device(settings.device))
             tables = [caption_clips(movie, handle.get_tensor(movie), captioner, settings) for movie in movies]
             table = pd.concat(tables, ignore_index=True)
     write_table(out, table)

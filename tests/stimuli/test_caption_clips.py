@@ -11,7 +11,13 @@ import caption_clips as program
 from neurocine.errors import InputError
 from neurocine.io import read_table, write_arrays, write_table
 from neurocine.models.pretrained import load_blip
-from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips, caption_frames, read_captions
+from neurocine.stimuli.caption import (
+    CaptionClipsSettings,
+    caption_clips,
+    caption_frames,
+    make_captioner,
+    read_captions,
+)
 from tiny_models import SIZE
 
 CLIPS = np.random.default_rng(0).integers(0, 255, (3, 4, SIZE, SIZE, 3), dtype=np.uint8)
@@ -45,7 +51,7 @@ def test_batches_equal_single_pictures(models: dict[str, Path], prompt: str) -> 
 
 
 def test_one_caption_per_clip_comes_from_the_chosen_frame(models: dict[str, Path]) -> None:
-    captioner = load_blip(models["blip"])
+    captioner = make_captioner(CaptionClipsSettings(max_new_tokens=5), models["blip"], "cpu")
     per_frame = caption_clips("seg1", CLIPS, captioner, CaptionClipsSettings(unit="frame", max_new_tokens=5))
     assert per_frame["frame"].tolist() == [0, 1, 2, 3] * 3
     assert per_frame["clip"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -122,7 +128,7 @@ def test_empty_captions_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"backend": "lavis"}, {"unit": "movie"}, {"num_beams": 0}, {"frame": -1}, {"file": "a.tsv"}]
+    "wrong", [{"backend": "blip2"}, {"unit": "movie"}, {"num_beams": 0}, {"frame": -1}, {"file": "a.tsv"}]
 )
 def test_settings_are_checked(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -79,10 +79,47 @@ def test_absent_data_make_one_message(checkout: Path, arguments: tuple[str, ...]
     assert "cc2017: 280 files are missing" in said
     assert "data/cc2017/video_fmri_dataset/stimuli/seg1.mp4" in said
     assert "data/cc2017/Subject01/video_fmri_dataset/subject1" in said
+    assert "5 networks are missing" in said
     assert "models.clip: found no model in models/clip-vit-large-patch14" in said
+    assert "about 4.3 GB, licence CreativeML OpenRAIL-M" in said
+    assert "snakemake fetch_models --cores 1" in said
     assert "make demo" in said
     assert "Traceback" not in said
     assert not (checkout / "results").exists()
+
+
+def test_networks_are_fetched_before_there_is_any_data(checkout: Path) -> None:
+    jobs = planned(checkout, "fetch_models")
+    assert jobs == {"fetch_models": 1, "total": 1}
+
+
+def test_only_fetch_models_may_ask_the_hub(checkout: Path, tmp_path: Path) -> None:
+    """The switch is on in every job's environment, and one command turns it off."""
+    snakefile = tmp_path / "Snakefile"
+    rule = f'rule show:\n    output: "{tmp_path}/hub"\n    shell: "echo $HF_HUB_OFFLINE > {{output}}"\n'
+    snakefile.write_text(f'configfile: "config.yaml"\ninclude: "{checkout}/Snakefile"\n{rule}')
+    run = snakemake(checkout, "show", "-s", str(snakefile), "--cores", "1", *TOY)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "hub").read_text() == "1\n"
+    text = "".join(path.read_text() for path in (checkout / "rules").glob("*.smk"))
+    assert re.findall(r'"HF_HUB_OFFLINE=0 python workflow_scripts/(\w+)', text) == ["fetch_models"]
+
+
+def test_a_published_encoder_takes_the_place_of_pretraining(checkout: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "encoder.pth"
+    weights.touch()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"pretrain_on: published\nmodels: {{fmri_encoder: {weights}}}\n")
+    jobs = planned(checkout, *TOY, str(mine))
+    assert jobs["import_encoder"] == 1
+    assert not jobs.keys() & {"pretrain_encoder", "preprocess_hcp"}
+
+
+def test_captions_by_lavis_need_its_network_and_not_the_other(checkout: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("caption_clips: {backend: lavis}\n")
+    run = snakemake(checkout, "-n", "--configfile", str(mine))
+    assert "models.lavis: found no model in models/lavis-blip" in run.stdout + run.stderr
 
 
 def test_unknown_subject_is_no_target(checkout: Path) -> None:

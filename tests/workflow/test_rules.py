@@ -52,7 +52,8 @@ def test_all_rules_were_found() -> None:
 @pytest.mark.parametrize("name", RULES)
 def test_rule_is_complete(name: str) -> None:
     body = RULES[name]
-    for part in ("output", "log", "benchmark", "conda", "resources", "params", "shell"):
+    parts = ("output", "log", "benchmark", "conda", "resources", "params", "shell")
+    for part in parts[name == "fetch_models" :]:  # which has no output, so that it looks whenever asked
         assert re.search(rf"^ +{part}:$", body, re.M), f"{name} has no {part}"
     assert "mem_mb=memory(" in body
     assert "runtime=minutes(" in body
@@ -89,6 +90,8 @@ def constraints() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_environment_is_pinned_as_the_constraints_are(path: Path) -> None:
+    if path.stem == "lavis":
+        pytest.skip("its versions are of 2023; see the next test")
     content = yaml.safe_load(path.read_text())
     assert content["channels"] == ["conda-forge", "nodefaults"]
     pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
@@ -99,6 +102,17 @@ def test_environment_is_pinned_as_the_constraints_are(path: Path) -> None:
     for entry in pip:
         name, version = entry.split("==")
         assert version in pins[name], entry
+
+
+def test_lavis_environment_has_the_versions_that_were_tried() -> None:
+    content = yaml.safe_load((ROOT / "envs/lavis.yaml").read_text())
+    pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
+    pins = dict(entry.split("==") for entry in pip)
+    assert pins["salesforce-lavis"] == "1.0.2"
+    # LAVIS needs transformers below 4.27; opencv and decord of its time were built against numpy 1.
+    assert pins["transformers"] == "4.26.1"
+    assert pins["numpy"].startswith("1.")
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", entry) for entry in pip)
 
 
 def imported(path: Path, seen: set[Path]) -> set[str]:
@@ -126,11 +140,15 @@ def imported(path: Path, seen: set[Path]) -> set[str]:
 
 @pytest.mark.parametrize("name", RULES)
 def test_environment_has_what_the_program_imports(name: str) -> None:
-    environment = ROOT / "rules" / ast.literal_eval(after("conda", RULES[name]).splitlines()[0].strip())
-    content = yaml.safe_load(environment.read_text())
-    pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
-    listed = {entry.split("==")[0] for entry in pip}
-    distributions = packages_distributions()
-    for package in imported(PROGRAMS / f"{program_of(RULES[name])}.py", set()) - set(sys.stdlib_module_names):
+    line = after("conda", RULES[name]).splitlines()[0]
+    listed = set()
+    for environment in re.findall(r"envs/\w+\.yaml", line):
+        content = yaml.safe_load((ROOT / environment).read_text())
+        pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
+        listed |= {entry.split("==")[0] for entry in pip}
+    distributions = packages_distributions() | {"lavis": ["salesforce-lavis"]}
+    packages = imported(PROGRAMS / f"{program_of(RULES[name])}.py", set()) - set(sys.stdlib_module_names)
+    # Others use the module of captions too, but only one asks it to load LAVIS.
+    for package in packages - ({"lavis"} if name != "caption_clips" else set()):
         names = {candidate.lower().replace("_", "-") for candidate in distributions[package]}
-        assert names & listed, f"{environment.name} lacks {package}"
+        assert names & listed, f"{line.strip()} lacks {package}"

@@ -1,7 +1,7 @@
 """Captions of clips: by BLIP, or from a table of the user's own."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +14,7 @@ from neurocine.cli import progress
 from neurocine.errors import InputError
 from neurocine.io import read_table
 
-Backend = Literal["transformers", "file"]
+Backend = Literal["transformers", "lavis", "file"]
 Unit = Literal["clip", "frame"]
 WHOLE_CLIP = -1  # frame number of a caption that holds for the whole clip
 COLUMNS = ["movie", "clip", "frame", "caption"]
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 class CaptionClipsSettings:
     """Who captions what. NeuroCine has BLIP caption each clip; beams and length are LAVIS's defaults."""
 
-    backend: Backend = "transformers"  # transformers: BLIP in models.blip; file: the table named below
+    backend: Backend = "transformers"  # BLIP by transformers (models.blip) or lavis (models.lavis), or a file
     file: str = ""  # TSV with columns movie, clip, caption and, for captions per frame, frame
     unit: Unit = "clip"  # one caption per clip, or one per frame
     frame: int = 2  # the frame that captions the clip, counted from 0 (unit: clip)
-    prompt: str = ""  # text the caption continues; it is not part of the result
+    prompt: str = ""  # text the caption continues, not part of the result; LAVIS has one of its own if empty
     num_beams: int = 3  # width of the beam search, 1 is greedy
     max_new_tokens: int = 30  # longest caption, tokens
     batch_size: int = 32  # frames captioned at once
@@ -97,8 +97,32 @@ def caption_table(movie: str, captions: Sequence[Sequence[str]]) -> pd.DataFrame
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def make_captioner(
+    settings: CaptionClipsSettings, folder: Path, device: torch.device | str
+) -> Callable[[np.ndarray], list[str]]:
+    """Load the captioner of ``settings.backend``; it takes (n, H, W, 3) uint8 RGB and returns n captions.
+
+    Parameters
+    ----------
+    folder : BLIP in the layout of the backend
+    """
+    if settings.backend == "lavis":
+        from neurocine.stimuli.lavis import caption_frames_lavis, load_lavis
+
+        lavis = load_lavis(folder, settings.prompt, device)
+        sizes = settings.num_beams, settings.max_new_tokens, settings.batch_size
+        return lambda frames: caption_frames_lavis(lavis, frames, *sizes)
+    from neurocine.models.pretrained import load_blip
+
+    blip = load_blip(folder, device)
+    return lambda frames: caption_frames(blip, frames, settings)
+
+
 def caption_clips(
-    movie: str, clips: np.ndarray, captioner: tuple[Any, Any, Any], settings: CaptionClipsSettings
+    movie: str,
+    clips: np.ndarray,
+    captioner: Callable[[np.ndarray], list[str]],
+    settings: CaptionClipsSettings,
 ) -> pd.DataFrame:
     """Caption the clips of a movie with BLIP.
 
@@ -106,7 +130,7 @@ def caption_clips(
     ----------
     movie : name, for the table
     clips : (n_clips, F, H, W, 3) uint8 RGB
-    captioner : as ``load_blip`` returns it
+    captioner : as ``make_captioner`` returns it
     settings : one caption per clip, from its frame ``settings.frame``, or one per frame
 
     Returns
@@ -122,7 +146,7 @@ def caption_clips(
         todo = f"Choose 0 to {n_frames - 1}, or change frames_per_tr of prepare_stimuli."
         raise InputError("caption_clips.frame", str(settings.frame), f"one of {n_frames} frames", todo)
     chosen = clips if settings.unit == "frame" else clips[:, [settings.frame]]
-    captions = caption_frames(captioner, chosen.reshape(-1, *clips.shape[2:]), settings)
+    captions = captioner(chosen.reshape(-1, *clips.shape[2:]))
     if empty := sum(not text for text in captions):
         log.warning("%s: %d of %d captions are empty", movie, empty, len(captions))
     n_captions = chosen.shape[1]

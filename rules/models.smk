@@ -1,0 +1,24 @@
+"""Published networks: the only rule that uses a network. It runs where Snakemake does, on the login node."""
+
+
+localrules:
+    fetch_models,
+
+
+# No output: asked for, it always looks again, and it is never run for anything else.
+rule fetch_models:
+    log:
+        log_file("fetch_models/fetch_models"),
+    benchmark:
+        benchmark_file("fetch_models/fetch_models")
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem_mb=memory(4),
+        runtime=minutes(600),
+    params:
+        folders=json.dumps({name: str(folder) for name, folder in MODELS.items()}),
+        settings=settings("fetch_models"),
+    shell:
+        "HF_HUB_OFFLINE=0 python workflow_scripts/fetch_models.py --folders {params.folders:q} "
+        "--settings {params.settings:q} 2> >(tee {log} >&2)"

@@ -1,0 +1,86 @@
+"""Where the published networks come from, how large they are and under which licence; nothing is imported.
+
+Sizes are those of the files that are used (fp32 weights), from the numbers of parameters.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurocine.errors import InputError
+
+GET_THEM = "snakemake fetch_models --cores 1"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published network.
+
+    Parameters
+    ----------
+    what : in words
+    repository : on the Hugging Face hub, or where else it lies
+    gigabytes : of what is downloaded, 10^9 bytes
+    licence : as its authors state it
+    """
+
+    what: str
+    repository: str
+    gigabytes: float
+    licence: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.repository}, about {self.gigabytes:.1f} GB, licence {self.licence})"
+
+
+# By the keys of the config section ``models``.
+PUBLISHED = {
+    "clip": Published("CLIP ViT-L/14", "openai/clip-vit-large-patch14", 1.7, "MIT"),
+    "blip": Published("the BLIP captioner", "Salesforce/blip-image-captioning-large", 1.9, "BSD-3-Clause"),
+    "stable_diffusion": Published(
+        "Stable Diffusion 1.5", "stable-diffusion-v1-5/stable-diffusion-v1-5", 4.3, "CreativeML OpenRAIL-M"
+    ),
+    "image_classifier": Published("ViT-B/16", "google/vit-base-patch16-224", 0.3, "Apache-2.0"),
+    "video_classifier": Published(
+        "VideoMAE-B of Kinetics-400", "MCG-NJU/videomae-base-finetuned-kinetics", 0.3, "CC-BY-NC-4.0"
+    ),
+    "lavis": Published(
+        "the BLIP captioner of LAVIS", "Salesforce and bert-base-uncased", 0.9, "BSD-3-Clause"
+    ),
+}
+ALWAYS = ("clip", "blip", "stable_diffusion", "image_classifier", "video_classifier")
+
+
+def used_models(models: Mapping[str, str], caption_backend: str) -> dict[str, Path]:
+    """Return the folders of the networks that a study with this captioner loads.
+
+    Parameters
+    ----------
+    models : config section ``models``
+    caption_backend : ``caption_clips.backend``
+    """
+    names = [*ALWAYS, "lavis"] if caption_backend == "lavis" else list(ALWAYS)
+    return {name: Path(models[name]) for name in names}
+
+
+def model_files(folder: Path) -> list[str]:
+    """List the files of a model folder on which results depend."""
+    kinds = {".json", ".safetensors", ".bin", ".pth", ".txt"}
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix in kinds]
+    # Downloads leave records in hidden folders.
+    return sorted(
+        str(folder / path) for path in files if not any(part.startswith(".") for part in path.parts)
+    )
+
+
+class MissingModels(InputError):
+    """All networks that are not there, in one message: which, how large, licence, and how to get them."""
+
+    def __init__(self, missing: Iterable[tuple[str, Path]]) -> None:
+        rows = [f"  models.{name}: found no model in {folder}: {PUBLISHED[name]}" for name, folder in missing]
+        todo = (
+            f"Get them on a machine with a network:  {GET_THEM}\n"
+            "or set the folders you have in the config section models (docs/data.md)."
+        )
+        super().__init__("models", "networks missing", "every network of the study", todo)
+        self.args = ("\n".join([f"{len(rows)} networks are missing", *rows, todo]),)

@@ -1,0 +1,141 @@
+"""Encoder weights that others published (DC-MAE, MinD-Vis, MinD-Video), read without running anything.
+
+Their files are pickles of a training's state: weights beside settings of classes that only their repositories
+have. Tensors are read, everything else becomes an empty stand-in.
+"""
+
+import logging
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from neurocine.errors import InputError
+from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
+
+log = logging.getLogger(__name__)
+WRAPPERS = {"module", "model", "fmri_encoder", "encoder", "mae"}  # may stand before the encoder's own names
+STATES = ("model", "state_dict", "model_state_dict", "model_state")  # where a training's state keeps weights
+FIRST = "patch_embed.proj.weight"
+
+
+@dataclass(frozen=True)
+class ImportEncoderSettings:
+    """What the weights do not tell."""
+
+    heads: int = 16  # attention heads of the published encoder
+
+    def __post_init__(self) -> None:
+        if self.heads < 1:
+            raise ValueError(f"heads must be at least 1, not {self.heads}")
+
+
+class _Nothing:
+    """Stands in for an object of a foreign class: takes any arguments and state, does nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> "_Nothing":
+        return object.__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read the weights in a PyTorch file, whatever else lies in it; no foreign class is imported or run.
+
+    Raises
+    ------
+    InputError : not a PyTorch file, or without weights of an fMRI encoder
+    """
+    todo = "Set models.fmri_encoder to the .pth file of a pretrained fMRI encoder (docs/data.md)."
+    try:
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        stand_ins: list[Any] = [(type(name, (_Nothing,), {}), name) for name in foreign]
+        with torch.serialization.safe_globals(stand_ins):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError, KeyError) as error:
+        found = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(path, found, "a PyTorch file of weights", todo) from None
+    if foreign:
+        log.info("%s: left out objects of %s", path, ", ".join(sorted(foreign)))
+    states = [content.get(name) for name in STATES] if isinstance(content, Mapping) else []
+    for state in [*states, content]:
+        if isinstance(state, Mapping):
+            tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+            starts = [name.removesuffix(FIRST) for name in tensors if name.endswith(FIRST)]
+            for start in starts:
+                if set(start.split(".")) - {""} <= WRAPPERS:
+                    return {
+                        name.removeprefix(start): value
+                        for name, value in tensors.items()
+                        if name.startswith(start)
+                    }
+    raise InputError(path, "no " + FIRST, "weights of an fMRI encoder", todo)
+
+
+def import_encoder(
+    path: Path, n_vertices: int, settings: ImportEncoderSettings
+) -> tuple[FmriEncoder, pd.DataFrame]:
+    """Make an encoder of single frames with published weights.
+
+    Parameters
+    ----------
+    path : PyTorch file
+    n_vertices : V of this study; positions are interpolated along the tokens when their number differs
+
+    Returns
+    -------
+    The encoder, whose sizes are those of the weights, and a table of all tensors on both sides: name, shape
+    in the file, shape in the encoder, and whether it was loaded, interpolated, left_out or not_in_file
+
+    Raises
+    ------
+    InputError : no readable weights, or weights of another architecture
+    """
+    weights = read_tensors(path)
+    numbers = [name.split(".")[1] for name in weights if name.startswith("blocks.")]
+    width, _, patch = weights[FIRST].shape
+    hidden = weights.get("blocks.0.mlp.fc1.weight")
+    if not numbers or hidden is None or width % settings.heads:
+        found = f"a width of {width} for {settings.heads} heads" if numbers else "no transformer blocks"
+        todo = "Correct import_encoder.heads, or models.fmri_encoder."
+        raise InputError(path, found, "weights of an fMRI encoder", todo)
+    config = FmriEncoderConfig(
+        n_vertices=n_vertices,
+        window=1,
+        patch=patch,
+        depth=1 + max(map(int, numbers)),
+        width=width,
+        heads=settings.heads,
+        mlp_ratio=hidden.shape[0] / width,
+        temporal=False,
+        tokens=0,
+    )
+    encoder = FmriEncoder(config)
+    encoder.load_backbone(weights, path)
+    own = encoder.state_dict()
+    rows = []
+    for name in [*own, *(name for name in weights if name not in own)]:
+        given, taken = weights.get(name), own.get(name)
+        shapes = [tuple(value.shape) if value is not None else None for value in (given, taken)]
+        if given is None or taken is None:
+            what = "left_out" if taken is None else "not_in_file"
+        else:
+            what = (
+                "loaded"
+                if torch.equal(given.to(taken.dtype).reshape(-1), taken.reshape(-1))
+                else "interpolated"
+            )
+        rows.append((name, *shapes, what))
+    table = pd.DataFrame(rows, columns=["name", "in_file", "in_encoder", "what"])
+    counts = table["what"].value_counts().to_dict()
+    log.info("%s: %s; depth %d, width %d", path, counts, config.depth, config.width)
+    return encoder.eval(), table
