@@ -10,12 +10,13 @@ RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-in
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo install test lint docs toy-models lavis-env clean-env
+.PHONY: help demo install test test-kills lint docs toy-models lavis-env clean-env
 
 help:
 	@echo "make demo        run the embedded study: no data, no GPU (CORES=$(CORES))"
 	@echo "make install     install everything into $(VENV)"
 	@echo "make test        formatting, types, lint and all tests"
+	@echo "make test-kills  kill every training at ten random moments and compare the results (minutes)"
 	@echo "make lint        formatting, types and lint alone"
 	@echo "make docs        write docs/config.md again from the schema"
 	@echo "make toy-models  train the networks of the embedded study again (about an hour)"
@@ -51,6 +52,9 @@ $(INSTALLED): constraints.txt pyproject.toml
 
 test: lint
 	python -m pytest
+
+test-kills: $(INSTALLED)
+	python -m pytest -m kills
 
 lint: $(INSTALLED)
 	ruff check .

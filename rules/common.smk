@@ -19,6 +19,7 @@ from neurocine import datasets
 from neurocine.config import complete_config, encoder_key, encoder_parameters, prior_key
 from neurocine.errors import InputError
 from neurocine.models.catalogue import ALWAYS, MissingModels, model_files, used_models
+from neurocine.train.launch import LAUNCHER_ENVIRONMENT
 
 # For all jobs, on cluster nodes too, where this file is evaluated again: only fetch_models asks the hub.
 os.environ.update(HF_HUB_OFFLINE="1")
@@ -133,6 +134,7 @@ ONE_GPU = min(GPUS, 1)
 # Resources of the rules, not params: another number of GPUs is no reason to train again.
 TRAIN_WITH = f"torchrun --standalone --nproc-per-node {GPUS}" if GPUS > 1 else "python"
 DEVICE = "cuda" if GPUS else "auto"
+os.environ.update(LAUNCHER_ENVIRONMENT)
 
 
 # The study's raw files

@@ -112,3 +112,14 @@ def test_rest_runs_with_and_without_surface_registration(tmp_path: Path) -> None
     assert find_rest(tmp_path, "100408", "rfMRI_REST1_LR") == plain
     assert rest_subjects(tmp_path, ["rfMRI_REST1_LR"]) == ["100307", "100408"]
     assert rest_subjects(tmp_path, ["rfMRI_REST1_LR", "rfMRI_REST2_LR"]) == []
+
+
+def test_both_namings_of_rest_runs_are_found_and_the_newer_wins(tmp_path: Path) -> None:
+    old = touch(rest_run(tmp_path, "100307", "rfMRI_REST1_LR"))
+    new = old.with_name(old.name.replace("_clean", "_clean_rclean_tclean"))
+    assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == old
+    touch(new)
+    assert new.name == "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii"
+    assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == new
+    old.unlink()
+    assert rest_subjects(tmp_path, ["rfMRI_REST1_LR"]) == ["100307"]

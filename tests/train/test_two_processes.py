@@ -1,70 +1,120 @@
-"""Data-parallel training: two processes do what one does, and only the first writes."""
+"""Data-parallel training: two processes do what one does, only the first writes, and signals reach all."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
-from neurocine.fmri.assemble import SubjectFmri
-from neurocine.io import write_arrays
+from neurocine.models.decoder import JointDecoder
 from neurocine.models.fmri_encoder import FmriEncoder
+from neurocine.models.video_unet import VideoUNet
+from neurocine.train.launch import LAUNCHER_ENVIRONMENT
+from tiny_models import N_TOKENS, WIDTH
+from tiny_study import FRAMES, VERTICES, WINDOW
+from tiny_trainings import (
+    PROGRAMS,
+    TRAININGS,
+    change,
+    fork_server,
+    losses,
+    start,
+    start_pair,
+    weights,
+    write_trainings,
+)
 
-PROGRAM = Path(__file__).parents[2] / "workflow_scripts" / "train_encoder.py"
-SETTINGS = {
-    "steps": 5, "batch_size": 8, "warmup_steps": 0, "learning_rate": 1e-3, "head_learning_rate": 1e-3,
-    "precision": "no", "validate_every": 2, "log_every": 1, "tensorboard": False,
-    "patch": 4, "depth": 1, "width": 8, "heads": 2,
-}  # fmt: skip
-
-
-def write_study(folder: Path) -> list[str]:
-    """Write a study without random choices (one frame per clip), and return the program's arguments."""
-    draw = np.random.default_rng(0)
-    bold = {movie: draw.standard_normal((12, 20), np.float32) for movie in ("seg1", "seg2", "seg3")}
-    write_arrays(folder / "train.safetensors", SubjectFmri(bold=bold).arrays(), {"movies": list(bold)})
-    arrays = {"null_states": np.zeros((3, 5), np.float16)}
-    for movie in bold:
-        arrays[f"{movie}/text"], arrays[f"{movie}/image"] = draw.standard_normal((2, 12, 1, 6)).astype(
-            np.float32
-        )
-    write_arrays(folder / "embeddings.safetensors", arrays, {})
-    given = ["--fmri", folder / "train.safetensors", "--embeddings", folder / "embeddings.safetensors"]
-    given += ["--settings", json.dumps(SETTINGS), "--experiment", '{"augment": false}', "--seed", "0"]
-    return [*map(str, given), "--validation", "seg3", "--device", "cpu"]
-
-
-def run(launcher: list[str], arguments: list[str], folder: Path) -> tuple[dict, FmriEncoder]:
-    command = [
-        *launcher,
-        str(PROGRAM),
-        *arguments,
-        "--state",
-        str(folder / "state"),
-        "--out",
-        str(folder / "out"),
-    ]
-    done = subprocess.run(
-        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads((folder / "out" / "done.json").read_text())["report"]
-    return report, FmriEncoder.from_pretrained(folder / "out" / "encoder")
+STEPS = 6
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+# The draws of a step belong to the parts its batch is computed in, so one process computes in as many parts
+# as two processes do. Contrasts go over the whole batch of two processes, but over one part of an accumulated
+# batch, so phase 1 is compared without parts and without draws, and phase 0 without its contrasts.
+SAME_DRAWS: dict[str, dict[str, Any]] = {
+    "pretrain_encoder": {"self_weight": 0.0, "cross_weight": 0.0, "gradient_accumulation": 2},
+    "train_encoder": {},
+    "train_video_prior": {"gradient_accumulation": 2},
+    "train_decoder": {"gradient_accumulation": 2},
+}
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
-    arguments = write_study(tmp_path)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    one, alone = run([sys.executable], arguments, tmp_path / "one")
-    two, pair = run(launch, arguments, tmp_path / "two")
-    assert two["best_step"] == one["best_step"]
-    assert abs(two["loss"] - one["loss"]) < 1e-4
-    # Compared by what they compute: a key's bias changes nothing, so its gradient is rounding noise.
-    bold = torch.randn(4, 2, 20, generator=torch.Generator().manual_seed(0))
+def run(launcher: list[str], name: str, arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    places = ["--state", str(folder / "state"), "--out", str(folder / "out")]
+    command = [*launcher, str(PROGRAMS / f"{name}.py"), *arguments, *places]
+    environment = os.environ | LAUNCHER_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+
+
+def outputs(name: str, out: Path) -> torch.Tensor:
+    """What a trained network computes: weights alone may differ where nothing depends on them."""
+    draw = torch.Generator().manual_seed(0)
+    bold = torch.randn(4, WINDOW, VERTICES, generator=draw)
+    clips = torch.randn(2, 4, FRAMES, 4, 4, generator=draw)
+    states = torch.randn(2, N_TOKENS, WIDTH, generator=draw)
     with torch.no_grad():
-        torch.testing.assert_close(pair(bold), alone(bold), rtol=1e-3, atol=1e-4)
-    lines = (tmp_path / "two" / "out" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5]
+        if name == "train_video_prior":
+            return VideoUNet.from_pretrained(out / "unet")(clips, 7, states).sample
+        if name == "train_decoder":
+            return JointDecoder.from_pretrained(out)(clips, 7, bold[:2]).sample
+        encoder = FmriEncoder.from_pretrained(out / "encoder")
+        return encoder.encode(encoder.tokenize(bold[:, :1])) if name == "pretrain_encoder" else encoder(bold)
+
+
+@pytest.fixture(scope="module")
+def server() -> ForkServerContext:
+    return fork_server()
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_two_processes_train_as_one(server: ForkServerContext, tmp_path: Path, name: str) -> None:
+    commands = write_trainings(tmp_path, n_frames=1, steps=STEPS, validate_every=3)
+    alone = change(commands[name], "--settings", **SAME_DRAWS[name])
+    if name == "train_encoder":
+        alone = change(alone, "--experiment", augment=False)
+    pair = change(alone, "--settings", gradient_accumulation=1)
+    processes = [start(server, name, alone, tmp_path / "one")]
+    processes += start_pair(server, name, pair, tmp_path / "two")
+    for process in processes:
+        process.join(300)
+        assert process.exitcode == 0
+    one, two = losses(tmp_path / "one/out"), losses(tmp_path / "two/out")
+    assert [step for step, _ in two] == [step for step, _ in one] == list(range(1, STEPS + 1))
+    np.testing.assert_allclose([loss for _, loss in two], [loss for _, loss in one], rtol=1e-4)
+    expected, found = (outputs(name, tmp_path / folder / "out") for folder in ("one", "two"))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.kills
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signals_to_the_launcher_save_the_state_of_all_processes(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Slurm signals the whole step, the launcher with its processes; here only the launcher gets one."""
+    command = write_trainings(tmp_path, steps=250, checkpoint_minutes=60)["train_encoder"]
+    whole = run(LAUNCH, "train_encoder", command, tmp_path / "whole")
+    folder = tmp_path / "cut"
+    log = folder / "state/log.jsonl"
+    process = run(LAUNCH, "train_encoder", command, folder)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.is_file() and log.stat().st_size > 500):
+        time.sleep(0.05)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0, said
+    assert len(list((folder / "state").glob("step-*"))) == 1, said
+    again = run(LAUNCH, "train_encoder", command, folder)
+    said, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    resumed = json.loads((folder / "out/done.json").read_text())["report"]["resumed_from"]
+    assert 0 < resumed < 250
+    said, _ = whole.communicate(timeout=300)
+    assert whole.returncode == 0, said
+    assert weights(folder / "out") == weights(tmp_path / "whole/out")

@@ -13,7 +13,13 @@ from neurocine.errors import InputError
 
 SHOWN_FILES = 5  # missing files listed in one message
 PACKAGE = "video_fmri_dataset"
-REST_FILES = "{run}_Atlas_MSMAll_hp2000_clean.dtseries.nii", "{run}_Atlas_hp2000_clean.dtseries.nii"
+# Best first: aligned by areas (MSMAll) before folding alone; the release of 2025 before the older one.
+REST_FILES = tuple(
+    f"{{run}}_Atlas{aligned}_hp2000_clean{cleaned}.dtseries.nii"
+    for aligned in ("_MSMAll", "")
+    for cleaned in ("_rclean_tclean", "")
+)
+USUAL_REST_FILE = "{run}_Atlas_MSMAll_hp2000_clean.dtseries.nii"
 
 
 @dataclass(frozen=True)
@@ -123,14 +129,14 @@ def wen2018_study(
 
 
 def find_rest(root: Path, subject: str, run: str) -> Path | None:
-    """Return a rest run of an HCP subject, registered with MSMAll or, failing that, without."""
+    """Return a rest run of an HCP subject under any name of its releases, the best one there is."""
     folder = Path(root) / subject / "MNINonLinear" / "Results" / run
     return next((path for name in REST_FILES if (path := folder / name.format(run=run)).is_file()), None)
 
 
 def rest_run(root: Path, subject: str, run: str) -> Path:
     """Return the usual place of a rest run of an HCP subject."""
-    return Path(root) / subject / "MNINonLinear" / "Results" / run / REST_FILES[0].format(run=run)
+    return Path(root) / subject / "MNINonLinear" / "Results" / run / USUAL_REST_FILE.format(run=run)
 
 
 def rest_subjects(root: Path, runs: Iterable[str]) -> list[str]:
