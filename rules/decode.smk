@@ -83,6 +83,7 @@ rule score:
         stable_diffusion=MODEL_FILES["stable_diffusion"],
         image_classifier=MODEL_FILES["image_classifier"],
         video_classifier=MODEL_FILES["video_classifier"],
+        clip=MODEL_FILES["clip"],
     output:
         scores=of_experiment("scores.tsv"),
         clip_scores=of_experiment("clip_scores.tsv"),
@@ -101,6 +102,7 @@ rule score:
         stable_diffusion=model_folder("stable_diffusion"),
         image_classifier=model_folder("image_classifier"),
         video_classifier=model_folder("video_classifier"),
+        clip=model_folder("clip"),
         seed=config["seed"],
         dataset=DATASET,
         method=METHOD,
@@ -110,8 +112,8 @@ rule score:
         "python workflow_scripts/score.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
         "--train-stimuli {input.train_stimuli:q} --latents {input.latents:q} "
         "--stable-diffusion {params.stable_diffusion:q} --image-classifier {params.image_classifier:q} "
-        "--video-classifier {params.video_classifier:q} --seed {params.seed} --dataset {params.dataset} "
-        "--subject {wildcards.subject} --method {params.method} --experiment {wildcards.experiment} "
+        "--video-classifier {params.video_classifier:q} --clip {params.clip:q} "
+        "--seed {params.seed} --dataset {params.dataset} --subject {wildcards.subject} --method {params.method} --experiment {wildcards.experiment} "
         "--settings {params.settings:q} --cache {params.cache:q} --out {output.scores:q} "
         "--clip-scores {output.clip_scores:q} 2> >(tee {log} >&2)"
 

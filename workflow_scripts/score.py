@@ -15,17 +15,19 @@ from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_arrays, read_meta, write_arrays, write_table
 from neurocine.metrics.baselines import constant_video, mean_frame_video
-from neurocine.metrics.classifiers import Classifier, Clips, LogitStore, classifier_fingerprint
+from neurocine.metrics.features import Clips, FeatureStore
+from neurocine.metrics.judges import Networks, make_store
+from neurocine.metrics.registry import ClassNames
 from neurocine.metrics.score import (
-    ClassNames,
     MovieScores,
-    ScoreSettings,
+    add_retrieval,
     clip_table,
     metric_chances,
     score_movie,
     summarise_scores,
 )
-from neurocine.models.pretrained import load_image_classifier, load_vae, load_video_classifier, pick_device
+from neurocine.metrics.settings import ScoreSettings
+from neurocine.models.pretrained import load_vae, pick_device
 from neurocine.models.vae import decode_latents
 
 log = logging.getLogger("score")
@@ -47,7 +49,7 @@ class Judges:
     """What all conditions are judged with."""
 
     stimuli: dict[str, Path]
-    store: LogitStore
+    store: FeatureStore
     baselines: dict[str, Clips]
     names: ClassNames
     settings: ScoreSettings
@@ -119,41 +121,28 @@ def training_movies(files: list[Path]) -> Iterator[np.ndarray]:
         yield read_arrays(path, [movie])[0][movie]
 
 
-def make_store(
-    image_dir: Path, video_dir: Path, frames: int, batch: int, cache: Path | None, device: str
-) -> LogitStore:
-    """Load the classifiers and, where there is one, the cache of an earlier run."""
-    image = Classifier(*load_image_classifier(image_dir, device))
-    video = Classifier(*load_video_classifier(video_dir, frames, device))
-    fingerprint = classifier_fingerprint(image_dir) + classifier_fingerprint(video_dir)
-    arrays = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
-    return LogitStore(image, video, fingerprint, batch, arrays)
-
-
 def make_judges(
     stimuli: list[Path],
     train_stimuli: list[Path],
-    image_classifier: Path,
-    video_classifier: Path,
+    networks: Networks,
     settings: ScoreSettings,
     cache: Path | None,
     device: str,
 ) -> Judges:
-    """Load the classifiers and make the trivial baselines in the size of the stimuli."""
+    """Load the networks and make the trivial baselines in the size of the stimuli."""
     movies = find_movies(stimuli)
     if not movies:
         raise InputError("--stimuli", "no movies", "files of prepare_stimuli", "Give the test movies' files.")
     with open_arrays(next(iter(movies.values()))) as handle:
         shape = tuple(handle.get_slice(next(iter(movies))).get_shape()[1:])
-    store = make_store(image_classifier, video_classifier, shape[0], settings.batch_size, cache, device)
+    known = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
+    store, names = make_store(networks, shape[0], settings, known, device)
     mean_frame = mean_frame_video(training_movies(train_stimuli))
     baselines = {
         "constant": store.run(constant_video(shape, settings.grey)),
         "mean_frame": store.run(mean_frame),
     }
-    return Judges(
-        movies, store, baselines, ClassNames(store.image.labels, store.video.labels), settings, device
-    )
+    return Judges(movies, store, baselines, names, settings, device)
 
 
 def score_condition(condition: Condition, judges: Judges) -> list[MovieScores]:
@@ -190,8 +179,6 @@ def main(
     decoded: list[Path],
     stimuli: list[Path],
     train_stimuli: list[Path],
-    image_classifier: Path,
-    video_classifier: Path,
     settings: ScoreSettings,
     seed: int,
     dataset: str,
@@ -199,6 +186,10 @@ def main(
     method: str,
     experiment: str,
     out: Path,
+    image_classifier: Path | None = None,
+    video_classifier: Path | None = None,
+    clip: Path | None = None,
+    vifi: Path | None = None,
     clip_scores: Path | None = None,
     cache: Path | None = None,
     latents: list[Path] | None = None,
@@ -211,8 +202,6 @@ def main(
     decoded : files of decode, one per condition
     stimuli : files of prepare_stimuli that hold the decoded movies
     train_stimuli : files of prepare_stimuli of the training movies, for the mean frame
-    image_classifier : folder of the image classifier
-    video_classifier : folder of the video classifier
     settings : section score of the config, as JSON
     seed : of the null's and the bootstrap's draws, and of decoded files that name none
     dataset : name for the table
@@ -220,26 +209,33 @@ def main(
     method : name for the table
     experiment : name for the table
     out : scores, one row per condition and metric (TSV)
+    image_classifier : folder of the image classifier, for acc_image
+    video_classifier : folder of the video classifier, for acc_video
+    clip : folder of CLIP, for the metrics of its embeddings
+    vifi : folder of ViFi-CLIP in CLIP's layout, for vifi and clip_pcc_thresholded
     clip_scores : scores of single clips (TSV)
-    cache : logits of an earlier run to take over where nothing changed, and to write (safetensors)
+    cache : logits, embeddings and flows of an earlier run, used where nothing changed, and written
+        (safetensors)
     latents : files of encode_latents of the decoded movies, for the ceiling "vae"
     stable_diffusion : folder of Stable Diffusion, for the ceiling "vae"
     """
     if not decoded:
         raise InputError("--decoded", "no file", "at least one file of decode", "Run decode.")
     device = str(pick_device(settings.device))
-    judges = make_judges(stimuli, train_stimuli, image_classifier, video_classifier, settings, cache, device)
+    networks = Networks(image_classifier, video_classifier, clip, vifi)
+    judges = make_judges(stimuli, train_stimuli, networks, settings, cache, device)
     chances = metric_chances(judges.names, settings)
     conditions = [read_condition(path, seed) for path in decoded]
     if latents and stable_diffusion:
         conditions.append(ceiling_condition(latents, stable_diffusion, conditions[0].clips, seed, judges))
     rows, clips = [], []
     for condition in conditions:
-        movies = score_condition(condition, judges)
+        movies, found = add_retrieval(score_condition(condition, judges), settings)
+        known = chances | found
         keys = {"dataset": dataset, "subject": subject, "method": method, "experiment": experiment}
         keys["condition"] = condition.name
-        rows.append(summarise_scores(movies, chances, settings, seed).assign(seed=condition.seed, **keys))
-        clips.append(clip_table(movies, list(chances)).assign(condition=condition.name, seed=condition.seed))
+        rows.append(summarise_scores(movies, known, settings, seed).assign(seed=condition.seed, **keys))
+        clips.append(clip_table(movies, list(known)).assign(condition=condition.name, seed=condition.seed))
     table = fixed_digits(pd.concat(rows, ignore_index=True))
     write_table(out, table[[*keys, *[name for name in table.columns if name not in keys]]])
     if clip_scores is not None:

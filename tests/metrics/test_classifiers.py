@@ -1,6 +1,7 @@
 """Classifiers, their cache and compound class names."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from metrics.tiny import FRAMES, LABELS, SIZE, slow_movie, write_classifiers
 from neurocine.errors import InputError
 from neurocine.metrics import classifiers
-from neurocine.metrics.classifiers import Classifier, LogitStore, image_logits, label_words, video_logits
+from neurocine.metrics.classifiers import Classifier, image_logits, label_words, video_logits
+from neurocine.metrics.features import FeatureStore, classifier_extractor, network_fingerprint
 from neurocine.models.pretrained import load_image_classifier, load_video_classifier
 
 
@@ -59,16 +61,24 @@ def test_a_video_classifier_for_other_clips_is_refused(folders: tuple[Path, Path
         video_logits(sixteen, slow_movie(1, 0), 1)
 
 
+def logit_store(judges: tuple[Classifier, Classifier], fingerprint: str, **known: Any) -> FeatureStore:
+    extractors = {
+        f"{kind}_logits": classifier_extractor(kind, judge, fingerprint, 4)
+        for kind, judge in zip(("image", "video"), judges, strict=True)
+    }
+    return FeatureStore(extractors, **known)
+
+
 def test_logits_are_computed_once(
     judges: tuple[Classifier, Classifier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     videos = slow_movie(2, 0)
-    store = LogitStore(*judges, "weights", 4)
-    first = store.run(videos)
+    store = logit_store(judges, "weights")
+    first = store.run(videos).features
     monkeypatch.setattr(classifiers, "_batched_logits", lambda *_: pytest.fail("ran the classifier again"))
-    np.testing.assert_array_equal(store.run(videos.copy()).image_logits, first.image_logits)
-    later = LogitStore(*judges, "weights", 4, cached=store.arrays)
-    np.testing.assert_array_equal(later.run(videos).video_logits, first.video_logits)
+    np.testing.assert_array_equal(store.run(videos.copy()).features["image_logits"], first["image_logits"])
+    later = logit_store(judges, "weights", cached=store.arrays)
+    np.testing.assert_array_equal(later.run(videos).features["video_logits"], first["video_logits"])
     assert later.arrays.keys() == store.arrays.keys()
 
 
@@ -77,21 +87,17 @@ def test_other_videos_or_weights_are_computed_anew(
     judges: tuple[Classifier, Classifier], change: str
 ) -> None:
     videos = slow_movie(2, 0)
-    wrong = {name: np.zeros_like(logits) for name, logits in _stored(judges, videos).items()}
-    again = LogitStore(*judges, "other" if change == "weights" else "weights", 4, cached=wrong)
-    assert again.run(videos if change == "weights" else videos[::-1]).image_logits.any()
-
-
-def _stored(judges: tuple[Classifier, Classifier], videos: np.ndarray) -> dict[str, np.ndarray]:
-    store = LogitStore(*judges, "weights", 4)
+    store = logit_store(judges, "weights")
     store.run(videos)
-    return store.arrays
+    wrong = {name: np.zeros_like(logits) for name, logits in store.arrays.items()}
+    again = logit_store(judges, "other" if change == "weights" else "weights", cached=wrong)
+    assert again.run(videos if change == "weights" else videos[::-1]).features["image_logits"].any()
 
 
 def test_fingerprint_changes_with_the_weights(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    before = classifiers.classifier_fingerprint(folders[0])
-    assert before == classifiers.classifier_fingerprint(folders[0])
-    assert before != classifiers.classifier_fingerprint(folders[1])
+    before = network_fingerprint(folders[0])
+    assert before == network_fingerprint(folders[0])
+    assert before != network_fingerprint(folders[1])
 
 
 def test_words_of_compound_labels() -> None:

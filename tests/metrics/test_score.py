@@ -16,10 +16,13 @@ import tabulate_scores
 from metrics.tiny import FRAMES, SIZE, slow_movie, write_classifiers, write_decoded
 from neurocine.errors import InputError
 from neurocine.io import read_arrays, read_table, write_arrays
-from neurocine.metrics.score import ClassNames as Names
-from neurocine.metrics.score import ScoreSettings, metric_chances, n_way_name
+from neurocine.metrics.registry import ClassNames as Names
+from neurocine.metrics.registry import n_way_name
+from neurocine.metrics.score import metric_chances
+from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.ssim import ssim_mv
 from neurocine.metrics.tables import TabulateScoresSettings, ablation_table, gather_scores
+from tiny_models import write_clip
 
 SETTINGS = ScoreSettings(min_shift_tr=8, bootstrap_draws=1000, label_factors=("colour", "shape"))
 CLIPS = {"test1": np.arange(0, 40, 2), "test2": np.arange(24)}
@@ -43,6 +46,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         decoded["fmri"][name] = (clips, noisy)
         decoded["shifted"][name] = (clips, np.roll(noisy, SHIFT, axis=0))
     image, video = write_classifiers(folder)
+    write_clip(folder / "clip")
     return {
         "decoded": [
             write_decoded(folder / f"{name}.safetensors", name, part) for name, part in decoded.items()
@@ -51,6 +55,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "train_stimuli": [folder / "train.safetensors"],
         "image_classifier": image,
         "video_classifier": video,
+        "clip": folder / "clip",
         "settings": SETTINGS,
         "seed": 11,
         "dataset": "toy",
@@ -84,8 +89,10 @@ def test_the_table_has_the_promised_columns(scored: Path) -> None:
 
 def test_the_truth_scores_perfectly(table: pd.DataFrame) -> None:
     perfect = table.loc["caption"]["value"]
-    assert perfect["psnr255"] == 100
-    assert (perfect.drop("psnr255") == 1).all()
+    # Consistency in time does not look at the original.
+    expected = {"psnr255": 100, "epe_farneback": 0}
+    for metric, value in perfect.drop(["clip_pcc_unthresholded"]).items():
+        assert value == pytest.approx(expected.get(metric, 1), abs=1e-3), metric
     assert {"acc_image_50_single", "acc_video_2_any3", "acc_video_shape", "acc_image_colour"} <= set(
         perfect.index
     )
@@ -221,7 +228,10 @@ def test_chances_and_names() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"n_ways": (1,)}, {"top_k": 2}, {"null_draws": 999}, {"grey": 256}, {"block_tr": 0}, {"n_ways": ()}],
+    [
+        *({"n_ways": (1,)}, {"n_ways": ()}, {"top_ks": (2,)}, {"metrics": ()}, {"n_way_trials": -1}),
+        *({"null_draws": 999}, {"grey": 256}, {"block_tr": 0}, {"retrieval_ks": (0,)}),
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):

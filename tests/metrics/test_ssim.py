@@ -2,11 +2,22 @@
 
 import numpy as np
 import pytest
+from skimage.color import rgb2gray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from metrics.tiny import slow_movie
 from neurocine.errors import InputError
 from neurocine.metrics.psnr import psnr255, psnr_pairs
-from neurocine.metrics.ssim import ssim_mv, ssim_pairs
+from neurocine.metrics.ssim import (
+    COLUMN_BUG,
+    GAUSS_GREY,
+    MV,
+    SsimWindow,
+    ssim_colbug,
+    ssim_gauss_gray,
+    ssim_mv,
+    ssim_pairs,
+)
 
 
 def soft_videos(n_clips: int, seed: int, height: int = 20, width: int = 17) -> np.ndarray:
@@ -94,3 +105,35 @@ def test_other_arrays_are_refused(change: object, message: str) -> None:
 def test_matched_scores_need_equal_clip_counts() -> None:
     with pytest.raises(InputError, match="predicted videos"):
         ssim_mv(soft_videos(2, 0), soft_videos(3, 0))
+
+
+def skimage_grey_ssim(first: np.ndarray, second: np.ndarray, columns: bool) -> float:
+    """The peers' calls: grey values 0..1, and for the column variant an axis named that is no colour."""
+    grey = [rgb2gray(frame) for frame in (first, second)]
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    return structural_similarity(*grey, channel_axis=-1 if columns else None, **options)
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_grey_ssim_equals_skimage(columns: bool) -> None:
+    first, second = soft_videos(2, 0), soft_videos(3, 1)
+    expected = [[[skimage_grey_ssim(x[f], y[f], columns) for f in range(2)] for y in second] for x in first]
+    matched = (ssim_colbug if columns else ssim_gauss_gray)(first, second[:2])
+    np.testing.assert_allclose(matched, [expected[i][i] for i in range(2)], atol=1e-9)
+    pairs = ssim_pairs(first, second, window=COLUMN_BUG if columns else GAUSS_GREY)
+    np.testing.assert_allclose(pairs, np.mean(expected, axis=2), atol=1e-5)
+
+
+def test_the_column_variant_flatters_uninformative_predictions() -> None:
+    # A grey frame against soft pictures: the reason why values of the two definitions must not be compared.
+    truth = slow_movie(8, 0, 64)
+    grey = np.full_like(truth, 110)
+    assert ssim_colbug(grey, truth).mean() > 1.3 * ssim_mv(grey, truth).mean()
+
+
+@pytest.mark.parametrize("window", [MV, GAUSS_GREY, COLUMN_BUG])
+def test_fewer_windows_estimate_the_same(window: SsimWindow) -> None:
+    first, second = slow_movie(6, 0, 64), slow_movie(6, 1, 64)
+    every = ssim_pairs(first, second, window=window)
+    np.testing.assert_allclose(ssim_pairs(first, second, window=window, stride=3), every, atol=0.05)
+    assert abs(ssim_pairs(first, second, window=window, stride=3).mean() - every.mean()) < 0.015

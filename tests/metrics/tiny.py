@@ -56,3 +56,32 @@ def write_decoded(path: Path, condition: str, movies: dict[str, tuple[np.ndarray
     arrays |= {f"{name}/clip": clips for name, (clips, _) in movies.items()}
     write_arrays(path, arrays, {"condition": condition, "seed": 7})
     return path
+
+
+def moving_pictures(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two grey pictures: a texture that moves a little and a box on it that moves the other way."""
+    y, x = np.mgrid[:size, :size].astype(np.float64)
+
+    def picture(dx: float, dy: float) -> np.ndarray:
+        u, v = x - dx, y - dy
+        values = 128 + 50 * np.sin(u / 5) + 40 * np.cos(v / 7 + u / 11)
+        box = (np.abs(x - size / 3 + 2 * dx) < 9) & (np.abs(y - size / 2 + 2 * dy) < 9)
+        values[box] = 60 + 40 * np.sin((x + 2 * dx)[box] / 3) + 2 * (y + 2 * dy - size / 2)[box]
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+    return picture(0, 0), picture(1.3, -0.7)
+
+
+def moving_movie(n_clips: int, seed: int, size: int = 32) -> np.ndarray:
+    """Clips of a coloured soft texture each, drifting its own way: uint8 (n, 2, size, size, 3)."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size].astype(np.float64)
+    clips = np.empty((n_clips, 2, size, size, 3))
+    for clip in clips:
+        angle, speed = generator.uniform(0, 2 * np.pi), generator.uniform(0.5, 2)
+        waves, phases = generator.normal(size=(8, 2)) / 5, generator.uniform(0, 6.3, (8, 3))
+        for t, frame in enumerate(clip):
+            u, v = x - t * speed * np.cos(angle), y - t * speed * np.sin(angle)
+            turns = waves[:, 0, None, None] * u + waves[:, 1, None, None] * v
+            frame[:] = 128 + 20 * np.cos(turns[..., None] + phases[:, None, None]).sum(0)
+    return np.clip(clips, 0, 255).astype(np.uint8)

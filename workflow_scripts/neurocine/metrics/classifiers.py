@@ -1,37 +1,17 @@
-"""Image and video classifiers on predicted and true clips; logits are computed once and kept.
+"""Image and video classifiers on predicted and true clips.
 
 Published choice: google/vit-base-patch16-224 on single frames and MCG-NJU/videomae-base-finetuned-kinetics on
 clips, the latter created for as many frames as a clip has (6 instead of 16; its position table is a fixed
 sinusoid and is recomputed for the shorter clip).
 """
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from neurocine.errors import InputError
-from neurocine.io import file_sha256
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Videos and what the classifiers say about them.
-
-    Parameters
-    ----------
-    videos : uint8 (n, F, H, W, 3)
-    image_logits : float32 (n, F, C), of each frame
-    video_logits : float32 (n, K), of each clip
-    """
-
-    videos: np.ndarray
-    image_logits: np.ndarray
-    video_logits: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -80,51 +60,6 @@ def video_logits(classifier: Classifier, videos: np.ndarray, batch: int) -> np.n
             "video classifier", f"a model for {frames} frames", f"{videos.shape[1]} frames", todo
         )
     return _batched_logits(classifier, [list(video) for video in videos], batch)
-
-
-def classifier_fingerprint(directory: Path) -> str:
-    """Hash what determines the logits: the configuration, the processor's settings and the weights."""
-    digest = hashlib.sha256()
-    for path in sorted(directory.glob("*")):
-        if path.suffix in (".json", ".safetensors", ".bin"):
-            digest.update(f"{path.name} {file_sha256(path)}\n".encode())
-    return digest.hexdigest()
-
-
-@dataclass
-class LogitStore:
-    """Runs both classifiers once per set of videos and keeps the logits under a hash of their input.
-
-    Parameters
-    ----------
-    image, video : the classifiers
-    fingerprint : hash of both, part of every name
-    batch : frames or clips per forward pass
-    cached : logits of an earlier run, ``<hash>/image`` and ``<hash>/video``; empty if there was none
-    arrays : logits of this run, named in the same way
-    """
-
-    image: Classifier
-    video: Classifier
-    fingerprint: str
-    batch: int
-    cached: Mapping[str, np.ndarray] = field(default_factory=dict)
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def run(self, videos: np.ndarray) -> Clips:
-        """Return the clips uint8 (n, F, H, W, 3) with their logits, known ones if nothing has changed."""
-        digest = hashlib.sha256(f"{self.fingerprint} {videos.shape}".encode())
-        digest.update(np.ascontiguousarray(videos).data)
-        name = digest.hexdigest()[:32]
-        for kind, make, classifier in (
-            ("image", image_logits, self.image),
-            ("video", video_logits, self.video),
-        ):
-            entry = f"{name}/{kind}"
-            if entry not in self.arrays:
-                known = self.cached.get(entry)
-                self.arrays[entry] = make(classifier, videos, self.batch) if known is None else known
-        return Clips(videos, self.arrays[f"{name}/image"], self.arrays[f"{name}/video"])
 
 
 def label_words(labels: list[str], factors: tuple[str, ...], where: str) -> np.ndarray:

@@ -63,8 +63,31 @@ def chance_n_way(n_way: int, n_targets: int = 1, top_k: int = 1) -> float:
 
 
 def target_classes(logits: np.ndarray, n_targets: int) -> np.ndarray:
-    """The n_targets classes with the highest logits, best first: (..., C) -> (..., n_targets) int64."""
-    return np.argsort(-logits, axis=-1, kind="stable")[..., :n_targets]
+    """The n_targets classes with the highest logits, best first: (..., C) -> (..., n_targets) int64.
+
+    Of equal logits the class with the lower number comes first.
+    """
+    left = np.array(logits)
+    lowest = -np.inf if left.dtype.kind == "f" else np.iinfo(left.dtype).min
+    found = []
+    # A few passes for the best class are ten times as fast as sorting a thousand.
+    for _ in range(n_targets):
+        found.append(left.argmax(-1))
+        np.put_along_axis(left, found[-1][..., None], lowest, axis=-1)
+    return np.stack(found, axis=-1)
+
+
+def best_target_rank(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Number of other classes above the best of the targets: (..., C) and (..., m) -> (...) int64.
+
+    The same as the smallest of ``class_ranks`` at the targets, without ranking all classes.
+    """
+    own = np.take_along_axis(scores, targets, axis=-1)
+    top = own.max(-1, keepdims=True)
+    first = np.where(own == top, targets, scores.shape[-1]).min(-1)
+    above = np.count_nonzero(scores > top, axis=-1)
+    before = np.arange(scores.shape[-1]) < first[..., None]
+    return above + np.count_nonzero((scores == top) & before, axis=-1)
 
 
 def class_ranks(scores: np.ndarray) -> np.ndarray:
@@ -95,7 +118,26 @@ def exact_n_way(scores: np.ndarray, targets: np.ndarray, n_way: int, top_k: int 
     """
     table = success_table(scores.shape[-1], targets.shape[-1], n_way, top_k)
     # No other true class stands above the best one: its rank counts the other classes only.
-    return table[np.take_along_axis(class_ranks(scores), targets, axis=-1).min(-1)]
+    return table[best_target_rank(scores, targets)]
+
+
+def rank_pairs(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """``best_target_rank`` of every reconstruction for the targets of every true clip.
+
+    Parameters
+    ----------
+    scores : (n, C)
+    targets : (n_true, m) int
+
+    Returns
+    -------
+    (n, n_true) int64; ``success_table`` at these ranks is the N-way accuracy, for any N and k
+    """
+    ranks = class_ranks(scores)
+    best = ranks[:, targets[:, 0]]
+    for column in targets.T[1:]:
+        best = np.minimum(best, ranks[:, column])
+    return best
 
 
 def n_way_pairs(scores: np.ndarray, targets: np.ndarray, n_way: int, top_k: int = 1) -> np.ndarray:
@@ -110,12 +152,7 @@ def n_way_pairs(scores: np.ndarray, targets: np.ndarray, n_way: int, top_k: int 
     -------
     (n, n_true) float64
     """
-    table = success_table(scores.shape[-1], targets.shape[-1], n_way, top_k)
-    ranks = class_ranks(scores)
-    best = ranks[:, targets[:, 0]]
-    for column in targets.T[1:]:
-        best = np.minimum(best, ranks[:, column])
-    return table[best]
+    return success_table(scores.shape[-1], targets.shape[-1], n_way, top_k)[rank_pairs(scores, targets)]
 
 
 def monte_carlo_n_way(

@@ -13,7 +13,10 @@ from neurocine.errors import InputError
 
 @dataclass(frozen=True)
 class NullSummary:
-    """Mean and 99th percentile of a null, and p = (1 + #{null >= observed}) / (1 + draws)."""
+    """Mean of a null, what 99 % of it do not reach, and p = (1 + #{null >= observed}) / (1 + draws).
+
+    Where smaller is better, the second is the 1st percentile and p counts the null at or below.
+    """
 
     mean: float
     p99: float
@@ -93,8 +96,10 @@ def null_distribution(pairs: list[np.ndarray], shifts: np.ndarray) -> np.ndarray
     return total / sum(len(scores) for scores in pairs)
 
 
-def summarise_null(observed: float, null: np.ndarray) -> NullSummary:
-    """Compare an observed mean with its null, one-sided: larger is better."""
+def summarise_null(observed: float, null: np.ndarray, lower: bool = False) -> NullSummary:
+    """Compare an observed mean with its null, one-sided: larger is better, or smaller if ``lower``."""
+    sign = -1 if lower else 1
     # Equal values reached by sums in another order must count as reached.
-    reached = np.count_nonzero(null >= observed - 1e-12 * max(1.0, abs(observed)))
-    return NullSummary(float(null.mean()), float(np.quantile(null, 0.99)), (1 + reached) / (1 + len(null)))
+    reached = np.count_nonzero(sign * null >= sign * observed - 1e-12 * max(1.0, abs(observed)))
+    extreme = float(np.quantile(null, 0.01 if lower else 0.99))
+    return NullSummary(float(null.mean()), extreme, (1 + reached) / (1 + len(null)))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from neurocine.metrics.direction import best
 from neurocine.metrics.statistics import holm
 
 KEYS = ["dataset", "subject", "method", "experiment", "condition"]
@@ -70,7 +71,9 @@ def wide_table(scores: pd.DataFrame, settings: TabulateScoresSettings) -> pd.Dat
             row[f"{name}_ci"] = f"{number(entry['ci_low'])} to {number(entry['ci_high'])}"
             row[f"{name}_null"] = number(entry["null_mean"])
             row[f"{name}_p"] = f"{entry['p_holm']:.4f}"
-            row[f"{name}_baseline"] = number(max(entry["baseline_constant"], entry["baseline_mean_frame"]))
+            row[f"{name}_baseline"] = number(
+                best(name, [entry["baseline_constant"], entry["baseline_mean_frame"]])
+            )
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 

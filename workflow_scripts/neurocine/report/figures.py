@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from neurocine.metrics.direction import lower_is_better
 from neurocine.report.markup import number
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 320, 170, 44, 24, 10  # a curve's drawing, in its own units
@@ -22,8 +23,8 @@ def track(score: Mapping[str, Any], low: float, high: float) -> str:
 
     Returns
     -------
-    HTML: a grey band up to the null's 99th percentile, ticks for chance and baseline, the interval as a line,
-    and the value as a dot, filled where it is above the null
+    HTML: a grey band over 99 % of the null, ticks for chance and baseline, the interval as a line,
+    and the value as a dot, filled where it is better than the null
     """
 
     def place(value: float) -> str:
@@ -34,8 +35,13 @@ def track(score: Mapping[str, Any], low: float, high: float) -> str:
         return f"{100 * (inside[1] - inside[0]) / (high - low):.1f}%"
 
     parts = []
-    if math.isfinite(score["null_p99"]):
-        parts.append(f'<i class="null" style="width:{width(low, score["null_p99"])}"></i>')
+    lower = lower_is_better(str(score.get("metric", "")))
+    edge = score["null_p99"]
+    if math.isfinite(edge) and lower:
+        span = f"left:{place(edge)};width:{width(edge, high)}"
+        parts.append(f'<i class="null" style="{span}"></i>')
+    elif math.isfinite(edge):
+        parts.append(f'<i class="null" style="width:{width(low, edge)}"></i>')
     for name in ("chance", "baseline"):
         if math.isfinite(score[name]):
             parts.append(f'<i class="{name}" style="left:{place(score[name])}"></i>')
@@ -43,13 +49,14 @@ def track(score: Mapping[str, Any], low: float, high: float) -> str:
         span = width(score["ci_low"], score["ci_high"])
         parts.append(f'<i class="interval" style="left:{place(score["ci_low"])};width:{span}"></i>')
     if math.isfinite(score["value"]):
-        kind = "dot above" if score["value"] > score["null_p99"] else "dot"
+        beaten = score["value"] < edge if lower else score["value"] > edge
+        kind = "dot above" if beaten else "dot"
         parts.append(f'<i class="{kind}" style="left:{place(score["value"])}"></i>')
     said = ", ".join(
         f"{label} {number(score[name])}"
         for name, label in (
             ("value", "value"),
-            ("null_p99", "99th percentile of the null"),
+            ("null_p99", "what 99 % of the null do not reach"),
             ("chance", "chance"),
             ("baseline", "best trivial baseline"),
         )

@@ -91,7 +91,7 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
         Column("in context", sortable=False),
         Column("chance", "exact, where the metric has one", numeric=True),
         Column("null mean", "predictions paired with other times of the movie", numeric=True),
-        Column("null p99", "99th percentile of the null", numeric=True),
+        Column("null p99", "what 99 % of the null do not reach", numeric=True),
         Column("p", "permutation test, not corrected", numeric=True),
         Column("p Holm", "corrected over the metrics of a result", numeric=True),
         Column("grey", "a constant grey video", numeric=True),
@@ -103,7 +103,7 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
         owner: Owner = record["owner"]
         value = escape(number(record["value"], digits))
         if record["above"]:
-            value = f'{value}<span class="mark" title="above the 99th percentile of the null"> ▲</span>'
+            value = f'{value}<span class="mark" title="better than 99 % of the null"> ▲</span>'
         condition = escape(str(record["condition"]))
         hint = CONDITIONS.get(record["condition"], "")
         interval = f"{number(record['ci_low'], digits)} – {number(record['ci_high'], digits)}"

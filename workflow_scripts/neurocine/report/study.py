@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from neurocine.metrics.direction import best, lower_is_better
+
 SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"]
 SCORE_NUMBERS = [
     *("value", "chance", "null_mean", "null_p99", "p_value", "p_holm"),
@@ -121,7 +123,7 @@ def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
     """Return the rows of the score table as dictionaries, in order.
 
     ``owner`` is what a row belongs to, ``baseline`` the better of the trivial predictions, ``above`` whether
-    the value is above the null's 99th percentile; numbers that are not there are NaN.
+    the value is better than 99 % of the null; numbers that are not there are NaN.
     """
     records = []
     for row in scores.to_dict("records"):
@@ -132,7 +134,9 @@ def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
         subject = "" if str(record["subject"]) in ("nan", "all") else str(record["subject"])
         record["owner"] = Owner(subject, str(record["method"]), str(record["experiment"]))
         trivial = [record["baseline_constant"], record["baseline_mean_frame"]]
-        record["baseline"] = max((value for value in trivial if math.isfinite(value)), default=math.nan)
-        record["above"] = record["value"] > record["null_p99"]
+        known = [value for value in trivial if math.isfinite(value)]
+        record["baseline"] = best(str(record["metric"]), known) if known else math.nan
+        sign = -1 if lower_is_better(str(record["metric"])) else 1
+        record["above"] = sign * record["value"] > sign * record["null_p99"]
         records.append(record)
     return sorted(records, key=lambda record: order.rank(record["owner"]))  # stable: metrics keep their order
