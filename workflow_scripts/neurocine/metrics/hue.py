@@ -13,6 +13,7 @@ import numpy as np
 
 from neurocine.metrics.ssim import check_videos
 
+BLOCK = 32  # frames converted at once
 SHIFT = 12  # bits of OpenCV's fixed-point division
 
 
@@ -69,8 +70,13 @@ def _cosines(
     """Cosine between all pairs of frames in the same place, mean over frames; 0 where a frame has no hue."""
     check_videos(predicted, truth, matched=False, smallest=(1, 1))
     total = np.zeros((len(predicted), len(truth)))
+
+    def all_rows(frames: np.ndarray) -> np.ndarray:
+        # In blocks, because the conversion makes several arrays of the frames' size.
+        return np.concatenate([rows(frames[start : start + BLOCK]) for start in range(0, len(frames), BLOCK)])
+
     for frame in range(predicted.shape[1]):
-        x, y = rows(predicted[:, frame]), rows(truth[:, frame])
+        x, y = all_rows(predicted[:, frame]), all_rows(truth[:, frame])
         lengths = np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
         # A sine of rounding errors, as of a frame with one hue, is no deviation.
         total += np.where(lengths > 1e-6, (x @ y.T) / np.where(lengths > 0, lengths, 1), 0)

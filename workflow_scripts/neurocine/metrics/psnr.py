@@ -4,6 +4,7 @@ import numpy as np
 
 from neurocine.metrics.ssim import check_videos
 
+BLOCK_VALUES = 1 << 15  # of each frame at once: float64 of all clips' whole frames would need gigabytes
 CAP_DB = 100.0  # value of equal frames, whose ratio is infinite
 
 
@@ -49,11 +50,15 @@ def psnr_pairs(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     check_videos(predicted, truth, matched=False)
     total = np.zeros((len(predicted), len(truth)))
+    rows = max(1, BLOCK_VALUES // (predicted.shape[3] * 3))
     for frame in range(predicted.shape[1]):
-        # Sums of squares of whole numbers stay below 2^53: float64 holds them exactly, so equal frames give
-        # MSE 0.
-        x = predicted[:, frame].reshape(len(predicted), -1).astype(np.float64)
-        y = truth[:, frame].reshape(len(truth), -1).astype(np.float64)
-        squares = np.square(x).sum(1)[:, None] + np.square(y).sum(1)[None, :] - 2 * (x @ y.T)
-        total += _decibel(squares / x.shape[1])
+        squares = np.zeros_like(total)
+        for row in range(0, predicted.shape[2], rows):
+            part = slice(row, row + rows)
+            # Sums of squares of whole numbers stay below 2^53: float64 holds them exactly, so equal frames
+            # give MSE 0.
+            x = predicted[:, frame, part].reshape(len(predicted), -1).astype(np.float64)
+            y = truth[:, frame, part].reshape(len(truth), -1).astype(np.float64)
+            squares += np.square(x).sum(1)[:, None] + np.square(y).sum(1)[None, :] - 2 * (x @ y.T)
+        total += _decibel(squares / predicted[0, frame].size)
     return total / predicted.shape[1]

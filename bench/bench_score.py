@@ -1,0 +1,98 @@
+"""Time and peak memory of scoring a study of the published size, without the frozen networks.
+
+1,200 clips x 6 frames x 256 x 256 pixels in 5 movies, moving textures made on the fly: all metrics that need
+no network, pairs of the null included, then null, bootstrap and table. Prints seconds of each metric, the
+total and the peak memory; ends with an error above 4 GB.
+"""
+
+import argparse
+import resource
+import time
+
+import numpy as np
+import torch
+
+from neurocine.metrics import registry
+from neurocine.metrics.baselines import constant_video
+from neurocine.metrics.features import FeatureStore, flow_extractor
+from neurocine.metrics.registry import ClassNames
+from neurocine.metrics.score import metric_chances, score_movie, summarise_scores
+from neurocine.metrics.settings import ScoreSettings
+
+METRICS = (
+    *("ssim_mv", "ssim_gauss_gray", "ssim_colbug", "psnr255", "hue_cos_ma", "hue_circ_corr"),
+    *("epe_farneback", "flow_cos", "flow_corr", "motion_energy_rho", "motion_id_2way"),
+)
+LIMIT_GB = 4
+
+
+def textures(n: int, frames: int, size: int, generator: np.random.Generator) -> np.ndarray:
+    """Coarse noise, enlarged and rolled from frame to frame: uint8 (n, frames, size, size, 3)."""
+    videos = np.empty((n, frames, size, size, 3), dtype=np.uint8)
+    for video in videos:
+        coarse = generator.integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8)
+        picture = coarse.repeat(8, axis=0).repeat(8, axis=1)
+        step = generator.integers(-3, 4, 2)
+        for t, frame in enumerate(video):
+            frame[:] = np.roll(picture, tuple(t * step), axis=(0, 1))
+    return videos
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--movies", type=int, default=5)
+    parser.add_argument("--clips", type=int, default=240, help="per movie")
+    parser.add_argument("--frames", type=int, default=6)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--metrics", nargs="+", default=METRICS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    settings = ScoreSettings(metrics=tuple(arguments.metrics))
+    names = ClassNames([], [])
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, pairs: registry.PairFunction) -> registry.PairFunction:
+        def run(*clips: object) -> dict[str, np.ndarray]:
+            started = time.perf_counter()
+            result = pairs(*clips)  # type: ignore[arg-type]
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+            return result
+
+        return run
+
+    for name, family in registry.FAMILIES.items():
+        registry.FAMILIES[name] = registry.Family(family.needs, family.chances, timed(name, family.pairs))
+    store = FeatureStore({"flow": flow_extractor("cpu")})
+    shape = (arguments.frames, arguments.size, arguments.size, 3)
+    greys = {"constant": 110, "mean_frame": 90}
+    baselines = {name: store.run(constant_video(shape, grey)) for name, grey in greys.items()}
+    generator = np.random.default_rng(0)
+    movies, making = [], 0.0
+    began = time.perf_counter()
+    for number in range(arguments.movies):
+        started = time.perf_counter()
+        sides = [textures(arguments.clips, *shape[:2], generator) for _ in range(2)]
+        making += time.perf_counter() - started
+        started = time.perf_counter()
+        clips = [store.run(videos) for videos in sides]
+        seconds["flow"] = seconds.get("flow", 0.0) + time.perf_counter() - started
+        where = np.arange(arguments.clips)
+        movies.append(score_movie(f"test{number}", where, *clips, baselines, names, settings))
+        print(f"movie {number + 1} of {arguments.movies}: {time.perf_counter() - began:.0f} s", flush=True)
+    started = time.perf_counter()
+    table = summarise_scores(movies, metric_chances(names, settings), settings, seed=0)
+    seconds["null and bootstrap"] = time.perf_counter() - started
+    total = time.perf_counter() - began - making
+    print(table.to_string(index=False))
+    for name, value in seconds.items():
+        print(f"{name:20s} {value:7.1f} s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    n = arguments.movies * arguments.clips
+    print(f"{n} clips x {arguments.frames} frames x {arguments.size}²: {total:.0f} s, peak {peak:.2f} GB")
+    if peak > LIMIT_GB:
+        raise SystemExit(f"more than {LIMIT_GB} GB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""Score anybody's reconstructions: ``python -m neurocine.score PREDICTIONS ORIGINALS`` (docs/scoring.md)."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from neurocine import __version__
+from neurocine.cli import keep_freed_memory
+from neurocine.errors import EXIT_BAD_INPUT, InputError
+from neurocine.io import read_arrays, write_arrays, write_table
+from neurocine.metrics.baselines import constant_video, mean_frame_video
+from neurocine.metrics.clip_files import find_clips, pair_clips, reconcile, split_movies
+from neurocine.metrics.direction import lower_is_better
+from neurocine.metrics.judges import Networks, make_store
+from neurocine.metrics.registry import FAMILIES
+from neurocine.metrics.score import (
+    add_retrieval,
+    clip_table,
+    metric_chances,
+    score_movie,
+    summarise_scores,
+)
+from neurocine.metrics.settings import ScoreSettings
+from neurocine.models.pretrained import pick_device
+
+FEWEST = 3  # clips, for a permutation null
+MOTION = {"flow", "flow_512"}
+
+
+def choose_metrics(
+    asked: Sequence[str] | None, networks: Networks, n_frames: int
+) -> tuple[tuple[str, ...], list[str]]:
+    """Choose the metrics that can be computed.
+
+    Parameters
+    ----------
+    asked : names, ``all``, or None for the default
+
+    Returns
+    -------
+    the names, and a sentence for each group that is left out
+
+    Raises
+    ------
+    InputError : an unknown name, or none left
+    """
+    names = list(asked) if asked else list(ScoreSettings().metrics)
+    if names == ["all"]:
+        names = list(FAMILIES)
+    kept, left = [], {}
+    for name in names:
+        if name not in FAMILIES:
+            known = f"all, or some of {', '.join(FAMILIES)}"
+            raise InputError("--metrics", f"'{name}'", known, "Correct it.")
+        needs = FAMILIES[name].needs
+        missing = networks.missing_for(needs)
+        if n_frames < 2 and (MOTION & set(needs) or name.startswith("clip_pcc")):
+            left.setdefault("they need clips of two frames or more", []).append(name)
+        elif missing:
+            flags = " and ".join("--" + network.replace("_", "-") for network in missing)
+            left.setdefault(f"give {flags}", []).append(name)
+        else:
+            kept.append(name)
+    if not kept:
+        reasons = "; ".join(left)
+        raise InputError("--metrics", f"none that can be computed ({reasons})", "one or more", "See --help.")
+    return tuple(kept), [f"Left out: {', '.join(group)} ({why})." for why, group in left.items()]
+
+
+def smallest_shift(indices: list[np.ndarray], asked: int | None) -> int:
+    """Smallest shift of the null in TR: 15, or a third of the shortest movie's span."""
+    if asked is not None:
+        return asked
+    return max(1, min(15, min(int(np.ptp(part) + 1) // 3 for part in indices)))
+
+
+def format_table(table: pd.DataFrame) -> str:
+    """Write the scores as text with aligned columns; an arrow marks metrics that are better when smaller."""
+    shown = table.copy()
+    shown["metric"] = [f"{name} ↓" if lower_is_better(name) else name for name in shown["metric"]]
+    for name in shown.columns:
+        if shown[name].dtype.kind == "f":
+            shown[name] = ["-" if np.isnan(value) else f"{value:.4f}" for value in shown[name]]
+    return shown.to_string(index=False)
+
+
+def score_folders(
+    predictions: Path,
+    originals: Path,
+    networks: Networks,
+    *,
+    metrics: Sequence[str] | None = None,
+    size: int | None = None,
+    min_shift: int | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+    device: str = "auto",
+    n_ways: Sequence[int] = (2, 50),
+    top_ks: Sequence[int] = (1,),
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Score a folder (or file) of predicted clips against one of originals.
+
+    Parameters
+    ----------
+    predictions, originals : see ``clip_files.find_clips``
+    networks : folders of the networks there are
+    metrics : names of families, ``all``, or None for the default
+    size : height of the frames in pixels, None for the smaller of both sides
+    min_shift : smallest shift of the null, TR; None: 15 or a third of the shortest movie
+    cache : file of features, read where it exists and written
+
+    Returns
+    -------
+    scores (a row per metric), scores of single clips, and what was done, a sentence each
+
+    Raises
+    ------
+    InputError : whatever the stated rules do not reconcile
+    """
+    pairs, told = pair_clips(find_clips(predictions), find_clips(originals))
+    if len(pairs) < FEWEST:
+        raise InputError(predictions, f"{len(pairs)} clips", f"{FEWEST} or more", "Give more clips.")
+    reader, done = reconcile(pairs, size)
+    told += done
+    parts = split_movies([original.name for _, original in pairs])
+    if min(len(places) for _, places, _ in parts) < FEWEST:
+        parts = [("all", np.arange(len(pairs)), np.arange(len(pairs)))]
+    shift = smallest_shift([indices for _, _, indices in parts], min_shift)
+    chosen, left = choose_metrics(metrics, networks, reader.n_frames)
+    settings = ScoreSettings(
+        metrics=chosen, n_ways=tuple(n_ways), top_ks=tuple(top_ks), min_shift_tr=shift, block_tr=shift
+    )
+    movies = ", ".join(f"{name} ({len(places)})" for name, places, _ in parts)
+    told.append(f"Movies of the null and the intervals (clips): {movies}; shifted by {shift} or more.")
+    told += left
+    where = str(pick_device(device))
+    known = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
+    store, names = make_store(networks, reader.n_frames, settings, known, where)
+    chances = metric_chances(names, settings)
+    baselines = {
+        "constant": store.run(constant_video(reader.shape)),
+        "mean_frame": store.run(mean_frame_video(reader.read(1, [place]) for place in range(len(pairs)))),
+    }
+    scores = []
+    for name, places, indices in parts:
+        sides = [store.run(reader.read(side, places)) for side in (0, 1)]
+        scores.append(score_movie(name, indices, sides[0], sides[1], baselines, names, settings, where))
+    scores, found = add_retrieval(scores, settings)
+    chances |= found
+    table = summarise_scores(scores, chances, settings, seed)
+    if cache is not None:
+        write_arrays(cache, store.arrays, {"step": "score", "version": __version__})
+    return table, clip_table(scores, list(chances)), told
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the command's argument parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m neurocine.score",
+        description="Score reconstructed clips against the originals: each metric with its chance level, "
+        "permutation null, trivial baselines and interval. docs/scoring.md explains metrics and rules.",
+    )
+    clips = "folder of mp4, GIF, picture folders or .npy, or one .npy or .safetensors file"
+    parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help=clips)
+    parser.add_argument("originals", type=Path, metavar="ORIGINALS", help="the same for the originals")
+    parser.add_argument("--metrics", nargs="+", metavar="NAME", help=f"all, or some of {', '.join(FAMILIES)}")
+    parser.add_argument("--image-classifier", type=Path, metavar="DIR", help="ViT, for acc_image")
+    parser.add_argument("--video-classifier", type=Path, metavar="DIR", help="VideoMAE, for acc_video")
+    parser.add_argument("--clip", type=Path, metavar="DIR", help="CLIP, for clip_* and retrieval_clip")
+    parser.add_argument("--vifi", type=Path, metavar="DIR", help="ViFi-CLIP in CLIP's layout, for vifi")
+    parser.add_argument("--n-ways", type=int, nargs="+", default=[2, 50], help="N of N-way accuracy (2 50)")
+    parser.add_argument("--top-ks", type=int, nargs="+", default=[1], help="k of N-way accuracy (1)")
+    parser.add_argument("--size", type=int, help="height in pixels at which clips are compared")
+    parser.add_argument("--min-shift", type=int, help="smallest shift of the null, TR (15 or less)")
+    parser.add_argument("--seed", type=int, default=0, help="of the null's and the intervals' draws (0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--cache", type=Path, help="keep logits, embeddings and flows here (safetensors)")
+    parser.add_argument("--out", type=Path, help="write the table here (TSV)")
+    parser.add_argument("--clip-scores", type=Path, help="write the scores of single clips here (TSV)")
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    given = make_parser().parse_args(words)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    keep_freed_memory()
+    networks = Networks(given.image_classifier, given.video_classifier, given.clip, given.vifi)
+    names = ("metrics", "size", "min_shift", "seed", "cache", "device", "n_ways", "top_ks")
+    options = {name: getattr(given, name) for name in names}
+    try:
+        table, clips, told = score_folders(given.predictions, given.originals, networks, **options)
+    except InputError as error:
+        print(f"ERROR {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except ValueError as error:
+        # The settings say what is out of range.
+        print(f"ERROR {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    if given.out:
+        write_table(given.out, table)
+    if given.clip_scores:
+        write_table(given.clip_scores, clips)
+    print("\n".join([*told, "", format_table(table)]))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
