@@ -20,7 +20,7 @@ from neurocine.metrics.clip_files import (
 from neurocine.metrics.judges import Networks
 from neurocine.metrics.psnr import psnr255
 from neurocine.metrics.ssim import ssim_mv
-from neurocine.score import choose_metrics, main, score_folders
+from neurocine.score import choose_metrics, main, score_folders, smallest_shift
 from neurocine.stimuli.video import write_video
 
 CLIPS = moving_movie(8, 0)
@@ -208,3 +208,12 @@ def test_metrics_that_cannot_be_computed_are_left_out() -> None:
         choose_metrics(["clip_image"], Networks(), 2)
     with pytest.raises(InputError, match="'ssim'"):
         choose_metrics(["ssim"], Networks(), 2)
+
+
+def test_the_smallest_shift_fits_the_movies() -> None:
+    assert smallest_shift([np.arange(240)], None) == 15
+    assert smallest_shift([np.arange(240), np.arange(12)], None) == 4
+    assert smallest_shift([np.array([0, 10, 11])], None) == 1
+    assert smallest_shift([np.arange(240)], 30) == 30
+    with pytest.raises(InputError, match="min_shift"):
+        smallest_shift([np.arange(12)], 30)

@@ -17,6 +17,7 @@ from neurocine.metrics.baselines import constant_video, mean_frame_video
 from neurocine.metrics.clip_files import find_clips, pair_clips, reconcile, split_movies
 from neurocine.metrics.direction import lower_is_better
 from neurocine.metrics.judges import Networks, make_store
+from neurocine.metrics.null import allowed_shifts
 from neurocine.metrics.registry import FAMILIES
 from neurocine.metrics.score import (
     add_retrieval,
@@ -73,10 +74,23 @@ def choose_metrics(
 
 
 def smallest_shift(indices: list[np.ndarray], asked: int | None) -> int:
-    """Smallest shift of the null in TR: 15, or a third of the shortest movie's span."""
-    if asked is not None:
-        return asked
-    return max(1, min(15, min(int(np.ptp(part) + 1) // 3 for part in indices)))
+    """Smallest shift of the null in TR: 15, or a third of the shortest movie's span, or what is possible.
+
+    Raises
+    ------
+    InputError : a shift is asked for that a movie is too short for
+    """
+    shift = min(15, *(int(np.ptp(part) + 1) // 3 for part in indices)) if asked is None else asked
+    while True:
+        try:
+            for part in indices:
+                allowed_shifts(part, max(1, shift))
+            return max(1, shift)
+        except InputError:
+            # Unevenly spread clips; any movie of two clips or more can be shifted by 1.
+            if asked is not None:
+                raise
+            shift -= 1
 
 
 def format_table(table: pd.DataFrame) -> str:

@@ -26,8 +26,9 @@ GRID = 32  # flow is kept at this many places per axis at most: it is smooth ove
 BATCH_PIXELS = 1 << 18  # at once, so that a core's cache helps
 
 
-def _kernels(device: torch.device) -> tuple[Tensor, Tensor, Tensor, tuple[float, ...]]:
-    """Return weights, weights times x and times x², and the needed entries of the inverse normal matrix."""
+@functools.lru_cache(maxsize=8)
+def _kernels(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the two passes of the polynomial fit as kernels: down (3, 1, K, 1), then across (5, 3, 1, K)."""
     x = np.arange(-TAPS, TAPS + 1, dtype=np.float64)
     weights = np.exp(-(x**2) / (2 * SIGMA**2))
     weights /= weights.sum()
@@ -40,30 +41,24 @@ def _kernels(device: torch.device) -> tuple[Tensor, Tensor, Tensor, tuple[float,
     moments[3, 3] = moments[4, 4] = fourth
     moments[3, 4] = moments[4, 3] = moments[5, 5] = second**2
     inverse = np.linalg.inv(moments)
-    kernels = [torch.tensor(weights * x**power, dtype=torch.float32, device=device) for power in range(3)]
-    return *kernels, (inverse[1, 1], inverse[0, 3], inverse[3, 3], inverse[5, 5])
-
-
-def _along(values: Tensor, kernel: Tensor, axis: int) -> Tensor:
-    """Correlate (n, 1, H, W) with a short kernel along the axis 2 or 3, edges repeated."""
-    half = len(kernel) // 2
-    pad, shape = ((0, 0, half, half), (1, 1, -1, 1)) if axis == 2 else ((half, half, 0, 0), (1, 1, 1, -1))
-    return functional.conv2d(functional.pad(values, pad, mode="replicate"), kernel.view(shape))
+    down = np.stack([weights, weights * x, weights * x**2])
+    across = np.zeros((5, 3, len(x)))
+    across[0, 1] = inverse[1, 1] * down[0]  # y
+    across[1, 0] = inverse[1, 1] * down[1]  # x
+    across[2, 0] = across[3, 0] = inverse[0, 3] * down[0]
+    across[2, 2] = inverse[3, 3] * down[0]  # yy
+    across[3, 0] += inverse[3, 3] * down[2]  # xx
+    across[4, 1] = inverse[5, 5] * down[1]  # xy
+    kernels = down[:, None, :, None], across[:, :, None, :]
+    first, then = (torch.tensor(kernel, dtype=torch.float32, device=device) for kernel in kernels)
+    return first, then
 
 
 def _polynomials(frames: Tensor) -> Tensor:
     """Fit a quadratic polynomial around each pixel: (n, 1, H, W) -> (n, 5, H, W) of y, x, yy, xx, xy."""
-    one, linear, square, (i11, i03, i33, i55) = _kernels(frames.device)
-    plain, down, down2 = (_along(frames, kernel, 2) for kernel in (one, linear, square))
-    mean = _along(plain, one, 3)
-    parts = [
-        _along(down, one, 3) * i11,
-        _along(plain, linear, 3) * i11,
-        mean * i03 + _along(down2, one, 3) * i33,
-        mean * i03 + _along(plain, square, 3) * i33,
-        _along(down, linear, 3) * i55,
-    ]
-    return torch.cat(parts, dim=1)
+    down, across = _kernels(frames.device)
+    columns = functional.conv2d(functional.pad(frames, (0, 0, TAPS, TAPS), mode="replicate"), down)
+    return functional.conv2d(functional.pad(columns, (TAPS, TAPS, 0, 0), mode="replicate"), across)
 
 
 @functools.lru_cache(maxsize=8)
