@@ -7,6 +7,7 @@ import pytest
 
 from neurocine.errors import InputError
 from neurocine.metrics.n_way import (
+    best_target_rank,
     chance_n_way,
     class_ranks,
     exact_n_way,
@@ -88,6 +89,32 @@ def test_pairs_equal_single_scores() -> None:
     pairs = n_way_pairs(scores, targets, 4, 2)
     for j in range(5):
         np.testing.assert_array_equal(pairs[:, j], exact_n_way(scores, np.tile(targets[j], (4, 1)), 4, 2))
+
+
+def test_fast_ranks_equal_sorting_also_among_equal_scores() -> None:
+    scores = np.random.default_rng(4).integers(0, 6, (40, 15)).astype(np.float32)
+    order = np.argsort(-scores, axis=-1, kind="stable")
+    np.testing.assert_array_equal(target_classes(scores, 4), order[:, :4])
+    targets = np.random.default_rng(5).permuted(np.tile(np.arange(15), (40, 1)), axis=1)[:, :3]
+    expected = np.take_along_axis(class_ranks(scores), targets, axis=-1).min(-1)
+    np.testing.assert_array_equal(best_target_rank(scores, targets), expected)
+
+
+@pytest.mark.parametrize("n_way", [2, 40, 50, 100])
+@pytest.mark.parametrize("top_k", [1, 5])
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_hundred_trials_lie_within_their_error(n_way: int, top_k: int, n_targets: int) -> None:
+    if top_k >= n_way:
+        with pytest.raises(InputError, match="top_k"):
+            success_table(400, n_targets, n_way, top_k)
+        return
+    generator = np.random.default_rng(6)
+    scores = generator.normal(size=(60, 400))
+    targets = target_classes(scores + 2 * generator.normal(size=scores.shape), n_targets)
+    exact = exact_n_way(scores, targets, n_way, top_k)
+    estimate = monte_carlo_n_way(scores, targets, n_way, top_k, 100, generator)
+    error = np.sqrt(np.sum(exact * (1 - exact)) / 100) / len(exact)
+    assert abs(estimate.mean() - exact.mean()) < 4 * error + 1e-12
 
 
 def test_equal_scores_do_not_win() -> None:

@@ -136,7 +136,8 @@ def test_sampling_and_averaging() -> None:
     np.testing.assert_array_equal(sample_frames(np.arange(4), 4), np.arange(4))
     frame = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
     means = frame.reshape(1, 4, 2, 4, 2, 3).mean(axis=(2, 4))
-    np.testing.assert_allclose(resize_frames(frame, (4, 4)), means, atol=0.51)
+    # Pillow rounds after each of its two passes.
+    np.testing.assert_allclose(resize_frames(frame, (4, 4)), means, atol=1.01)
 
 
 def test_names_are_paired(tmp_path: Path) -> None:
