@@ -294,8 +294,12 @@ def test_track_places_dot_and_says_it_in_words() -> None:
     drawn = track({**score, "value": 0.75, "null_p99": 0.5}, 0.0, 1.0)
     assert 'class="dot above" style="left:75.0%"' in drawn
     assert 'class="null" style="width:50.0%"' in drawn
-    assert "value 0.750, 99th percentile of the null 0.500" in drawn
+    assert "value 0.750, what 99 % of the null do not reach 0.500" in drawn
     assert 'class="dot" ' in track({**score, "value": 0.4, "null_p99": 0.5}, 0.0, 1.0)
+    error = {**score, "metric": "epe_farneback", "null_p99": 0.5}
+    assert 'class="null" style="left:50.0%;width:50.0%"' in track({**error, "value": 0.4}, 0.0, 1.0)
+    assert 'class="dot above"' in track({**error, "value": 0.4}, 0.0, 1.0)
+    assert 'class="dot" ' in track({**error, "value": 0.6}, 0.0, 1.0)
     low, high = axis_range([{**score, "value": 1.0, "null_p99": 0.0, "null_mean": 0.0}])
     assert low < 0 < 1 < high
 
