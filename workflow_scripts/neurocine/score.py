@@ -53,7 +53,8 @@ def choose_metrics(
     names = list(asked) if asked else list(ScoreSettings().metrics)
     if names == ["all"]:
         names = list(FAMILIES)
-    kept, left = [], {}
+    kept: list[str] = []
+    left: dict[str, list[str]] = {}
     for name in names:
         if name not in FAMILIES:
             known = f"all, or some of {', '.join(FAMILIES)}"

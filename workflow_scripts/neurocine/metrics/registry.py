@@ -67,6 +67,8 @@ class Judge:
     matched: bool = True
 
 
+# Scores (n, m) of all pairs: of one metric, or of several by name
+PairScores = Callable[[Clips, Clips, Judge], np.ndarray]
 PairFunction = Callable[[Clips, Clips, Judge], dict[str, np.ndarray]]
 
 
@@ -89,7 +91,7 @@ class Family:
 def _one(
     name: str,
     needs: tuple[str, ...],
-    pairs: Callable[[Clips, Clips, Judge], np.ndarray],
+    pairs: PairScores,
     chance: float = math.nan,
 ) -> Family:
     """Make a family of one metric."""
@@ -169,7 +171,7 @@ def _accuracy(kind: str) -> Family:
     return Family((f"{kind}_logits",), chances, of_clips)
 
 
-def _ssim(window: SsimWindow, exact: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> PairFunction:
+def _ssim(window: SsimWindow, exact: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> PairScores:
     def pairs(predicted: Clips, truth: Clips, judge: Judge) -> np.ndarray:
         x, y = predicted.videos, truth.videos
         stride = max(1, min(x.shape[2:4]) // PAIR_WINDOWS) if judge.matched else 1
@@ -181,7 +183,7 @@ def _ssim(window: SsimWindow, exact: Callable[[np.ndarray, np.ndarray], np.ndarr
     return pairs
 
 
-def _clip_pcc(consistency: Callable[[np.ndarray], np.ndarray]) -> PairFunction:
+def _clip_pcc(consistency: Callable[[np.ndarray], np.ndarray]) -> PairScores:
     """Score the prediction alone: the original has no part in it."""
 
     def pairs(predicted: Clips, truth: Clips, judge: Judge) -> np.ndarray:
@@ -190,7 +192,7 @@ def _clip_pcc(consistency: Callable[[np.ndarray], np.ndarray]) -> PairFunction:
     return pairs
 
 
-def _thresholded(similarity: str) -> PairFunction:
+def _thresholded(similarity: str) -> PairScores:
     def pairs(predicted: Clips, truth: Clips, judge: Judge) -> np.ndarray:
         close = embeddings.video_score_pairs(predicted.features[similarity], truth.features[similarity])
         return embeddings.thresholded_pairs(embeddings.clip_pcc_adjacent(predicted.features["clip"]), close)
@@ -198,14 +200,14 @@ def _thresholded(similarity: str) -> PairFunction:
     return pairs
 
 
-def _of(feature: str, function: Callable[..., np.ndarray], **options: object) -> PairFunction:
+def _of(feature: str, function: Callable[..., np.ndarray], **options: object) -> PairScores:
     """Score pairs from one feature."""
     return lambda predicted, truth, _: function(
         predicted.features[feature], truth.features[feature], **options
     )
 
 
-def _epe(feature: str) -> PairFunction:
+def _epe(feature: str) -> PairScores:
     return lambda predicted, truth, judge: flow.epe_pairs(
         predicted.features[feature], truth.features[feature], judge.device
     )

@@ -220,9 +220,8 @@ def _planes(predicted: np.ndarray, truth: np.ndarray, grey: bool) -> Iterator[tu
             )
         else:
             for channel in range(3):
-                yield tuple(
-                    videos[:, frame, ..., channel].astype(np.float32) for videos in (predicted, truth)
-                )
+                first, second = predicted[:, frame, ..., channel], truth[:, frame, ..., channel]
+                yield first.astype(np.float32), second.astype(np.float32)
 
 
 def ssim_pairs(
