@@ -14,9 +14,10 @@ from neurocine.errors import InputError
 from neurocine.metrics.direction import LOWER_IS_BETTER
 from neurocine.metrics.features import Clips, FeatureStore, flow_extractor
 from neurocine.metrics.n_way import chance_n_way
-from neurocine.metrics.registry import FAMILIES, ClassNames, chosen_families, needed_features
+from neurocine.metrics.registry import FAMILIES, ClassNames, Judge, chosen_families, needed_features
 from neurocine.metrics.score import add_retrieval, metric_chances, score_movie, summarise_scores
 from neurocine.metrics.settings import ScoreSettings
+from neurocine.metrics.ssim import ssim_pairs
 
 NAMES = ClassNames([f"image {i}" for i in range(120)], [f"video {i}" for i in range(110)])
 SETTINGS = ScoreSettings(
@@ -143,3 +144,13 @@ def test_only_what_is_asked_for_is_needed() -> None:
     assert needed_features(ScoreSettings(metrics=("flow_cos", "acc_video"))) == {"flow", "video_logits"}
     with pytest.raises(InputError, match="'ssim'"):
         chosen_families(ScoreSettings(metrics=("ssim",)))
+
+
+def test_the_null_of_large_frames_is_estimated_and_the_value_is_exact() -> None:
+    first, second = moving_movie(3, 40, 128), moving_movie(3, 41, 128)
+    judge = Judge(NAMES, ScoreSettings(metrics=("ssim_mv",)))
+    pairs = FAMILIES["ssim_mv"].pairs(Clips(first), Clips(second), judge)["ssim_mv"]
+    every = ssim_pairs(first, second)
+    np.testing.assert_allclose(np.diagonal(pairs), np.diagonal(every), atol=1e-5)
+    assert not np.array_equal(pairs[0, 1:], every[0, 1:])
+    np.testing.assert_allclose(pairs, every, atol=0.02)

@@ -37,7 +37,8 @@ from neurocine.metrics.ssim import (
 from neurocine.seeds import numpy_generator
 
 TARGETS = {"single": 1, "any3": 3}  # classes of the true clip that count as correct
-PAIR_WINDOWS = 64  # SSIM of clips that do not belong together is taken at about this many windows per axis
+# SSIM of clips that do not belong together: at all windows of small frames, at about 32 x 32 of larger ones
+SMALL_FRAME, PAIR_WINDOWS = 64, 32  # pixels, windows per axis
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,8 @@ def _accuracy(kind: str) -> Family:
 def _ssim(window: SsimWindow, exact: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> PairScores:
     def pairs(predicted: Clips, truth: Clips, judge: Judge) -> np.ndarray:
         x, y = predicted.videos, truth.videos
-        stride = max(1, min(x.shape[2:4]) // PAIR_WINDOWS) if judge.matched else 1
+        side = min(x.shape[2:4])
+        stride = side // PAIR_WINDOWS if judge.matched and side > SMALL_FRAME else 1
         scores = ssim_pairs(x, y, judge.device, window, stride)
         if stride > 1:
             np.fill_diagonal(scores, exact(x, y).mean(axis=1))
