@@ -27,6 +27,7 @@ rule train_video_prior:
         runtime=minutes(1440),
     params:
         stable_diffusion=model_folder("stable_diffusion"),
+        train_movies=TRAIN,
         validation=config["movies"]["validation"],
         noise_ratio=lambda wildcards: NOISE_RATIOS[wildcards.prior],
         seed=config["seed"],
@@ -35,6 +36,7 @@ rule train_video_prior:
         out=output_folder("done"),
     shell:
         "{resources.launcher} workflow_scripts/train_video_prior.py --latents {input.latents:q} "
+        "--train-movies {params.train_movies:q} "
         "--embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
         "--validation {params.validation:q} --noise-ratio {params.noise_ratio} --seed {params.seed} "
         "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
@@ -72,6 +74,7 @@ rule train_decoder:
         encoder=input_folder("encoder"),
         prior=input_folder("prior"),
         stable_diffusion=model_folder("stable_diffusion"),
+        train_movies=TRAIN,
         validation=config["movies"]["validation"],
         noise_ratio=lambda wildcards: NOISE_RATIOS[wildcards.prior],
         seed=config["seed"],
@@ -80,6 +83,7 @@ rule train_decoder:
         out=output_folder("done"),
     shell:
         "{resources.launcher} workflow_scripts/train_decoder.py --fmri {input.fmri:q} --latents {input.latents:q} "
+        "--train-movies {params.train_movies:q} "
         "--encoder {params.encoder:q} --prior {params.prior:q} "
         "--stable-diffusion {params.stable_diffusion:q} --validation {params.validation:q} "
         "--noise-ratio {params.noise_ratio} --seed {params.seed} --settings {params.settings:q} "

@@ -61,12 +61,14 @@ else:
             mem_mb=memory(64),
             runtime=minutes(1440),
         params:
+            train_movies=TRAIN,
             seed=config["seed"],
             settings=settings("pretrain_encoder"),
             state=state_dir("pretrain_encoder"),
             out=output_folder("done"),
         shell:
-            "{resources.launcher} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} --seed {params.seed} "
+            "{resources.launcher} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} "
+            "--train-movies {params.train_movies:q} --seed {params.seed} "
             "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
@@ -95,6 +97,7 @@ rule train_encoder:
         runtime=minutes(1440),
     params:
         pretrained=input_folder("pretrained"),
+        train_movies=TRAIN,
         validation=config["movies"]["validation"],
         seed=config["seed"],
         settings=settings("train_encoder"),
@@ -103,6 +106,7 @@ rule train_encoder:
         out=output_folder("done"),
     shell:
         "{resources.launcher} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
+        "--train-movies {params.train_movies:q} "
         "--embeddings {input.embeddings:q} --pretrained {params.pretrained:q} --validation {params.validation:q} "
         "--seed {params.seed} --settings {params.settings:q} --experiment {params.experiment:q} "
         "--state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"

@@ -22,7 +22,7 @@ def write_latents(path: Path, movies: list[str], seed: int = 0) -> Path:
     for movie in movies:
         still = random.normal(size=(TR, 1, 4, 4, 4))
         arrays[movie] = (still + 0.1 * random.normal(size=(TR, FRAMES, 4, 4, 4))).astype(np.float16)
-    write_arrays(path, arrays, {"step": "encode_latents", "movies": movies})
+    write_arrays(path, arrays, {"step": "encode_latents", "movies": movies, "computed_from": movies})
     return path
 
 
@@ -36,7 +36,7 @@ def write_embeddings(path: Path, movies: list[str], captions_per_clip: int = 1, 
     for movie in movies:
         arrays[f"{movie}/state_index"] = random.integers(0, 5, (TR, captions_per_clip))
         arrays[f"{movie}/text"] = np.zeros((TR, captions_per_clip, 8), np.float32)
-    write_arrays(path, arrays, {"step": "embed_clips", "movies": movies})
+    write_arrays(path, arrays, {"step": "embed_clips", "movies": movies, "computed_from": movies})
     return path
 
 
@@ -44,7 +44,7 @@ def write_fmri(path: Path, movies: list[str], seed: int = 0) -> Path:
     """Samples of assemble_subject, (TR, VERTICES) float32."""
     random = np.random.default_rng(seed)
     arrays = {movie: random.normal(size=(TR, VERTICES)).astype(np.float32) for movie in movies}
-    write_arrays(path, arrays, {"step": "assemble_subject", "movies": movies})
+    write_arrays(path, arrays, {"step": "assemble_subject", "movies": movies, "computed_from": movies})
     return path
 
 

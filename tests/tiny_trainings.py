@@ -15,6 +15,7 @@ import numpy as np
 from neurocine.io import write_arrays
 from neurocine.models.pretrained import load_unet
 from neurocine.models.video_unet import VideoUNet
+from neurocine.provenance import stamp_weights
 from tiny_models import N_TOKENS, WIDTH
 from tiny_study import FRAMES, TR, VERTICES, stable_diffusion, tiny_encoder, write_fmri, write_latents
 
@@ -37,7 +38,7 @@ def write_embeddings(path: Path, n_frames: int) -> Path:
         arrays[f"{movie}/state_index"] = random.integers(0, 5, (TR, 1))
         arrays[f"{movie}/text"] = random.normal(size=(TR, 1, 8)).astype(np.float32)
         arrays[f"{movie}/image"] = random.normal(size=(TR, n_frames, 8)).astype(np.float32)
-    write_arrays(path, arrays, {"step": "embed_clips", "movies": MOVIES})
+    write_arrays(path, arrays, {"step": "embed_clips", "movies": MOVIES, "computed_from": MOVIES})
     return path
 
 
@@ -54,13 +55,16 @@ def write_trainings(folder: Path, n_frames: int = FRAMES, **loop: Any) -> dict[s
     shards = []
     for number in range(3):
         shards.append(folder / f"rest{number}.safetensors")
-        write_arrays(shards[-1], {"bold": random.normal(size=(8, VERTICES)).astype(np.float32)}, {})
+        bold = random.normal(size=(8, VERTICES)).astype(np.float32)
+        write_arrays(shards[-1], {"bold": bold}, {"computed_from": []})
     fmri, latents = write_fmri(folder / "fmri.safetensors", MOVIES), folder / "latents.safetensors"
     write_latents(latents, MOVIES)
     embeddings = write_embeddings(folder / "embeddings.safetensors", n_frames)
     diffusion = stable_diffusion(folder / "stable_diffusion")
     VideoUNet.from_unet2d(load_unet(diffusion), clip_shape=(FRAMES, 4, 4)).save_pretrained(folder / "prior")
     tiny_encoder().save_pretrained(folder / "encoder")
+    for part in ("prior", "encoder"):
+        stamp_weights(folder / part, MOVIES, part)
     model = ["--stable-diffusion", diffusion, "--noise-ratio", 0.5, "--latents", latents]
     given: dict[str, tuple[list[Any], dict[str, Any]]] = {
         "pretrain_encoder": (
@@ -81,7 +85,8 @@ def write_trainings(folder: Path, n_frames: int = FRAMES, **loop: Any) -> dict[s
             arguments += ["--validation", "seg3"]
         if name == "train_encoder":
             arguments += ["--experiment", "{}"]
-        arguments += ["--settings", json.dumps(settings | own), "--seed", "3", "--device", "cpu"]
+        arguments += ["--train-movies", *MOVIES, "--settings", json.dumps(settings | own)]
+        arguments += ["--seed", "3", "--device", "cpu"]
         commands[name] = list(map(str, arguments))
     return commands
 

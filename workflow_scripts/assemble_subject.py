@@ -7,6 +7,7 @@ from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.assemble import AssembleSubjectSettings, assemble_subject, read_cleaned
 from neurocine.io import write_arrays
+from neurocine.provenance import COMPUTED_FROM, movies_behind
 
 
 @program
@@ -30,13 +31,16 @@ def main(
     """
     (training, testing), source = read_cleaned(train, test)
     parts = assemble_subject(training, testing, settings)
-    for path, part, name in zip((out_train, out_test), parts, ("train", "test"), strict=True):
+    # The test part is standardised with statistics of the training part.
+    behind = (movies_behind(train), movies_behind([*train, *test]))
+    for path, part, name, movies in zip((out_train, out_test), parts, ("train", "test"), behind, strict=True):
         meta = {
             "step": "assemble_subject",
             "version": __version__,
             "settings": dataclasses.asdict(settings),
             "part": name,
             "movies": part.movies,
+            COMPUTED_FROM: movies,
             "preprocess_run": source,
         }
         write_arrays(path, part.arrays(), meta)

@@ -15,6 +15,7 @@ from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import file_sha256, write_arrays
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
+from neurocine.provenance import COMPUTED_FROM, movies_behind, refuse_overlap
 
 Condition = Literal["fmri", "shifted"]
 
@@ -55,6 +56,9 @@ def main(
     where = pick_device(device)
     model = JointDecoder.from_pretrained(decoder).to(where).eval()
     test = SubjectFmri.read(fmri_test, with_repeats=False).bold
+    refuse_overlap(fmri_train, test)
+    weights = [decoder / "unet/diffusion_pytorch_model.safetensors", decoder / "encoder/model.safetensors"]
+    behind = movies_behind([fmri_train, fmri_test, *weights])
     shown = shift_within_movies(test, settings.shift_tr) if condition == "shifted" else test
     width = model.encoder.config.window
     windows = FmriWindows({movie: samples[None] for movie, samples in shown.items()}, width)
@@ -71,7 +75,6 @@ def main(
         settings,
         seed,
     )
-    weights = [decoder / "unet/diffusion_pytorch_model.safetensors", decoder / "encoder/model.safetensors"]
     decoded, store = decode_clips(
         sampler,
         windows.clips,
@@ -87,6 +90,7 @@ def main(
         "noise_ratio": noise_ratio,
         "seed": seed,
         "movies": list(decoded),
+        COMPUTED_FROM: behind,
         "axes": "clip, frame, height, width, RGB",
     }
     write_arrays(out, decoded_arrays(decoded), meta)

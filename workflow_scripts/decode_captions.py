@@ -12,6 +12,7 @@ from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arr
 from neurocine.io import file_sha256, write_arrays
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
 from neurocine.models.video_unet import VideoUNet
+from neurocine.provenance import COMPUTED_FROM, movies_behind
 from neurocine.stimuli.cached import TextStates
 
 
@@ -43,6 +44,8 @@ def main(
     device : auto, cpu or cuda
     """
     where = pick_device(device)
+    hashed = [prior / "unet/diffusion_pytorch_model.safetensors", *embeddings]
+    behind = movies_behind(hashed)
     captions = TextStates.read(embeddings)
     table, index = torch.from_numpy(captions.states), torch.from_numpy(captions.index.rows)
     unet = VideoUNet.from_pretrained(prior / "unet")
@@ -56,7 +59,6 @@ def main(
         settings,
         seed,
     )
-    hashed = [prior / "unet/diffusion_pytorch_model.safetensors", *embeddings]
     decoded, store = decode_clips(
         sampler,
         captions.index.clips,
@@ -72,6 +74,7 @@ def main(
         "noise_ratio": noise_ratio,
         "seed": seed,
         "movies": list(decoded),
+        COMPUTED_FROM: behind,
         "axes": "clip, frame, height, width, RGB",
     }
     write_arrays(out, decoded_arrays(decoded), meta)

@@ -7,6 +7,7 @@ from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import open_arrays, write_arrays
 from neurocine.models.pretrained import load_vae, pick_device
+from neurocine.provenance import COMPUTED_FROM
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import movies_in
 from neurocine.stimuli.latents import EncodeLatentsSettings, encode_latents
@@ -38,6 +39,7 @@ def main(
         "version": __version__,
         "settings": asdict(settings),
         "movies": movies,
+        COMPUTED_FROM: movies,
         "seed": seed,
         "scaling_factor": float(vae.config["scaling_factor"]),
     }

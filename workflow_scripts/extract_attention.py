@@ -13,6 +13,7 @@ from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import open_arrays, write_arrays, write_table
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import pick_device
+from neurocine.provenance import COMPUTED_FROM, movies_behind
 from neurocine.surface.attention import ExtractAttentionSettings
 from neurocine.surface.extract import TestClips, extract_attention
 
@@ -68,6 +69,8 @@ def main(
     """
     device = pick_device(settings.device)
     stages = {"pretrained": pretrained, "contrastive": contrastive, "full": full}
+    weights = [folder / "model.safetensors" for folder in stages.values()]
+    behind = movies_behind([*weights, fmri, *embeddings, vertices])
     encoders = {stage: FmriEncoder.from_pretrained(folder).to(device) for stage, folder in stages.items()}
     bold = SubjectFmri.read(fmri, with_repeats=False).bold
     text, image = read_embeddings(embeddings, list(bold))
@@ -75,7 +78,7 @@ def main(
     result = extract_attention(encoders, TestClips(bold, text, image), selection, settings, seed)
     meta = {"step": "extract_attention", "version": __version__, "settings": dataclasses.asdict(settings)}
     shown = {"stages": list(stages), "layers": list(settings.layers), "seed": seed, "whole": result.whole}
-    write_arrays(out, result.maps, meta | shown)
+    write_arrays(out, result.maps, meta | shown | {COMPUTED_FROM: behind})
     write_table(table, result.table)
 
 

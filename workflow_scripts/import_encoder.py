@@ -8,6 +8,7 @@ from neurocine.cli import program
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import file_sha256, write_json, write_table
 from neurocine.models.published_encoder import ImportEncoderSettings, import_encoder
+from neurocine.provenance import movies_behind, stamp_weights
 
 
 @program
@@ -24,6 +25,7 @@ def main(*, checkpoint: Path, vertices: Path, settings: ImportEncoderSettings, o
     n_vertices = len(VertexSelection.read(vertices).area)
     encoder, table = import_encoder(checkpoint, n_vertices, settings)
     encoder.save_pretrained(out / "encoder")
+    stamp_weights(out / "encoder", movies_behind([vertices]), "import_encoder")
     write_table(out / "tensors.tsv", table)
     done = {"step": "import_encoder", "version": __version__, "settings": dataclasses.asdict(settings)}
     write_json(out / "done.json", done | {"inputs": {checkpoint.name: file_sha256(checkpoint)}})

@@ -7,6 +7,7 @@ from neurocine import __version__
 from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.io import file_sha256, write_arrays
+from neurocine.provenance import COMPUTED_FROM
 from neurocine.stimuli.prepare import PrepareStimuliSettings, prepare_stimuli
 
 
@@ -30,6 +31,7 @@ def main(*, videos: list[Path], settings: PrepareStimuliSettings, out: Path) -> 
         "version": __version__,
         "settings": asdict(settings),
         "movies": list(named),
+        COMPUTED_FROM: list(named),
         "shape": "clips, frames, height, width, RGB",
         "sha256": {movie: file_sha256(path) for movie, path in named.items()},
     }

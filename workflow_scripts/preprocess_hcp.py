@@ -9,6 +9,7 @@ from neurocine.fmri.preprocess import vertices_digest
 from neurocine.fmri.rest import PreprocessHcpSettings, preprocess_hcp
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import write_arrays
+from neurocine.provenance import COMPUTED_FROM, movies_behind
 
 
 @program
@@ -30,6 +31,7 @@ def main(*, rest: list[Path], vertices: Path, settings: PreprocessHcpSettings, o
         "settings": dataclasses.asdict(settings),
         "runs": sorted(path.name for path in rest),
         "vertices": vertices_digest(vertex),
+        COMPUTED_FROM: movies_behind([vertices]),
         "axes": "sample, vertex; one z-score over all values",
     }
     write_arrays(out, {"bold": bold}, meta)

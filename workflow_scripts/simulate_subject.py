@@ -9,6 +9,7 @@ from neurocine.errors import InputError
 from neurocine.fmri.cifti import write_dtseries
 from neurocine.fmri.preprocess import parse_run
 from neurocine.io import read_table, write_arrays
+from neurocine.provenance import COMPUTED_FROM
 from neurocine.seeds import numpy_generator
 from neurocine.simulate.brain import (
     SimulateSubjectSettings,
@@ -76,6 +77,7 @@ def main(
         "groups": list(GROUPS),
         "features": list(space.names),
         "train_movies": train_movies,
+        COMPUTED_FROM: list(paths),
     }
     write_arrays(truth, arrays, meta)
 

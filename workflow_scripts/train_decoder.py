@@ -13,6 +13,7 @@ from neurocine.models.decoder import JointDecoder
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import load_scheduler, load_vae
 from neurocine.models.video_unet import VideoUNet
+from neurocine.provenance import refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.decoder import TrainDecoderSettings, train_decoder, window_data
@@ -24,6 +25,7 @@ def main(
     *,
     fmri: Path,
     latents: list[Path],
+    train_movies: list[str],
     encoder: Path,
     prior: Path,
     stable_diffusion: Path,
@@ -41,6 +43,7 @@ def main(
     ----------
     fmri : training file of assemble_subject
     latents : files of encode_latents that hold the training movies
+    train_movies : movies that trainings may see; what was computed from any other is refused
     encoder : folder encoder/ of train_encoder
     prior : folder unet/ of train_video_prior
     stable_diffusion : folder of Stable Diffusion
@@ -52,13 +55,14 @@ def main(
     validation : movies that are held out
     device : auto, cpu or cuda
     """
+    weights = [encoder / "model.safetensors", prior / "diffusion_pytorch_model.safetensors"]
+    behind = refuse_leaks([fmri, *latents, *weights], train_movies)
     subject = SubjectFmri.read(fmri)
     decoder = JointDecoder(VideoUNet.from_pretrained(prior), FmriEncoder.from_pretrained(encoder))
     width = decoder.encoder.config.window
     clips = CachedClips.read(latents, movies=subject.movies)
     windows = FmriWindows({movie: subject.samples(movie) for movie in subject.movies}, width)
     data = window_data(clips, windows, mean_window(subject.bold, width), tuple(validation or ()))
-    weights = [encoder / "model.safetensors", prior / "diffusion_pytorch_model.safetensors"]
     inputs = {str(path): file_sha256(path) for path in [fmri, *latents, *weights]}
     report, picture = train_decoder(
         decoder,
@@ -74,6 +78,8 @@ def main(
     )
     if is_main_process():
         decoder.save_pretrained(out)
+        for part in ("unet", "encoder"):
+            stamp_weights(out / part, behind, "train_decoder")
         assert picture is not None
         write_picture(out / "samples.png", picture)
         done = {"step": "train_decoder", "version": __version__, "seed": seed, "noise_ratio": noise_ratio}

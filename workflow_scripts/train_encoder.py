@@ -11,6 +11,7 @@ from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import file_sha256, open_arrays
+from neurocine.provenance import refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import TextStates
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings, make_encoder, train_encoder
@@ -54,6 +55,7 @@ def main(
     *,
     fmri: Path,
     embeddings: list[Path],
+    train_movies: list[str],
     settings: TrainEncoderSettings,
     experiment: EncoderExperiment,
     seed: int,
@@ -69,6 +71,7 @@ def main(
     ----------
     fmri : training file of assemble_subject
     embeddings : files of embed_clips of all training movies
+    train_movies : movies that trainings may see; what was computed from any other is refused
     settings : section train_encoder of the config
     experiment : augmentation and its weights, one row of the config's experiments
     seed : of all random numbers
@@ -78,6 +81,8 @@ def main(
     pretrained : directory of a pretrained encoder; without it, training starts from random weights
     device : auto, cpu or cuda
     """
+    weights = [] if pretrained is None else [pretrained / "model.safetensors"]
+    behind = refuse_leaks([fmri, *embeddings, *weights], train_movies)
     subject = SubjectFmri.read(fmri)
     text, image, state_shape = read_embeddings(embeddings, subject.movies)
     width = next(iter(text.values())).shape[-1]
@@ -92,6 +97,7 @@ def main(
     )  # fmt: skip
     if is_main_process():
         encoder.save_pretrained(out / "encoder")
+        stamp_weights(out / "encoder", behind, "train_encoder")
         done = {"step": "train_encoder", "version": __version__, "seed": seed, "inputs": inputs}
         done |= {"settings": dataclasses.asdict(settings), "experiment": dataclasses.asdict(experiment)}
         finish_training(state, out, done | {"report": dataclasses.asdict(report)})

@@ -8,6 +8,7 @@ from neurocine.cli import program
 from neurocine.diffusion.pictures import write_picture
 from neurocine.io import file_sha256
 from neurocine.models.pretrained import load_scheduler, load_unet, load_vae
+from neurocine.provenance import refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.loop import is_main_process
@@ -19,6 +20,7 @@ def main(
     *,
     latents: list[Path],
     embeddings: list[Path],
+    train_movies: list[str],
     stable_diffusion: Path,
     noise_ratio: float,
     seed: int,
@@ -34,6 +36,7 @@ def main(
     ----------
     latents : files of encode_latents, training movies only
     embeddings : files of embed_clips, the same movies
+    train_movies : movies that trainings may see; what was computed from any other is refused
     stable_diffusion : folder of Stable Diffusion
     noise_ratio : correlation between the noise of frames (beta), 0 to 1
     seed : of all draws
@@ -43,6 +46,7 @@ def main(
     validation : movies that are held out
     device : auto, cpu or cuda
     """
+    behind = refuse_leaks([*latents, *embeddings], train_movies)
     clips = CachedClips.read(latents)
     captions = TextStates.read(embeddings, list(dict.fromkeys(movie for movie, _ in clips.clips)))
     inputs = {str(path): file_sha256(path) for path in [*latents, *embeddings]}
@@ -62,6 +66,7 @@ def main(
     )
     if is_main_process():
         unet.save_pretrained(out / "unet")
+        stamp_weights(out / "unet", behind, "train_video_prior")
         assert picture is not None
         write_picture(out / "samples.png", picture)
         done = {"step": "train_video_prior", "version": __version__, "seed": seed, "noise_ratio": noise_ratio}

@@ -17,6 +17,7 @@ from neurocine.io import read_arrays
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_unet, load_vae
 from neurocine.models.video_unet import VideoUNet
+from neurocine.provenance import stamp_weights
 from tiny_models import N_TOKENS, WIDTH
 from tiny_study import FRAMES, TR, stable_diffusion, tiny_encoder, write_embeddings, write_fmri
 
@@ -142,6 +143,8 @@ def test_settings_are_checked() -> None:
 def study(diffusion: Path, tmp_path: Path) -> dict[str, Any]:
     decoder = JointDecoder(video_unet(diffusion), tiny_encoder())
     decoder.save_pretrained(tmp_path / "decoder")
+    for part in ("unet", "encoder"):
+        stamp_weights(tmp_path / "decoder" / part, ["seg1", "seg2"], "train_decoder")
     return {
         "decoder": tmp_path / "decoder",
         "fmri_train": write_fmri(tmp_path / "train.safetensors", ["seg1", "seg2"]),

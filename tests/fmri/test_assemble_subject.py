@@ -179,6 +179,7 @@ def write_cleaned(path: Path, arrays: dict[str, np.ndarray], **changes: object) 
         "settings": {"ddof": 1},
         "vertices": "abc",
         "movies": list(arrays),
+        "computed_from": list(arrays),
         "excluded": [],
     }
     write_arrays(path, arrays, meta | changes)

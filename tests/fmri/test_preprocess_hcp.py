@@ -107,7 +107,7 @@ def test_bad_runs_are_refused(rest: list[Path], tmp_path: Path) -> None:
 def test_program(tmp_path: Path) -> None:
     selection = select_vertices(SelectVerticesSettings("v1v4", every=200))
     vertices, out = tmp_path / "vertices.safetensors", tmp_path / "100307.safetensors"
-    write_arrays(vertices, selection.arrays(), selection.meta())
+    write_arrays(vertices, selection.arrays(), selection.meta() | {"computed_from": []})
     bold = fake_bold(14, 3, len(selection.vertex))
     run = write_run(tmp_path / OLD, bold, 0.72, selection.vertex)
     program.main(rest=[run], vertices=vertices, settings=SETTINGS, out=out)

@@ -239,7 +239,7 @@ def test_settings_from_json() -> None:
 def test_program(runs: dict[tuple[str, int], Path], tmp_path: Path) -> None:
     selection = select_vertices(SelectVerticesSettings("v1v4", every=200))
     vertices = tmp_path / "vertices.safetensors"
-    write_arrays(vertices, selection.arrays(), selection.meta())
+    write_arrays(vertices, selection.arrays(), selection.meta() | {"computed_from": []})
     path = write_run(
         tmp_path / "seg1_2_Atlas.dtseries.nii", fake_bold(13, 7, len(selection.vertex)), 2, selection.vertex
     )

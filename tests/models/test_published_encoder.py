@@ -17,6 +17,7 @@ from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.io import read_table, write_arrays
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig, position_table
 from neurocine.models.published_encoder import ImportEncoderSettings, import_encoder, read_tensors
+from neurocine.provenance import movies_behind
 
 WIDTH, PATCH, DEPTH = 8, 4, 2
 HEADS = ImportEncoderSettings(heads=2)
@@ -127,10 +128,13 @@ def test_wrong_files_are_told(tmp_path: Path) -> None:
 
 def test_program_writes_an_encoder_and_the_report(tmp_path: Path) -> None:
     selection = select_vertices(SelectVerticesSettings(areas=("V1",)))
-    write_arrays(tmp_path / "vertices.safetensors", selection.arrays(), selection.meta())
+    write_arrays(
+        tmp_path / "vertices.safetensors", selection.arrays(), selection.meta() | {"computed_from": []}
+    )
     torch.save({"model": published_weights()}, tmp_path / "a.pth")
     vertices = tmp_path / "vertices.safetensors"
     program.main(checkpoint=tmp_path / "a.pth", vertices=vertices, settings=HEADS, out=tmp_path / "out")
     encoder = FmriEncoder.from_pretrained(tmp_path / "out/encoder")
     assert encoder.config.n_vertices == len(selection.area)
+    assert movies_behind([tmp_path / "out/encoder/model.safetensors"]) == []
     assert "left_out" in set(read_table(tmp_path / "out/tensors.tsv")["what"])

@@ -16,6 +16,7 @@ from neurocine.fmri.grayordinates import CORTEX
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import read_arrays, read_table, write_arrays
 from neurocine.models.fmri_encoder import FmriEncoderConfig
+from neurocine.provenance import stamp_weights
 from neurocine.surface.attention import ExtractAttentionSettings, random_encoder
 from neurocine.surface.extract import TestClips, extract_attention, spaced
 from neurocine.surface.occlusion import (
@@ -196,12 +197,16 @@ def test_programs_write_maps_table_and_pictures(tmp_path: Path) -> None:
     for number, stage in enumerate(("pretrained", "contrastive", "full")):
         folders[stage] = tmp_path / stage
         random_encoder(CONFIG, 9, number).save_pretrained(folders[stage])
+        stamp_weights(folders[stage], ["seg1"], stage)
     fmri = SubjectFmri(bold=dict(clips.bold))
-    write_arrays(tmp_path / "test.safetensors", fmri.arrays(), {"movies": list(clips.bold)})
+    behind = {"computed_from": list(clips.bold)}
+    write_arrays(tmp_path / "test.safetensors", fmri.arrays(), {"movies": list(clips.bold)} | behind)
     embeddings = {f"{name}/text": text for name, text in clips.text.items()}
     embeddings |= {f"{name}/image": image for name, image in clips.image.items()}
-    write_arrays(tmp_path / "embeddings.safetensors", embeddings, {})
-    write_arrays(tmp_path / "vertices.safetensors", SELECTION.arrays(), SELECTION.meta())
+    write_arrays(tmp_path / "embeddings.safetensors", embeddings, behind)
+    write_arrays(
+        tmp_path / "vertices.safetensors", SELECTION.arrays(), SELECTION.meta() | {"computed_from": []}
+    )
     program.main(
         **folders,
         fmri=tmp_path / "test.safetensors",
@@ -213,6 +218,7 @@ def test_programs_write_maps_table_and_pictures(tmp_path: Path) -> None:
         table=tmp_path / "maps/attention.tsv",
     )
     arrays, meta = read_arrays(tmp_path / "maps/attention.safetensors")
+    assert meta["computed_from"] == ["seg1", "test1", "test2"]
     assert meta["stages"] == ["pretrained", "contrastive", "full"]
     assert json.dumps(meta["layers"]) == "[2]"
     assert len(arrays) == 3 * 3 + 3 + 2

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def files(tmp_path: Path) -> list[Path]:
     for number, length in enumerate(LENGTHS):
         paths.append(tmp_path / f"{number}.safetensors")
         values = np.arange(start, start + length, dtype=np.float32)[:, None] * pattern
-        write_arrays(paths[-1], {"bold": values}, {"step": "preprocess_hcp"})
+        write_arrays(paths[-1], {"bold": values}, {"step": "preprocess_hcp", "computed_from": []})
         start += length
     return paths
 
@@ -176,7 +177,8 @@ def test_held_out_samples_are_the_last_and_never_drawn(files: list[Path]) -> Non
 
 def test_program_writes_an_encoder_of_single_frames(files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    main(shards=files, settings=SETTINGS, seed=0, state=tmp_path / "state", out=out, device="cpu")
+    given: dict[str, Any] = {"shards": files, "train_movies": [], "settings": SETTINGS, "seed": 0}
+    main(**given, state=tmp_path / "state", out=out, device="cpu")
     encoder = FmriEncoder.from_pretrained(out / "encoder")
     assert (encoder.config.window, encoder.config.temporal, encoder.config.tokens) == (1, False, 0)
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]

@@ -17,6 +17,7 @@ from neurocine.fmri.assemble import SubjectFmri
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_unet
 from neurocine.models.video_unet import VideoUNet
+from neurocine.provenance import stamp_weights
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.decoder import FmriTask, TrainDecoderSettings, train_decoder, window_data
@@ -139,9 +140,12 @@ def test_a_frozen_encoder_stays(diffusion: Path, tmp_path: Path) -> None:
 def arguments(diffusion: Path, tmp_path: Path) -> dict[str, Any]:
     decoder = joint(diffusion)
     decoder.save_pretrained(tmp_path / "start")
+    for part in ("encoder", "unet"):
+        stamp_weights(tmp_path / "start" / part, MOVIES, part)
     return {
         "fmri": write_fmri(tmp_path / "fmri.safetensors", MOVIES),
         "latents": [write_latents(tmp_path / "latents.safetensors", [*MOVIES, "seg4"])],
+        "train_movies": [*MOVIES, "seg4"],
         "encoder": tmp_path / "start/encoder",
         "prior": tmp_path / "start/unet",
         "stable_diffusion": diffusion,

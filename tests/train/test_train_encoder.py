@@ -16,6 +16,7 @@ from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import write_arrays
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
+from neurocine.provenance import stamp_weights
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.train.encoder import (
@@ -323,21 +324,25 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_program_writes_the_encoder_and_removes_its_state(tmp_path: Path) -> None:
     fmri, text, image = study()
-    write_arrays(tmp_path / "train.safetensors", fmri.arrays(), {"movies": list(MOVIES)})
+    write_arrays(
+        tmp_path / "train.safetensors", fmri.arrays(), {"movies": list(MOVIES), "computed_from": list(MOVIES)}
+    )
     files = []
     for movie in MOVIES:
         arrays = {f"{movie}/text": text[movie], f"{movie}/image": image[movie]}
         arrays["null_states"] = np.zeros((3, 5), np.float16)
         files.append(tmp_path / f"{movie}.safetensors")
-        write_arrays(files[-1], arrays, {})
+        write_arrays(files[-1], arrays, {"computed_from": [movie]})
     pretrained = FmriEncoder(
         FmriEncoderConfig(N_VERTICES, window=1, patch=4, depth=1, width=8, heads=2, temporal=False, tokens=0)
     )
     pretrained.save_pretrained(tmp_path / "pretrained")
+    stamp_weights(tmp_path / "pretrained", [], "pretrain_encoder")
     out = tmp_path / "out"
     main(
         fmri=tmp_path / "train.safetensors",
         embeddings=files,
+        train_movies=list(MOVIES),
         settings=dataclasses.replace(SETTINGS, learning_rate=1e-9, head_learning_rate=1e-9),
         experiment=EncoderExperiment(),
         seed=0,
@@ -360,6 +365,7 @@ def test_program_writes_the_encoder_and_removes_its_state(tmp_path: Path) -> Non
         main(
             fmri=tmp_path / "train.safetensors",
             embeddings=files[:2],
+            train_movies=list(MOVIES),
             settings=SETTINGS,
             experiment=PLAIN,
             seed=0,

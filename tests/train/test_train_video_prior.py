@@ -220,6 +220,7 @@ def arguments(diffusion: Path, tmp_path: Path) -> dict[str, Any]:
     return {
         "latents": [write_latents(tmp_path / "latents.safetensors", MOVIES)],
         "embeddings": [write_embeddings(tmp_path / "text.safetensors", MOVIES)],
+        "train_movies": MOVIES,
         "stable_diffusion": diffusion,
         "validation": ["seg3"],
         "noise_ratio": 0.75,

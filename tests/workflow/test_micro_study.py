@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from neurocine.provenance import movies_behind
 from workflow_copy import copy_workflow, snakemake
 
 pytestmark = pytest.mark.workflow
@@ -51,6 +52,15 @@ def test_everything_a_person_looks_for_is_there(study: Path) -> None:
     assert set(tables["subject"].astype(str)) == {"1", "3"}
     page = (study / RESULTS / "browser/index.html").read_text()
     assert "paper_main" in page
+
+
+def test_every_array_on_disk_says_which_movies_it_was_computed_from(study: Path) -> None:
+    made = [path for path in (study / RESULTS).rglob("*.safetensors") if ".state" not in path.parts]
+    known = {path: movies_behind([path]) for path in made}
+    trained = [movies for path, movies in known.items() if "train_" in path.as_posix()]
+    assert len(trained) == 2 * 3 + 2
+    assert all("test1" not in movies for movies in trained)
+    assert known[study / RESULT / "decode/fmri.safetensors"] == ["seg1", "seg2", "test1"]
 
 
 def test_every_job_left_a_log_and_a_benchmark(study: Path) -> None:
