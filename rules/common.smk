@@ -299,6 +299,50 @@ def one_of(names):
     return "|".join(map(re.escape, map(str, names))) or "(?!)"
 
 
+FMRI_CONDITIONS = ("fmri", "shifted", "shuffled", "mean", "noise")
+CAPTION_CONDITIONS = ("caption", "training_caption")
+BASELINES = ("static", "blurred")
+CONDITIONS = config["conditions"]
+
+
+def condition_of(wildcards):
+    """The condition of a decoding, without the seed that may follow it."""
+    return wildcards.condition.partition("_seed")[0]
+
+
+def seed_of(wildcards):
+    """The seed of the initial noise: the study's, or the one in the file's name."""
+    return int(wildcards.condition.partition("_seed")[2] or config["seed"])
+
+
+def decoded_from_fmri():
+    """What is decoded from fMRI under each experiment."""
+    names = [name for name in FMRI_CONDITIONS if name in CONDITIONS]
+    return names + [f"fmri_seed{seed}" for seed in config["generation_seeds"]]
+
+
+def drawn_captions(wildcards):
+    """The embeddings of the training movies, where captions are drawn from them."""
+    wanted = wildcards.text == "training_caption"
+    return train_files(results("embed_clips/{batch}.safetensors")) if wanted else []
+
+
+def scored_clips():
+    """The files that are scored under each experiment, one per condition and seed."""
+    texts = [name for name in CAPTION_CONDITIONS if name in CONDITIONS]
+    return [
+        *(of_experiment(f"decode/{name}.safetensors") for name in decoded_from_fmri()),
+        *(results(f"{METHOD}/{{experiment}}/decode/{name}.safetensors") for name in texts),
+        *(results(f"make_baselines/{name}.safetensors") for name in BASELINES if name in CONDITIONS),
+    ]
+
+
+def retrieved_clips(wildcards):
+    """Clips retrieved with the encoder of an experiment, if they are asked for."""
+    path = of_subject(f"retrieve_clips/{encoder_of(wildcards.experiment)}.safetensors")
+    return [path] if "retrieval" in CONDITIONS else []
+
+
 wildcard_constraints:
     subject=one_of(SUBJECTS),
     batch=one_of(BATCHES),
@@ -306,7 +350,9 @@ wildcard_constraints:
     experiment=one_of(EXPERIMENTS),
     encoder=one_of(ENCODERS),
     prior=one_of(NOISE_RATIOS),
-    condition="fmri|shifted",
+    condition=f"({one_of(FMRI_CONDITIONS)})(_seed[0-9]+)?",
+    text=one_of(CAPTION_CONDITIONS),
+    baseline=one_of(BASELINES),
 
 
 # What a person asks for
@@ -328,7 +374,8 @@ def subject_results(subject, experiment):
 
     All of it is named, because Snakemake makes a deleted file again only if it is asked for.
     """
-    names = ["decode/fmri.safetensors", "decode/shifted.safetensors", "scores.tsv", "clip_scores.tsv"]
+    names = [f"decode/{name}.safetensors" for name in decoded_from_fmri()]
+    names += ["scores.tsv", "clip_scores.tsv"]
     names += [f"clips/{movie}.mp4" for movie in TEST] + [f"strips/{choice}.png" for choice in SHOWN]
     names += ["attention.tsv", *MAPS]
     return [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]

@@ -27,13 +27,14 @@ rule decode:
         decoder=input_folder("decoder"),
         stable_diffusion=model_folder("stable_diffusion"),
         noise_ratio=noise_ratio,
-        seed=config["seed"],
+        seed=seed_of,
+        condition=condition_of,
         settings=settings("decode"),
         state=state_dir("decode/sub-{subject}_{experiment}_{condition}"),
     shell:
         "python workflow_scripts/decode.py --decoder {params.decoder:q} --fmri-train {input.fmri_train:q} "
         "--fmri-test {input.fmri_test:q} --stable-diffusion {params.stable_diffusion:q} "
-        "--noise-ratio {params.noise_ratio} --seed {params.seed} --condition {wildcards.condition} "
+        "--noise-ratio {params.noise_ratio} --seed {params.seed} --condition {params.condition} "
         "--settings {params.settings:q} --state {params.state:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
@@ -41,13 +42,14 @@ rule decode_captions:
     input:
         prior=prior_file,
         embeddings=test_files(results("embed_clips/{batch}.safetensors")),
+        training=drawn_captions,
         stable_diffusion=MODEL_FILES["stable_diffusion"],
     output:
-        results(f"{METHOD}/{{experiment}}/decode/caption.safetensors"),
+        results(f"{METHOD}/{{experiment}}/decode/{{text}}.safetensors"),
     log:
-        log_file("decode_captions/{experiment}"),
+        log_file("decode_captions/{experiment}_{text}"),
     benchmark:
-        benchmark_file("decode_captions/{experiment}")
+        benchmark_file("decode_captions/{experiment}_{text}")
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
@@ -62,24 +64,77 @@ rule decode_captions:
         noise_ratio=noise_ratio,
         seed=config["seed"],
         settings=settings("decode"),
-        state=state_dir("decode_captions/{experiment}"),
+        state=state_dir("decode_captions/{experiment}_{text}"),
     shell:
         "python workflow_scripts/decode_captions.py --prior {params.prior:q} --embeddings {input.embeddings:q} "
+        "--condition {wildcards.text} --training {input.training:q} "
         "--stable-diffusion {params.stable_diffusion:q} --noise-ratio {params.noise_ratio} "
         "--seed {params.seed} --settings {params.settings:q} --state {params.state:q} --out {output:q} "
         "--device {resources.device} 2> >(tee {log} >&2)"
 
 
-rule score:
+rule make_baselines:
     input:
-        decoded=[
-            of_experiment("decode/fmri.safetensors"),
-            of_experiment("decode/shifted.safetensors"),
-            results(f"{METHOD}/{{experiment}}/decode/caption.safetensors"),
-        ],
         stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
         train_stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
-        latents=test_files(results("encode_latents/{batch}.safetensors")),
+    output:
+        results("make_baselines/{baseline}.safetensors"),
+    log:
+        log_file("make_baselines/{baseline}"),
+    benchmark:
+        benchmark_file("make_baselines/{baseline}")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(30),
+    params:
+        every=config["decode"]["every"],
+        seed=config["seed"],
+        settings=settings("make_baselines"),
+    shell:
+        "python workflow_scripts/make_baselines.py --baseline {wildcards.baseline} --stimuli {input.stimuli:q} "
+        "--train-stimuli {input.train_stimuli:q} --every {params.every} --seed {params.seed} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule retrieve_clips:
+    input:
+        encoder=rules.train_encoder.output.weights,
+        fmri=of_subject("assemble_subject/test.safetensors"),
+        embeddings=train_files(results("embed_clips/{batch}.safetensors")),
+        stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
+    output:
+        of_subject("retrieve_clips/{encoder}.safetensors"),
+    log:
+        log_file("retrieve_clips/sub-{subject}_{encoder}"),
+    benchmark:
+        benchmark_file("retrieve_clips/sub-{subject}_{encoder}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(16),
+        runtime=minutes(60),
+    params:
+        encoder=input_folder("encoder"),
+        every=config["decode"]["every"],
+        seed=config["seed"],
+        settings=settings("retrieve_clips"),
+    shell:
+        "python workflow_scripts/retrieve_clips.py --encoder {params.encoder:q} --fmri {input.fmri:q} "
+        "--embeddings {input.embeddings:q} --stimuli {input.stimuli:q} --every {params.every} "
+        "--seed {params.seed} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule score:
+    input:
+        decoded=scored_clips(),
+        retrieved=retrieved_clips,
+        stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
+        train_stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
+        latents=test_files(results("encode_latents/{batch}.safetensors")) if "vae" in CONDITIONS else [],
         stable_diffusion=MODEL_FILES["stable_diffusion"],
         image_classifier=MODEL_FILES["image_classifier"],
         video_classifier=MODEL_FILES["video_classifier"],
@@ -109,7 +164,7 @@ rule score:
         settings=settings("score"),
         cache=state_dir("score/sub-{subject}_{experiment}.safetensors"),
     shell:
-        "python workflow_scripts/score.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
+        "python workflow_scripts/score.py --decoded {input.decoded:q} {input.retrieved:q} --stimuli {input.stimuli:q} "
         "--train-stimuli {input.train_stimuli:q} --latents {input.latents:q} "
         "--stable-diffusion {params.stable_diffusion:q} --image-classifier {params.image_classifier:q} "
         "--video-classifier {params.video_classifier:q} --clip {params.clip:q} "

@@ -2,13 +2,18 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 
 from neurocine import __version__
 from neurocine.cli import program
-from neurocine.diffusion.conditions import FmriWindows, mean_window, shift_within_movies
+from neurocine.diffusion.conditions import (
+    CONDITIONS,
+    FmriWindows,
+    control_fmri,
+    mean_window,
+    shuffled_rows,
+)
 from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
@@ -16,8 +21,6 @@ from neurocine.io import file_sha256, write_arrays
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
 from neurocine.provenance import COMPUTED_FROM, movies_behind, refuse_overlap
-
-Condition = Literal["fmri", "shifted"]
 
 
 @program
@@ -44,25 +47,29 @@ def main(
     fmri_test : test file of assemble_subject
     stable_diffusion : folder of Stable Diffusion
     noise_ratio : correlation between the noise of frames (beta), 0 to 1
-    seed : of the initial noise
-    condition : fmri, or shifted: each movie's fMRI rotated in time, a control
+    seed : of the initial noise, and of the controls "shuffled" and "noise"
+    condition : fmri, or a control: shifted (each movie's fMRI rotated in time), shuffled (its windows in
+        random order), mean (of the training), noise (white, of the training's size)
     settings : section decode of the config, as JSON
     state : folder of finished groups
     out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip
     device : auto, cpu or cuda
     """
-    if condition not in get_args(Condition):
-        raise InputError("--condition", condition, "fmri or shifted", "Choose one of them.")
+    if condition not in CONDITIONS:
+        raise InputError("--condition", condition, ", ".join(CONDITIONS), "Choose one of them.")
     where = pick_device(device)
     model = JointDecoder.from_pretrained(decoder).to(where).eval()
     test = SubjectFmri.read(fmri_test, with_repeats=False).bold
     refuse_overlap(fmri_train, test)
     weights = [decoder / "unet/diffusion_pytorch_model.safetensors", decoder / "encoder/model.safetensors"]
     behind = movies_behind([fmri_train, fmri_test, *weights])
-    shown = shift_within_movies(test, settings.shift_tr) if condition == "shifted" else test
+    training = SubjectFmri.read(fmri_train, with_repeats=False).bold
+    shown = control_fmri(condition, test, training, settings.shift_tr, seed)
     width = model.encoder.config.window
     windows = FmriWindows({movie: samples[None] for movie, samples in shown.items()}, width)
-    training = SubjectFmri.read(fmri_train, with_repeats=False).bold
+    source = torch.arange(len(windows.clips))
+    if condition == "shuffled":
+        source = torch.from_numpy(shuffled_rows(windows.clips, seed))
     null_window = torch.from_numpy(mean_window(training, width))
     with torch.no_grad():
         null = model.encoder(null_window[None].to(where))[0]
@@ -78,7 +85,7 @@ def main(
     decoded, store = decode_clips(
         sampler,
         windows.clips,
-        lambda rows: model.encoder(windows.take(rows).to(where)),
+        lambda rows: model.encoder(windows.take(source[rows]).to(where)),
         state,
         [condition, *(file_sha256(path) for path in [*weights, fmri_train, fmri_test])],
     )

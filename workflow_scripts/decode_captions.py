@@ -1,19 +1,31 @@
-"""Sample clips from the captions of the test movies: what a decoder could reach if it knew the caption."""
+"""Sample clips from captions: the original ones as a ceiling, random ones of the training as a control."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from neurocine import __version__
 from neurocine.cli import program
 from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
+from neurocine.errors import InputError
 from neurocine.io import file_sha256, write_arrays
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
 from neurocine.models.video_unet import VideoUNet
 from neurocine.provenance import COMPUTED_FROM, movies_behind
-from neurocine.stimuli.cached import TextStates
+from neurocine.seeds import numpy_generator
+from neurocine.stimuli.cached import Clip, TextStates
+
+CAPTIONS = ("caption", "training_caption")
+
+
+def drawn_rows(clips: Sequence[Clip], n: int, seed: int) -> np.ndarray:
+    """Draw one of n training clips for each clip, (n_clips,) i64; a clip's draw depends on nothing else."""
+    draws = [numpy_generator(seed, "training_caption", movie, index).integers(n) for movie, index in clips]
+    return np.array(draws, np.int64)
 
 
 @program
@@ -24,12 +36,14 @@ def main(
     stable_diffusion: Path,
     noise_ratio: float,
     seed: int,
+    condition: str,
     settings: DecodeSettings,
     out: Path,
+    training: list[Path] | None = None,
     state: Path | None = None,
     device: str = "auto",
 ) -> None:
-    """Decode test movies from the text states of their original captions (a ceiling).
+    """Decode test movies from the text states of captions.
 
     Parameters
     ----------
@@ -37,17 +51,28 @@ def main(
     embeddings : files of embed_clips, test movies
     stable_diffusion : folder of Stable Diffusion
     noise_ratio : correlation between the noise of frames (beta), 0 to 1
-    seed : of the initial noise, the same as that of decode
+    seed : of the initial noise, the same as that of decode, and of the drawn captions
+    condition : caption: the original ones, a ceiling; training_caption: a random one of the training movies
+        for each clip, which tells nothing of it
     settings : section decode of the config, as JSON
     out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip
+    training : files of embed_clips, training movies; for training_caption
     state : folder of finished groups; without it an interrupted run starts again
     device : auto, cpu or cuda
     """
+    if condition not in CAPTIONS:
+        raise InputError("--condition", condition, " or ".join(CAPTIONS), "Choose one of them.")
+    given = list(training or []) if condition == "training_caption" else embeddings
     where = pick_device(device)
-    hashed = [prior / "unet/diffusion_pytorch_model.safetensors", *embeddings]
+    hashed = [prior / "unet/diffusion_pytorch_model.safetensors", *sorted({*embeddings, *given})]
     behind = movies_behind(hashed)
     captions = TextStates.read(embeddings)
-    table, index = torch.from_numpy(captions.states), torch.from_numpy(captions.index.rows)
+    told = captions if given == embeddings else TextStates.read(given)
+    table = torch.from_numpy(told.states)
+    # Of several captions of a clip, the first.
+    first = torch.from_numpy(told.index.rows[:, 0])
+    if condition == "training_caption":
+        first = first[torch.from_numpy(drawn_rows(captions.index.clips, len(first), seed))]
     unet = VideoUNet.from_pretrained(prior / "unet")
     nn.Module.to(unet, device=where)
     sampler = make_sampler(
@@ -62,15 +87,15 @@ def main(
     decoded, store = decode_clips(
         sampler,
         captions.index.clips,
-        lambda rows: table[index[rows, 0]].float(),  # of several captions of a clip, the first
+        lambda rows: table[first[rows]].float(),
         state,
-        ["caption", *map(file_sha256, hashed)],
+        [condition, *map(file_sha256, hashed)],
     )
     meta = {
         "step": "decode_captions",
         "version": __version__,
         "settings": dataclasses.asdict(settings),
-        "condition": "caption",
+        "condition": condition,
         "noise_ratio": noise_ratio,
         "seed": seed,
         "movies": list(decoded),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import decode
 import decode_captions
+from neurocine.diffusion.conditions import CONDITIONS, control_fmri, far_permutation, shuffled_rows
 from neurocine.diffusion.decode import DecodeSettings, Sampler, decode_clips, make_sampler
 from neurocine.errors import InputError
 from neurocine.io import read_arrays
@@ -161,7 +162,7 @@ def test_decode_writes_every_clip_and_the_shift_moves_conditions_not_noise(
     study: dict[str, Any], tmp_path: Path
 ) -> None:
     found = {}
-    for condition in ("fmri", "shifted"):
+    for condition in CONDITIONS:
         out = tmp_path / f"{condition}.safetensors"
         decode.main(**study, condition=condition, out=out)
         found[condition], meta = read_arrays(out)
@@ -172,12 +173,52 @@ def test_decode_writes_every_clip_and_the_shift_moves_conditions_not_noise(
     assert arrays["test1"].shape == (TR, FRAMES, 16, 16, 3)
     assert arrays["test1"].dtype == np.uint8
     assert arrays["test2/clip"].tolist() == list(range(TR))
-    assert not np.array_equal(arrays["test1"], found["shifted"]["test1"])
+    for condition in CONDITIONS[1:]:
+        assert not np.array_equal(arrays["test1"], found[condition]["test1"])
+
+
+def test_shuffled_windows_are_far_away_and_each_is_used_once() -> None:
+    clips = [(movie, index) for movie, n in (("a", 240), ("b", 12), ("c", 5)) for index in range(n)]
+    rows = shuffled_rows(clips, 3)
+    assert sorted(rows) == list(range(len(clips)))
+    for movie, distance in (("a", 15), ("b", 3), ("c", 1)):
+        moved = [(clips[row], clip) for row, clip in zip(rows, clips, strict=True) if clip[0] == movie]
+        assert all(source[0] == movie and abs(source[1] - clip[1]) >= distance for source, clip in moved)
+    assert rows.tolist() == shuffled_rows(clips, 3).tolist() != shuffled_rows(clips, 4).tolist()
+    with pytest.raises(InputError, match="moves each by"):
+        far_permutation(3, 2, np.random.default_rng(0))
+
+
+def test_mean_and_noise_have_the_size_of_the_training_and_nothing_of_the_test() -> None:
+    random = np.random.default_rng(0)
+    scale = np.array([0.5, 1, 3], np.float32)
+    training = {m: (2 + scale * random.normal(size=(300, 3))).astype(np.float32) for m in ("seg1", "seg2")}
+    test = {"test1": random.normal(9, 9, (400, 3)).astype(np.float32)}
+    mean = control_fmri("mean", test, training, 1, 0)["test1"]
+    expected = np.concatenate(list(training.values())).mean(0)
+    np.testing.assert_allclose(mean, np.broadcast_to(expected, (400, 3)), rtol=1e-5)
+    noise = control_fmri("noise", test, training, 1, 0)["test1"]
+    np.testing.assert_allclose(noise.mean(0), expected, atol=4 * scale.max() / 20)
+    np.testing.assert_allclose(noise.std(0), scale, rtol=0.15)
+    other = control_fmri("noise", {"test1": test["test1"] * 0}, training, 1, 0)["test1"]
+    np.testing.assert_array_equal(noise, other)
+    assert control_fmri("fmri", test, training, 1, 0)["test1"] is test["test1"]
+
+
+def test_from_mean_fmri_guidance_changes_nothing(study: dict[str, Any], tmp_path: Path) -> None:
+    """The condition is the null condition itself; only rounding is amplified."""
+    made = []
+    for guidance in (1.0, 5.0):
+        study["settings"] = dataclasses.replace(QUICK, guidance=guidance)
+        out = tmp_path / f"{guidance}.safetensors"
+        decode.main(**study, condition="mean", out=out)
+        made.append(read_arrays(out)[0]["test1"].astype(int))
+    assert np.abs(made[0] - made[1]).max() <= 1
 
 
 def test_decode_refuses_bad_input(study: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
-    with pytest.raises(InputError, match="fmri or shifted"):
+    with pytest.raises(InputError, match="fmri, shifted, shuffled, mean, noise"):
         decode.main(**study, condition="caption", out=out)
     study["settings"] = dataclasses.replace(QUICK, shift_tr=TR)
     with pytest.raises(InputError, match="onto themselves"):
@@ -186,17 +227,31 @@ def test_decode_refuses_bad_input(study: dict[str, Any], tmp_path: Path) -> None
 
 
 def test_decode_captions_writes_the_same_layout(study: dict[str, Any], tmp_path: Path) -> None:
-    out = tmp_path / "caption.safetensors"
-    decode_captions.main(
-        prior=tmp_path / "decoder",
-        embeddings=[write_embeddings(tmp_path / "embeddings.safetensors", ["test1", "test2"], 2)],
-        stable_diffusion=study["stable_diffusion"],
-        noise_ratio=0.5,
-        seed=3,
-        settings=dataclasses.replace(QUICK, every=3),
-        out=out,
-    )
-    arrays, meta = read_arrays(out)
-    assert meta["condition"] == "caption"
-    assert arrays["test2"].shape == (2, FRAMES, 16, 16, 3)
-    assert arrays["test2/clip"].tolist() == [0, 3]
+    given = {
+        "prior": tmp_path / "decoder",
+        "embeddings": [write_embeddings(tmp_path / "embeddings.safetensors", ["test1", "test2"], 2)],
+        "stable_diffusion": study["stable_diffusion"],
+        "noise_ratio": 0.5,
+        "seed": 3,
+        "settings": dataclasses.replace(QUICK, every=3),
+    }
+    training = [write_embeddings(tmp_path / "training.safetensors", ["seg1", "seg2"], 2, seed=8)]
+    found = {}
+    for condition, known in (("caption", []), ("training_caption", ["seg1", "seg2"])):
+        out = tmp_path / f"{condition}.safetensors"
+        decode_captions.main(**given, condition=condition, training=training, out=out)
+        found[condition], meta = read_arrays(out)
+        assert meta["condition"] == condition
+        assert set(known) <= set(meta["computed_from"])
+        assert found[condition]["test2"].shape == (2, FRAMES, 16, 16, 3)
+        assert found[condition]["test2/clip"].tolist() == [0, 3]
+    assert not np.array_equal(found["caption"]["test1"], found["training_caption"]["test1"])
+    with pytest.raises(InputError, match="caption or training_caption"):
+        decode_captions.main(**given, condition="text", out=out)
+
+
+def test_drawn_captions_depend_on_the_clip_only() -> None:
+    every = decode_captions.drawn_rows(CLIPS, 480, 3)
+    assert decode_captions.drawn_rows(CLIPS[3:5], 480, 3).tolist() == every[3:5].tolist()
+    assert len(set(every)) > TR
+    assert every.max() < 480

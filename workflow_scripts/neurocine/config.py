@@ -222,6 +222,12 @@ def _check_experiments(config: Config) -> Iterator[InputError]:
             )
 
 
+def _check_seeds(config: Config) -> Iterator[InputError]:
+    if config["seed"] in config["generation_seeds"]:
+        todo = "Clips are decoded with this seed anyway; name others."
+        yield InputError("generation_seeds", str(config["seed"]), "seeds other than seed", todo)
+
+
 def _check_lengths(config: Config) -> Iterator[InputError]:
     """Runs and movies must agree: as many samples are left of a run as its movie has clips."""
     clips = config["prepare_stimuli"]["clips_per_movie"]
@@ -291,6 +297,7 @@ def check_combinations(config: Config) -> list[InputError]:
         _check_movies,
         _check_excluded,
         _check_experiments,
+        _check_seeds,
         _check_lengths,
         _check_frames,
         _check_trainings,

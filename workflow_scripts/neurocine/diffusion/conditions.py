@@ -1,4 +1,4 @@
-"""fMRI as the condition of the diffusion model: windows per clip, the null window, the shifted control."""
+"""fMRI as the condition of the diffusion model: windows per clip, the null window, and controls."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,14 @@ import torch
 from torch import Tensor
 
 from neurocine.errors import InputError
-from neurocine.fmri.assemble import Direction, window_index
+from neurocine.fmri.assemble import Direction, training_statistics, window_index
+from neurocine.seeds import numpy_generator
 from neurocine.stimuli.cached import Clip
+
+# What a decoder is given. fmri: as recorded. shifted: rotated in time. shuffled: windows in random order.
+# mean: the training mean throughout, which is the null condition. noise: white noise of the training's size.
+CONDITIONS = ("fmri", "shifted", "shuffled", "mean", "noise")
+FAR_TR = 15  # TR, least distance of a shuffled window from its clip; a quarter of a shorter movie
 
 
 def mean_window(bold: Mapping[str, np.ndarray], width: int) -> np.ndarray:
@@ -47,6 +53,70 @@ def shift_within_movies(bold: Mapping[str, np.ndarray], shift: int) -> dict[str,
                 "Change shift_tr of decode.",
             )
     return {movie: np.roll(samples, shift, axis=0) for movie, samples in bold.items()}
+
+
+def far_permutation(n: int, distance: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw an order of n things in which each is at least ``distance`` from its place, (n,) i64.
+
+    Raises
+    ------
+    InputError : there is none, or none was found in many draws
+    """
+    order = generator.permutation(n)
+    places = np.arange(n)
+    for _ in range(1000):
+        near = np.flatnonzero(np.abs(order - places) < distance)
+        if not len(near):
+            return order
+        for place in near:
+            other = generator.integers(n)
+            order[[place, other]] = order[[other, place]]
+    raise InputError(
+        "a movie", f"{n} clips", f"an order that moves each by {distance}", "Take shuffled out of conditions."
+    )
+
+
+def shuffled_rows(clips: Sequence[Clip], seed: int) -> np.ndarray:
+    """Give every clip the row of another one of its movie, far away in time: (n_clips,) i64.
+
+    Whole windows are exchanged, so each is a possible piece of fMRI, and each is used once.
+    """
+    rows = np.arange(len(clips))
+    for movie in dict.fromkeys(name for name, _ in clips):
+        here = np.flatnonzero([name == movie for name, _ in clips])
+        generator = numpy_generator(seed, "decode", "shuffled", movie)
+        rows[here] = here[far_permutation(len(here), max(1, min(FAR_TR, len(here) // 4)), generator)]
+    return rows
+
+
+def control_fmri(
+    condition: str, test: Mapping[str, np.ndarray], training: Mapping[str, np.ndarray], shift: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Make the samples that a condition decodes.
+
+    Parameters
+    ----------
+    condition : one of `CONDITIONS`; "shuffled" exchanges windows, not samples (`shuffled_rows`)
+    test, training : movies, each (T, V) float32
+    shift : TR, of "shifted"
+    seed : of "noise"
+
+    Returns
+    -------
+    test movies, each (T, V) float32
+    """
+    if condition == "shifted":
+        return shift_within_movies(test, shift)
+    if condition not in ("mean", "noise"):
+        return dict(test)
+    mean, std = training_statistics(list(training.values()))
+    made = {}
+    for movie, samples in test.items():
+        made[movie] = np.repeat(mean[None], len(samples), axis=0)
+        if condition == "noise":
+            generator = numpy_generator(seed, "decode", "noise", movie)
+            made[movie] += std * generator.standard_normal(samples.shape, dtype=np.float32)
+    return made
 
 
 class FmriWindows:

@@ -1,8 +1,10 @@
-"""Predictions that know nothing of the brain: a grey frame and the mean frame of the training movies."""
+"""Predictions that need no brain: grey, mean and blurred training frames, the first true frame held."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 GREY = 110  # a typical mean of natural movie frames; the tables of published baselines use it
 
@@ -32,3 +34,37 @@ def mean_frame_video(movies: Iterable[np.ndarray]) -> np.ndarray:
         shape = clips.shape[1:]
     frame = np.rint(total / count).astype(np.uint8)
     return np.broadcast_to(frame, (1, *shape)).copy()
+
+
+@dataclass(frozen=True)
+class MakeBaselinesSettings:
+    """Settings of ``make_baselines``."""
+
+    blur: float = 0.03125  # sigma of the blurred baseline as a share of the height; 8 px of 256
+
+    def __post_init__(self) -> None:
+        if not 0 < self.blur < 1:
+            raise ValueError(f"blur {self.blur} must lie between 0 and 1")
+
+
+def hold_first_frame(clips: np.ndarray) -> np.ndarray:
+    """Hold the first frame of each clip: uint8 (n, F, H, W, 3) -> the same shape."""
+    return np.repeat(clips[:, :1], clips.shape[1], axis=1)
+
+
+def blurred_video(frame: np.ndarray, n_frames: int, blur: float) -> np.ndarray:
+    """Blur a frame and hold it.
+
+    Parameters
+    ----------
+    frame : uint8 (H, W, 3)
+    n_frames : F
+    blur : sigma of the Gaussian as a share of H
+
+    Returns
+    -------
+    uint8 (F, H, W, 3)
+    """
+    sigma = blur * len(frame)
+    soft = gaussian_filter(frame.astype(np.float64), (sigma, sigma, 0), mode="nearest")
+    return np.repeat(np.rint(soft).astype(np.uint8)[None], n_frames, axis=0)
