@@ -26,6 +26,7 @@ localrules:
     all,
     ablation,
     select_vertices,
+    measure_noise_ceiling,
     tabulate_scores,
     tabulate_ablation,
     build_browser,

@@ -378,7 +378,8 @@ def subject_results(subject, experiment):
     names += ["scores.tsv", "clip_scores.tsv"]
     names += [f"clips/{movie}.mp4" for movie in TEST] + [f"strips/{choice}.png" for choice in SHOWN]
     names += ["attention.tsv", *MAPS]
-    return [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]
+    found = [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]
+    return [*found, of_subject("noise_ceiling.tsv").format(subject=subject)]
 
 
 def study_results(experiments, part=""):

@@ -74,6 +74,29 @@ rule assemble_subject:
         "2> >(tee {log} >&2)"
 
 
+rule measure_noise_ceiling:
+    input:
+        runs=test_files(of_subject("preprocess_run/{batch}.safetensors")),
+        vertices=results("select_vertices/vertices.safetensors"),
+    output:
+        of_subject("noise_ceiling.tsv"),
+    log:
+        log_file("measure_noise_ceiling/sub-{subject}"),
+    benchmark:
+        benchmark_file("measure_noise_ceiling/sub-{subject}")
+    conda:
+        "../envs/fmri.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(30),
+    params:
+        seed=config["seed"],
+        settings=settings("measure_noise_ceiling"),
+    shell:
+        "python workflow_scripts/measure_noise_ceiling.py --runs {input.runs:q} --vertices {input.vertices:q} "
+        "--seed {params.seed} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
 rule preprocess_hcp:
     input:
         rest=lambda wildcards: REST[wildcards.rest],

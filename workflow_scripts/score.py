@@ -13,7 +13,7 @@ import pandas as pd
 from neurocine import __version__
 from neurocine.cli import program
 from neurocine.errors import InputError
-from neurocine.io import open_arrays, read_arrays, read_meta, write_arrays, write_table
+from neurocine.io import fixed_digits, open_arrays, read_arrays, read_meta, write_arrays, write_table
 from neurocine.metrics.baselines import constant_video, mean_frame_video
 from neurocine.metrics.features import Clips, FeatureStore
 from neurocine.metrics.judges import Networks, make_store
@@ -165,12 +165,6 @@ def score_condition(condition: Condition, judges: Judges) -> list[MovieScores]:
             score_movie(movie, clips[order], predicted, shown, baselines, names, settings, judges.device)
         )
     return scores
-
-
-def fixed_digits(table: pd.DataFrame) -> pd.DataFrame:
-    """Write fractions with six decimals, so that equal runs give equal files."""
-    columns = [name for name in table.columns if table[name].dtype.kind == "f"]
-    return table.assign(**{name: table[name].map("{:.6f}".format) for name in columns})
 
 
 @program

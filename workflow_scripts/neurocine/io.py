@@ -96,6 +96,12 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         table.to_csv(temporary, sep="\t", index=False, na_rep="nan", lineterminator="\n")
 
 
+def fixed_digits(table: pd.DataFrame) -> pd.DataFrame:
+    """Write fractions with six decimals, so that equal runs give equal files."""
+    columns = [name for name in table.columns if table[name].dtype.kind == "f"]
+    return table.assign(**{name: table[name].map("{:.6f}".format) for name in columns})
+
+
 def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a TSV; text columns stay text (empty stays empty).
 

@@ -105,7 +105,8 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     records = score_records(results.scores, order)
     choices = _choices(records, [*results.strips, *results.clips, *results.maps], order)
     folder = Path(__file__).parent
-    conditions = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in sections.CONDITIONS.items())
+    shown = {name: text for name, text in sections.CONDITIONS.items() if name in choices["condition"]}
+    conditions = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in shown.items())
     parts = {
         "title": escape(settings.title or str(results.config.get("dataset", "")) or "Results"),
         "version": escape(__version__),

@@ -14,7 +14,14 @@ from neurocine.report.study import Medium, Order, Owner, TrainingLog, group_medi
 CONDITIONS = {
     "fmri": "the result: decoded from fMRI",
     "shifted": "control: decoded from fMRI of another time of the movie",
+    "shuffled": "control: decoded from fMRI windows of the movie in random order",
+    "mean": "control: decoded from the mean training fMRI",
+    "noise": "control: decoded from white noise of the size of fMRI",
     "caption": "ceiling: decoded from the movie's own captions instead of fMRI",
+    "training_caption": "control: decoded from a random training caption",
+    "static": "baseline: the first true frame, held",
+    "blurred": "baseline: a random training frame, blurred and held",
+    "retrieval": "baseline: the training clip with the nearest embedding, no generator",
     "vae": "ceiling: the movie itself through the image compressor",
 }
 STEPS = {

@@ -1,0 +1,162 @@
+"""Noise ceiling of fMRI from repeats of the same movie: how well its mean could be predicted at best.
+
+With z-scored runs, the correlation of two repeats estimates the share of a single run's variance that the movie
+explains. Spearman-Brown's formula brings it to the mean of k repeats, and the square root of that reliability is
+the correlation which a perfect prediction reaches with the mean.
+"""
+
+import itertools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from neurocine.errors import InputError
+from neurocine.fmri.assemble import existing_repeats
+from neurocine.fmri.vertices import VertexSelection
+from neurocine.seeds import numpy_generator
+
+log = logging.getLogger(__name__)
+ALL = "all"  # in place of a group or an area that is not told apart
+
+
+@dataclass(frozen=True)
+class MeasureNoiseCeilingSettings:
+    """Settings of ``measure_noise_ceiling``."""
+
+    splits: int = 100  # splits of the repeats into halves; all of them where there are no more
+
+    def __post_init__(self) -> None:
+        if self.splits < 1:
+            raise ValueError(f"splits is {self.splits}, must be at least 1")
+
+
+def spearman_brown(reliability: np.ndarray, factor: float) -> np.ndarray:
+    """Reliability of a mean over ``factor`` times as many repeats; factors below 1 go back."""
+    return np.asarray(factor * reliability / (1 + (factor - 1) * reliability))
+
+
+def split_in_halves(
+    n: int, splits: int, generator: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split n repeats into two halves of n // 2; of an odd number one stays out.
+
+    Returns
+    -------
+    pairs of (n // 2,) i64, all different splits, or ``splits`` drawn ones if there are more
+    """
+    half = n // 2
+    every = []
+    for kept in itertools.combinations(range(n), 2 * half):
+        for rest in itertools.combinations(kept[1:], half - 1):
+            first = (kept[0], *rest)
+            every.append((np.array(first), np.array([place for place in kept if place not in first])))
+    if len(every) <= splits:
+        return every
+    return [every[row] for row in generator.choice(len(every), size=splits, replace=False)]
+
+
+def split_half_share(repeats: np.ndarray, splits: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Estimate the share of a single run's variance that repeats have in common.
+
+    Parameters
+    ----------
+    repeats : (n, T, V), all with data
+    splits : from `split_in_halves`
+
+    Returns
+    -------
+    (V,) float64: the mean correlation of the halves' means, brought back to one repeat; about 0, also below,
+    where there is no signal, and for a constant vertex
+    """
+    half = len(splits[0][0])
+    total = np.zeros(repeats.shape[2])
+    for first, second in splits:
+        a = repeats[first].mean(0, dtype=np.float64)
+        b = repeats[second].mean(0, dtype=np.float64)
+        a -= a.mean(0)
+        b -= b.mean(0)
+        size = np.sqrt((a**2).sum(0) * (b**2).sum(0))
+        total += np.where(size > 0, (a * b).sum(0) / np.where(size > 0, size, 1), 0)
+    correlation = total / len(splits)
+    # The way back has a pole at -1 / (half - 1) at most; no noise gets near it without being cut here.
+    return spearman_brown(np.maximum(correlation, -0.5), 1 / half)
+
+
+def measure_noise_ceiling(
+    repeats: Mapping[str, np.ndarray],
+    selection: VertexSelection,
+    settings: MeasureNoiseCeilingSettings,
+    seed: int,
+) -> pd.DataFrame:
+    """Estimate the noise ceiling of each area, each group of areas and all vertices.
+
+    Parameters
+    ----------
+    repeats : movie -> (n_repeats, T, V) of preprocess_run, each run z-scored; NaN where a run is missing
+    selection : the vertices
+    settings : section measure_noise_ceiling of the config
+    seed : of the drawn splits
+
+    Returns
+    -------
+    group, area ("all" where not told apart), n_vertices, movies, fewest_repeats, most_repeats;
+    signal_share: of a single run's variance; reliability: of the mean over repeats, that share for the mean;
+    ceiling_single, ceiling_mean: their square roots. Shares are means over vertices and, weighted with their
+    lengths, over movies with two repeats or more, each with the repeats it has; NaN if there is none.
+
+    Raises
+    ------
+    InputError : a movie without data, or with another number of vertices
+    """
+    shares: list[np.ndarray] = []
+    reliabilities: list[np.ndarray] = []
+    lengths: list[int] = []
+    counts: list[int] = []
+    unknown = np.full(len(selection.vertex), np.nan)
+    for movie, runs in repeats.items():
+        there = existing_repeats(runs, movie)
+        if runs.shape[2] != len(selection.vertex):
+            found = f"{runs.shape[2]} vertices"
+            raise InputError(movie, found, f"{len(selection.vertex)} as in select_vertices", "Make it again.")
+        if len(there) < 2:
+            log.warning("%s has one repeat: it says nothing about the noise and is left out", movie)
+            continue
+        splits = split_in_halves(
+            len(there), settings.splits, numpy_generator(seed, "measure_noise_ceiling", movie)
+        )
+        share = split_half_share(runs[there], splits)
+        shares.append(share)
+        reliabilities.append(spearman_brown(np.maximum(share, -0.5 / (len(there) - 1)), len(there)))
+        lengths.append(runs.shape[1])
+        counts.append(len(there))
+    if not shares:  # one repeat of everything: the table says so
+        shares, reliabilities, lengths, counts = [unknown], [unknown], [1], [1]
+    share = np.average(shares, axis=0, weights=lengths)
+    reliability = np.average(reliabilities, axis=0, weights=lengths)
+    groups = np.array(selection.groups)[selection.area]
+    parts = [(ALL, ALL, np.ones(len(groups), bool))]
+    parts += [(group, ALL, groups == group) for group in dict.fromkeys(selection.groups)]
+    parts += [
+        (group, area, selection.area == number)
+        for number, (area, group) in enumerate(zip(selection.areas, selection.groups, strict=True))
+    ]
+    rows = [
+        {
+            "group": group,
+            "area": area,
+            "n_vertices": int(inside.sum()),
+            "movies": len(counts) if max(counts) > 1 else 0,
+            "fewest_repeats": min(counts),
+            "most_repeats": max(counts),
+            "signal_share": share[inside].mean(),
+            "reliability": reliability[inside].mean(),
+            "ceiling_single": np.sqrt(np.maximum(0.0, share[inside].mean())),
+            "ceiling_mean": np.sqrt(np.maximum(0.0, reliability[inside].mean())),
+        }
+        for group, area, inside in parts
+        if inside.any()
+    ]
+    return pd.DataFrame(rows)
