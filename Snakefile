@@ -29,6 +29,8 @@ localrules:
     measure_noise_ceiling,
     tabulate_scores,
     tabulate_ablation,
+    compare_results,
+    compare_ablation,
     build_browser,
     build_ablation_browser,
 

@@ -389,6 +389,7 @@ def study_results(experiments, part=""):
         CHECKED,
         *sum(each, []),
         results(f"{part}tables/scores.tsv"),
+        *(results(f"{part}tables/{name}.tsv") for name in ("results", "comparisons", "published")),
         results(f"{part}browser/index.html"),
     ]
 

@@ -84,10 +84,53 @@ rule tabulate_scores:
         "2> >(tee {log} >&2)"
 
 
+# What decides whether published values may be compared with those of this study.
+STUDY_FACTS = {
+    "dataset": DATASET,
+    "test_movies": TEST,
+    "height": config["prepare_stimuli"]["height"],
+    "width": config["prepare_stimuli"]["width"],
+    "frames_per_tr": config["prepare_stimuli"]["frames_per_tr"],
+    "every": config["decode"]["every"],
+    "test_repeats": config["assemble_subject"]["test_repeats"],
+}
+
+
+rule compare_results:
+    input:
+        clip_scores=each_result("clip_scores.tsv", config["run_experiments"]),
+        scores=rules.tabulate_scores.output.scores,
+    output:
+        results=results("tables/results.tsv"),
+        comparisons=results("tables/comparisons.tsv"),
+        published=results("tables/published.tsv"),
+    log:
+        log_file("compare_results/compare_results"),
+    benchmark:
+        benchmark_file("compare_results/compare_results")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(4),
+        runtime=minutes(30),
+    params:
+        study=json.dumps(STUDY_FACTS),
+        seed=config["seed"],
+        settings=settings("compare_results"),
+    shell:
+        "python workflow_scripts/compare_results.py --clip-scores {input.clip_scores:q} --scores {input.scores:q} "
+        "--study {params.study:q} --seed {params.seed} --settings {params.settings:q} "
+        "--out-results {output.results:q} --out-comparisons {output.comparisons:q} "
+        "--out-published {output.published:q} 2> >(tee {log} >&2)"
+
+
 rule build_browser:
     input:
         scores=rules.tabulate_scores.output.scores,
-        tables=[rules.tabulate_scores.output.main, rules.tabulate_scores.output.ablation],
+        tables=[
+            *(rules.tabulate_scores.output.main, rules.tabulate_scores.output.ablation),
+            *rules.compare_results.output,
+        ],
         strips=[
             path for name in SHOWN for path in each_result(f"strips/{name}.png", config["run_experiments"])
         ],
@@ -132,10 +175,27 @@ use rule tabulate_scores as tabulate_ablation with:
         benchmark_file("tabulate_scores/ablation")
 
 
+use rule compare_results as compare_ablation with:
+    input:
+        clip_scores=each_result("clip_scores.tsv", config["ablation_experiments"]),
+        scores=rules.tabulate_ablation.output.scores,
+    output:
+        results=results("ablation/tables/results.tsv"),
+        comparisons=results("ablation/tables/comparisons.tsv"),
+        published=results("ablation/tables/published.tsv"),
+    log:
+        log_file("compare_results/ablation"),
+    benchmark:
+        benchmark_file("compare_results/ablation")
+
+
 use rule build_browser as build_ablation_browser with:
     input:
         scores=rules.tabulate_ablation.output.scores,
-        tables=[rules.tabulate_ablation.output.main, rules.tabulate_ablation.output.ablation],
+        tables=[
+            *(rules.tabulate_ablation.output.main, rules.tabulate_ablation.output.ablation),
+            *rules.compare_ablation.output,
+        ],
         strips=[
             path
             for name in SHOWN

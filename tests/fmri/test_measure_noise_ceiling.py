@@ -95,7 +95,10 @@ def test_halves_are_all_splits_or_drawn_ones() -> None:
         splits = split_in_halves(n, 100, generator)
         assert len({frozenset((frozenset(a), frozenset(b))) for a, b in splits}) == len(splits) == number
         assert all(len(a) == len(b) == n // 2 and not set(a) & set(b) for a, b in splits)
-    assert len(split_in_halves(10, 100, generator)) == 100
+    for n in (10, 21):
+        splits = split_in_halves(n, 100, generator)
+        assert len(splits) == 100
+        assert all(len(a) == len(b) == n // 2 and not set(a) & set(b) for a, b in splits)
 
 
 def test_share_equals_a_slow_loop() -> None:

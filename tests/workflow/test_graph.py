@@ -20,7 +20,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_toy_study_stays_small(checkout: Path) -> None:
     jobs = planned(checkout, *TOY)
-    assert jobs["total"] == 45
+    assert jobs["total"] == 48
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
 
@@ -33,6 +33,20 @@ def test_ablation_shares_trainings(checkout: Path) -> None:
     assert jobs["train_decoder"] == 11 * subjects
     assert jobs["pretrain_encoder"] == 1
     assert jobs["score"] == 11 * subjects
+
+
+def test_all_conditions_and_seeds_are_one_list_each(checkout: Path, tmp_path: Path) -> None:
+    every = "fmri, shifted, shuffled, mean, noise, caption, training_caption, vae, static, blurred, retrieval"
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"conditions: [{every}]\ngeneration_seeds: [1, 2]\n")
+    jobs = planned(checkout, *TOY, str(mine))
+    subjects = 2
+    assert jobs["decode"] == (5 + 2) * subjects
+    assert jobs["decode_captions"] == jobs["make_baselines"] == 2
+    assert jobs["retrieve_clips"] == jobs["score"] == subjects
+    jobs = planned(checkout, *TOY, "--config", "conditions=[fmri]")
+    assert jobs["decode"] == subjects
+    assert not jobs.keys() & {"decode_captions", "make_baselines", "retrieve_clips"}
 
 
 def test_one_subject_needs_nothing_of_the_others(checkout: Path) -> None:
@@ -62,7 +76,7 @@ def test_pretraining_on_the_study_itself_needs_no_rest(checkout: Path) -> None:
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
-    assert jobs["total"] == 45
+    assert jobs["total"] == 48
 
 
 def test_toy_models_are_a_target_of_their_own(checkout: Path) -> None:

@@ -48,6 +48,11 @@ def test_everything_a_person_looks_for_is_there(study: Path) -> None:
         assert (folder / "clips/test1.mp4").stat().st_size > 500
         assert (folder / "strips/random.png").is_file()
         assert (folder / "maps/overview.png").is_file()
+        ceiling = pd.read_csv(study / RESULTS / f"sub-{subject}/noise_ceiling.tsv", sep="\t")
+        # One of subject 3's two repeats is left out, so nothing is known of its noise.
+        assert ceiling["ceiling_mean"].notna().any() == (subject == "1")
+    for name in ("results", "comparisons", "published"):
+        assert len(pd.read_csv(study / RESULTS / f"tables/{name}.tsv", sep="\t"))
     tables = pd.read_csv(study / RESULTS / "tables/scores.tsv", sep="\t")
     assert set(tables["subject"].astype(str)) == {"1", "3"}
     page = (study / RESULTS / "browser/index.html").read_text()
@@ -90,7 +95,10 @@ def test_deleted_clips_are_made_again_and_nothing_else(study: Path) -> None:
     others = [study / RESULTS / "sub-1/neurocine/paper_main/scores.tsv", study / RESULT / "maps/overview.png"]
     times = [path.stat().st_mtime_ns for path in others]
     decoded.unlink()
-    assert planned(study) == {"decode", "score", "show_clips", "tabulate_scores", "build_browser"}
+    assert planned(study) == {
+        *("decode", "score", "show_clips"),
+        *("tabulate_scores", "compare_results", "build_browser"),
+    }
     run = run_micro(study)
     assert run.returncode == 0, said(run)
     assert [path.stat().st_mtime_ns for path in others] == times
@@ -102,7 +110,7 @@ def test_another_step_size_trains_the_decoders_again_and_what_depends_on_them(st
     (study / "mine.yaml").write_text("train_decoder: {learning_rate: 1.0e-3}\n")
     assert planned(study, "mine.yaml") == {
         *("train_decoder", "decode", "extract_attention", "plot_surface"),
-        *("score", "show_clips", "tabulate_scores", "build_browser"),
+        *("score", "show_clips", "tabulate_scores", "compare_results", "build_browser"),
     }
 
 

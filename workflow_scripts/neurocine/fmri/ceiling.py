@@ -1,8 +1,8 @@
 """Noise ceiling of fMRI from repeats of the same movie: how well its mean could be predicted at best.
 
-With z-scored runs, the correlation of two repeats estimates the share of a single run's variance that the movie
-explains. Spearman-Brown's formula brings it to the mean of k repeats, and the square root of that reliability is
-the correlation which a perfect prediction reaches with the mean.
+With z-scored runs, the correlation of two repeats estimates the share of a single run's variance that the
+movie explains. Spearman-Brown's formula brings it to the mean of k repeats, and the square root of that
+reliability is the correlation which a perfect prediction reaches with the mean.
 """
 
 import itertools
@@ -48,6 +48,9 @@ def split_in_halves(
     pairs of (n // 2,) i64, all different splits, or ``splits`` drawn ones if there are more
     """
     half = n // 2
+    if n > 12:  # far too many to list them
+        orders = [generator.permutation(n) for _ in range(splits)]
+        return [(order[:half], order[half : 2 * half]) for order in orders]
     every = []
     for kept in itertools.combinations(range(n), 2 * half):
         for rest in itertools.combinations(kept[1:], half - 1):

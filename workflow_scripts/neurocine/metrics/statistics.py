@@ -1,4 +1,4 @@
-"""Confidence intervals of means over clips that are not independent in time; Holm's correction."""
+"""Intervals and paired tests of means over clips that are not independent in time; Holm's correction."""
 
 import numpy as np
 
@@ -63,3 +63,43 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     steps = p_values[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
+
+
+def sign_flip_p(
+    values: list[np.ndarray],
+    clips: list[np.ndarray],
+    block_tr: int,
+    draws: int,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Two-sided p-values of mean paired differences, from flipping the signs of whole blocks of time.
+
+    If two results were as good as each other, each difference could as well have the other sign; neighbours
+    show the same scene and are flipped together. p = (1 + #{|flipped| >= |observed|}) / (1 + draws).
+
+    Parameters
+    ----------
+    values : per movie, (n_clips, n_metrics) differences
+    clips : per movie, (n_clips,) clip indices, TR
+    block_tr : TR, block; blocks lie at multiples of it in each movie
+    draws : flips; all of them where there are no more
+
+    Returns
+    -------
+    (n_metrics,) float64; NaN where a difference is NaN
+    """
+    sums = []
+    for scores, index in zip(values, clips, strict=True):
+        block = index // block_tr
+        sums += [scores[block == number].sum(axis=0) for number in np.unique(block)]
+    blocks = np.stack(sums)
+    n = len(blocks)
+    if 2**n <= draws:
+        signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)[1:]  # without the unflipped one
+    else:
+        signs = generator.integers(2, size=(draws, n)) * 2 - 1
+    observed = np.abs(blocks.sum(axis=0))
+    flipped = np.abs(signs @ blocks)
+    # Equal sums reached in another order must count as reached.
+    reached = (flipped >= observed * (1 - 1e-12) - 1e-15).sum(axis=0)
+    return np.where(np.isnan(observed), np.nan, (1 + reached) / (1 + len(signs)))

@@ -14,7 +14,7 @@ from neurocine.io import open_arrays, read_meta
 Clip = tuple[str, int]  # movie, index of the clip in it
 
 
-def _natural(name: str) -> list[int | str]:
+def natural(name: str) -> list[int | str]:
     """Sort key that puts seg2 before seg10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
@@ -32,7 +32,7 @@ def movies_in(handle: Any, suffix: str = "") -> list[str]:
     order = read_meta(handle).get("movies")
     if isinstance(order, list) and set(names) <= set(order):
         return [name for name in order if name in names]
-    return sorted(names, key=_natural)
+    return sorted(names, key=natural)
 
 
 @dataclass(frozen=True)

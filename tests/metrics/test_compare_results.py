@@ -1,0 +1,258 @@
+"""Paired comparisons against slow loops and scipy, tables over seeds, published values, and the program."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import compare_results as program
+from neurocine.errors import InputError
+from neurocine.io import read_table, write_table
+from neurocine.metrics.comparisons import (
+    CompareResultsSettings,
+    average_seeds,
+    compare_pair,
+    compare_results,
+    pairs_to_compare,
+    summarise_clips,
+)
+from neurocine.metrics.published import StudyFacts, minimal_table, published_table
+from neurocine.metrics.statistics import block_bootstrap, holm, sign_flip_p
+from neurocine.seeds import numpy_generator
+
+SETTINGS = CompareResultsSettings(block_tr=6, draws=2000)
+PAPER = StudyFacts("cc2017", tuple(f"test{n}" for n in range(1, 6)), 256, 256, 6, 1, "mean")
+METRICS = ("ssim_mv", "acc_image_50_any3")
+
+
+def clip_table(level: float, seeds: tuple[int, ...] = (7,), noise: int = 0, every: int = 2) -> pd.DataFrame:
+    """Scores of clips of two movies; the movies' own course is shared by all tables."""
+    course = np.random.default_rng(0).normal(0, 0.1, (2, 60, 2))
+    rows = []
+    for seed in seeds:
+        own = np.random.default_rng([noise, seed]).normal(0, 0.02, course.shape)
+        for movie, clip in itertools.product(range(2), range(0, 60, every)):
+            values = dict(zip(METRICS, level + course[movie, clip] + own[movie, clip], strict=True))
+            rows.append({"movie": f"test{(10, 2)[movie]}", "clip": clip, "seed": seed, **values})
+    return pd.DataFrame(rows)
+
+
+def owned(table: pd.DataFrame, subject: str, experiment: str, condition: str = "fmri") -> pd.DataFrame:
+    return table.assign(subject=subject, method="neurocine", experiment=experiment, condition=condition)
+
+
+def test_sign_flips_equal_scipy_on_block_sums() -> None:
+    random = np.random.default_rng(0)
+    values = [random.normal(0.3, 1, (20, 2)), random.normal(0.3, 1, (13, 2))]
+    clips = [np.arange(20), np.arange(0, 26, 2)]
+    found = sign_flip_p(values, clips, 6, 10_000, random)
+    sums = np.array(
+        [
+            v[(c >= start) & (c < start + 6)].sum(0)
+            for v, c in zip(values, clips, strict=True)
+            for start in range(0, 30, 6)
+            if ((c >= start) & (c < start + 6)).any()
+        ]
+    )
+    assert len(sums) == 4 + 5
+    for column in range(2):
+        exact = stats.permutation_test(
+            (sums[:, column],), np.sum, permutation_type="samples", n_resamples=np.inf
+        )
+        assert found[column] == pytest.approx(exact.pvalue)
+
+
+def test_drawn_sign_flips_follow_the_plus_one_rule() -> None:
+    values = [np.full((240, 1), 1.0)]
+    p = sign_flip_p(values, [np.arange(240)], 15, 1000, np.random.default_rng(0))
+    assert p[0] == pytest.approx(1 / 1001, abs=1 / 1001)
+    assert sign_flip_p([values[0] * 0], [np.arange(240)], 15, 1000, np.random.default_rng(0))[0] == 1
+    assert np.isnan(sign_flip_p([values[0] * np.nan], [np.arange(240)], 15, 1000, np.random.default_rng(0)))
+
+
+def test_p_values_are_calibrated_for_slow_differences() -> None:
+    """Scenes of 10 clips, no effect: one comparison in twenty is below 0.05."""
+    random = np.random.default_rng(1)
+    scenes = np.repeat(random.normal(size=(24, 400)), 10, axis=0)
+    p = sign_flip_p([scenes], [np.arange(240)], 20, 1000, random)
+    assert 0.02 < (p < 0.05).mean() < 0.09
+    wrong = sign_flip_p([scenes], [np.arange(240)], 1, 1000, random)
+    assert (wrong < 0.05).mean() > 0.3  # single clips would be taken for independent
+
+
+def test_differences_are_paired() -> None:
+    first = average_seeds(clip_table(0.31, noise=1), "first")
+    second = average_seeds(clip_table(0.30, noise=2), "second")
+    table = compare_pair(first, second, SETTINGS, 5, "both")
+    difference = first.values - second.values
+    np.testing.assert_allclose(table["difference"], difference.mean())
+    assert list(table.index) == list(METRICS)
+    # The movies' course, much larger than the difference, falls out of it.
+    assert ((table["ci_high"] - table["ci_low"]) < 0.02).all()
+    assert (first.values.std() > 0.08).all()
+    assert (table["n_clips"] == 60).all()
+    # test2 comes before test10; 2 TR apart, blocks of 6 TR are 3 clips.
+    parts = [difference.loc[movie].to_numpy() for movie in ("test2", "test10")]
+    drawn = block_bootstrap(parts, [3, 3], 2000, numpy_generator(5, "compare_results", "bootstrap"))
+    np.testing.assert_allclose(table["ci_low"], np.quantile(drawn, 0.025, axis=0))
+    np.testing.assert_allclose(table["p_holm"], holm(table["p_value"].to_numpy()))
+    same = compare_pair(first, first, SETTINGS, 5, "same")
+    assert (same["difference"] == 0).all()
+    assert (same["p_value"] == 1).all()
+
+
+def test_other_clips_are_not_compared() -> None:
+    first, second = average_seeds(clip_table(0.3), "a"), average_seeds(clip_table(0.3, every=3), "b")
+    with pytest.raises(InputError, match="60 and 40 clips"):
+        compare_pair(first, second, SETTINGS, 0, "both")
+    table = clip_table(0.3, (1, 2))
+    for wrong in (table.iloc[:-1], pd.concat([table, table.iloc[:1]])):
+        with pytest.raises(InputError, match="twice or with some seeds"):
+            average_seeds(wrong, "x")
+
+
+def test_seeds_are_averaged_and_their_spread_is_told() -> None:
+    table = clip_table(0.3, (1, 2, 3))
+    summary = summarise_clips(average_seeds(table, "x"), SETTINGS, 0)
+    each = table.groupby("seed")[list(METRICS)].mean()
+    np.testing.assert_allclose(summary["value"], each.mean())
+    np.testing.assert_allclose(summary["seed_sd"], each.std(ddof=1))
+    assert (summary["seeds"] == 3).all()
+    assert (summary["n_clips"] == 60).all()
+    assert ((summary["ci_low"] < summary["value"]) & (summary["value"] < summary["ci_high"])).all()
+    assert summarise_clips(average_seeds(clip_table(0.3), "x"), SETTINGS, 0)["seed_sd"].isna().all()
+
+
+def test_what_is_compared_with_what() -> None:
+    known = [("a", "e1", "fmri"), ("a", "e1", "noise"), ("a", "e2", "fmri"), ("b", "e1", "fmri")]
+    assert pairs_to_compare([*known, ("a", "e3", "vae")], "") == [
+        ("condition", known[0], known[1]),
+        ("experiment", known[2], known[0]),
+        ("method", known[3], known[0]),
+    ]
+    assert ("experiment", known[0], known[2]) in pairs_to_compare(known, "e2")
+
+
+def test_metrics_that_a_condition_lacks_are_left_out_there_only() -> None:
+    lacking = owned(clip_table(0.2).assign(ssim_mv=np.nan), "1", "e1", "caption")
+    summary, comparisons = compare_results([owned(clip_table(0.3), "1", "e1"), lacking], "toy", SETTINGS, 0)
+    assert summary.groupby("condition")["metric"].count().to_dict() == {"caption": 1, "fmri": 2}
+    assert comparisons["metric"].tolist() == ["acc_image_50_any3"]
+    alone, nothing = compare_results([lacking], "toy", SETTINGS, 0)
+    assert (len(alone), len(nothing)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"dataset": "toy"}, "measured on cc2017, not on toy"),
+        ({"test_movies": ("test1",)}, "five test movies, here test1"),
+        ({"width": 512}, "frames of 256 x 256, here 256 x 512"),
+        ({"frames_per_tr": 8}, "6 frames per clip, here 8"),
+        ({"every": 3}, "all clips, here 1 of 3"),
+        ({"test_repeats": 1}, "mean of all repeats, here 1"),
+    ],
+)
+def test_published_values_compare_where_they_were_measured_alike(
+    change: dict[str, object], reason: str
+) -> None:
+    published = read_table(program.PUBLISHED)
+    summary, _ = compare_results([owned(clip_table(0.2), "1", "paper_main")], "cc2017", SETTINGS, 0)
+    table = published_table(summary, published, PAPER)
+    ours = table[table["comparable"] == "yes"]
+    assert ours[["system", "metric"]].to_numpy().tolist() == [
+        *([system, "ssim_mv"] for system in ("NeuroCine", "Chen 2023", "Kupershmidt 2022", "Wang 2022")),
+        *([system, "acc_image_50_any3"] for system in ("NeuroCine", "Chen 2023")),
+    ]
+    assert ours["value"].notna().all()
+    others = table[table["comparable"] == "no"]
+    assert others["reason"].str.startswith("not comparable: here is no ").all()
+    changed = published_table(summary, published, dataclasses.replace(PAPER, **change))
+    assert (changed["comparable"] == "no").all()
+    assert changed["reason"].str.contains(reason, regex=False).all()
+    assert changed["value"].notna().sum() == len(ours)
+
+
+def test_the_published_values_are_those_of_the_ablation_table() -> None:
+    published = read_table(program.PUBLISHED, ["note"])
+    ablation = read_table(program.PUBLISHED.with_name("published_table1.tsv")).set_index("experiment")["ssim"]
+    table1 = published[published["source"] == "Table 1"]
+    assert dict(zip(table1["experiment"], table1["value"], strict=True)) == ablation.iloc[:11].to_dict()
+    figure2 = published[(published["source"] == "Figure 2") & (published["metric"] == "ssim_mv")]
+    means = figure2.groupby("system", sort=False)["value"].mean()
+    assert means.idxmax() == "NeuroCine"
+    assert figure2.groupby("system")["subject"].apply(list).tolist() == [[1, 2, 3]] * 4
+
+
+def test_program(tmp_path: Path) -> None:
+    files, long = [], []
+    for subject, experiment, level in (
+        ("1", "paper_main", 0.3),
+        ("1", "mine", 0.33),
+        ("2", "paper_main", 0.2),
+    ):
+        path = tmp_path / f"sub-{subject}/neurocine/{experiment}/clip_scores.tsv"
+        fmri = clip_table(level, (7, 8), noise=1).assign(condition="fmri", other=1.0)
+        noise = clip_table(level - 0.1, noise=2).assign(condition="noise", other=0.5)
+        write_table(path, pd.concat([fmri, noise]))
+        files.append(path)
+        for condition, metric, seed in itertools.product(("fmri", "noise"), (*METRICS, "other"), (7, 8)):
+            row = {"dataset": "toy", "subject": int(subject), "method": "neurocine", "experiment": experiment}
+            row |= {
+                "condition": condition,
+                "metric": metric,
+                "seed": seed,
+                "chance": 0.05,
+                "p_holm": seed / 100,
+            }
+            row |= {"null_mean": 0.1 * seed, "baseline_constant": 0.2, "baseline_mean_frame": 0.25}
+            row["chance"] = 0.05
+            long.append(row)
+    write_table(tmp_path / "scores.tsv", pd.DataFrame(long))
+    outs = {name: tmp_path / f"{name}.tsv" for name in ("out_results", "out_comparisons", "out_published")}
+    facts = dataclasses.replace(PAPER, dataset="toy")
+    given = {"scores": tmp_path / "scores.tsv", "study": facts, "seed": 3, "settings": SETTINGS}
+    program.main(clip_scores=files, **given, **outs)
+    results, comparisons, published = (read_table(path) for path in outs.values())
+    assert results["metric"].tolist() == list(METRICS) * 6
+    row = results.iloc[0]
+    assert (row["condition"], row["seeds"], row["n_clips"]) == ("fmri", 2, 60)
+    assert row["null_mean"] == pytest.approx(0.75)
+    assert row["p_holm"] == pytest.approx(0.08)
+    assert (row["baseline_constant"], row["baseline_mean_frame"], row["chance"]) == (0.2, 0.25, 0.05)
+    assert row["value"] == pytest.approx(
+        read_table(files[0]).query("condition == 'fmri'")["ssim_mv"].mean(), abs=1e-6
+    )
+    kinds = comparisons.groupby(["subject", "kind"])["metric"].count().to_dict()
+    assert kinds == {(1, "condition"): 6, (1, "experiment"): 3, (2, "condition"): 3}
+    own = comparisons[comparisons["kind"] == "experiment"].set_index("metric")
+    assert own.loc["ssim_mv", "difference"] == pytest.approx(0.03, abs=0.01)
+    assert own.loc["ssim_mv", "p_holm"] < 0.01
+    assert own.loc["ssim_mv", ["first", "second"]].tolist() == ["neurocine mine", "neurocine paper_main"]
+    assert (published["comparable"] == "no").all()
+    program.main(clip_scores=files, **given, **{name: path.with_suffix(".2") for name, path in outs.items()})
+    for path in outs.values():
+        assert path.read_bytes() == path.with_suffix(".2").read_bytes()
+    write_table(tmp_path / "clip_scores.tsv", clip_table(0.1).assign(condition="fmri"))
+    with pytest.raises(InputError, match="another path"):
+        program.main(clip_scores=[tmp_path / "clip_scores.tsv"], **given, **outs)
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    for name, wrong in (("block_tr", 0), ("draws", 10), ("level", 1.0)):
+        with pytest.raises(ValueError, match=name):
+            CompareResultsSettings(**{name: wrong})
+
+
+def test_minimal_table_lists_its_metrics_in_order() -> None:
+    names = ["psnr255", "acc_video_50_single", "mine", "epe_ma", "ssim_mv", "acc_image_2_any3"]
+    keys = {"dataset": "toy", "subject": "1", "method": "m", "experiment": "e", "condition": "fmri"}
+    summary = pd.DataFrame([keys | {"metric": name, "value": 1.0} for name in names])
+    blank = dict.fromkeys(("chance", "null_mean", "baseline_constant", "baseline_mean_frame", "p_holm"), 0.0)
+    scores = pd.DataFrame([keys | blank | {"metric": name, "seed": 1} for name in names])
+    found = minimal_table(summary, scores)["metric"].tolist()
+    assert found == ["ssim_mv", "psnr255", "acc_image_2_any3", "acc_video_50_single", "epe_ma"]

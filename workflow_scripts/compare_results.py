@@ -1,0 +1,63 @@
+"""Compare results clip by clip, and with published ones."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+import neurocine.metrics
+from neurocine.cli import program
+from neurocine.errors import InputError
+from neurocine.io import fixed_digits, read_table, write_table
+from neurocine.metrics.comparisons import CompareResultsSettings, compare_results
+from neurocine.metrics.published import StudyFacts, minimal_table, published_table
+
+PUBLISHED = Path(neurocine.metrics.__file__).with_name("published_neurocine.tsv")
+OWNER = re.compile(r"sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/[^/]+$")
+
+
+def read_clips(path: Path) -> pd.DataFrame:
+    """Read the scores of single clips; subject, method and experiment come from the path."""
+    match = OWNER.search(path.as_posix())
+    if match is None:
+        todo = "Give the files where the workflow writes them."
+        raise InputError(path, "another path", "a path with sub-<subject>/<method>/<experiment>/", todo)
+    return read_table(path, ["condition", "seed", "movie", "clip"]).assign(**match.groupdict())
+
+
+@program
+def main(
+    *,
+    clip_scores: list[Path],
+    scores: Path,
+    study: StudyFacts,
+    seed: int,
+    settings: CompareResultsSettings,
+    out_results: Path,
+    out_comparisons: Path,
+    out_published: Path,
+) -> None:
+    """Summarise results over seeds, test their differences, and put them beside published values.
+
+    Parameters
+    ----------
+    clip_scores : scores of single clips (score), .../sub-<subject>/<method>/<experiment>/clip_scores.tsv
+    scores : long table of tabulate_scores
+    study : what decides whether published values may be compared, as JSON
+    seed : of the draws
+    settings : section compare_results of the config, as JSON
+    out_results : minimal table: value, interval, null, baselines, clips and seeds of each result (TSV)
+    out_comparisons : paired differences with intervals and p-values (TSV)
+    out_published : published values beside ours (TSV)
+    """
+    clips = [read_clips(path) for path in clip_scores]
+    summary, comparisons = compare_results(clips, study.dataset, settings, seed)
+    long = read_table(scores, ["dataset", "metric", "null_mean", "p_holm"])
+    published = read_table(PUBLISHED, ["source", "system", "subject", "experiment", "metric", "value"])
+    write_table(out_results, fixed_digits(minimal_table(summary, long)))
+    write_table(out_comparisons, fixed_digits(comparisons))
+    write_table(out_published, fixed_digits(published_table(summary, published, study)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""Compare results clip by clip: means over seeds, paired differences with intervals and p-values.
+
+Everything here works on the scores of single clips, so nothing is computed twice and any two results of the
+same clips can be compared.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neurocine.errors import InputError
+from neurocine.metrics.statistics import block_bootstrap, block_length, holm, interval, sign_flip_p
+from neurocine.seeds import numpy_generator
+from neurocine.stimuli.cached import natural
+
+RESULT = ["subject", "method", "experiment", "condition"]  # what the scores of clips belong to
+NOT_METRICS = {*RESULT, "dataset", "movie", "clip", "seed"}
+MAIN = "fmri"
+COMPARISON_COLUMNS = [
+    *("dataset", "subject", "kind", "first", "second", "metric", "n_clips", "first_seeds", "second_seeds"),
+    *("difference", "ci_low", "ci_high", "p_value", "p_holm"),
+]
+
+
+@dataclass(frozen=True)
+class CompareResultsSettings:
+    """Settings of ``compare_results``."""
+
+    reference: str = ""  # experiment that the others are compared with; empty: the first
+    block_tr: int = 15  # TR, block of the bootstrap and of the permutation test
+    draws: int = 10_000  # of the bootstrap and of the permutation test
+    level: float = 0.95  # of the intervals
+
+    def __post_init__(self) -> None:
+        if self.block_tr < 1:
+            raise ValueError(f"block_tr is {self.block_tr}, must be at least 1")
+        if self.draws < 1000:
+            raise ValueError(f"draws is {self.draws}, must be at least 1000")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {self.level}, must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """Scores of one result, mean over seeds.
+
+    Parameters
+    ----------
+    values : index (movie, clip), one column per metric
+    seeds : how many generations were averaged
+    seed_means : (n_seeds, n_metrics), mean over clips of each generation
+    """
+
+    values: pd.DataFrame
+    seeds: int
+    seed_means: np.ndarray
+
+    def of_movies(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Per movie, the values (n, n_metrics) and the clip indices (n,)."""
+        parts = [part for _, part in self.values.groupby(level="movie", sort=False)]
+        clips = [part.index.get_level_values("clip").to_numpy() for part in parts]
+        return [part.to_numpy(float) for part in parts], clips
+
+
+def average_seeds(table: pd.DataFrame, where: str) -> ClipScores:
+    """Average the scores of clips over generation seeds.
+
+    Parameters
+    ----------
+    table : columns movie, clip, seed and one per metric, of one result
+    where : names it in messages
+
+    Raises
+    ------
+    InputError : a clip that is not there once per seed
+    """
+    metrics = [name for name in table.columns if name not in NOT_METRICS]
+    counts = table.groupby(["movie", "clip"])["seed"].nunique()
+    if table.duplicated(["movie", "clip", "seed"]).any() or counts.nunique() > 1:
+        todo = "Run score again."
+        raise InputError(where, "clips twice or with some seeds only", "each clip once per seed", todo)
+    order = sorted(table["movie"].unique(), key=natural)
+    table = table.assign(movie=pd.Categorical(table["movie"], order, ordered=True))
+    values = table.groupby(["movie", "clip"], observed=True)[metrics].mean()
+    seed_means = table.groupby("seed", sort=False)[metrics].mean().to_numpy(float)
+    return ClipScores(values, len(seed_means), seed_means)
+
+
+def summarise_clips(scores: ClipScores, settings: CompareResultsSettings, seed: int) -> pd.DataFrame:
+    """Bring one result together: index metric; value, ci_low, ci_high, n_clips, seeds, seed_sd.
+
+    ``seed_sd`` is the standard deviation (N - 1) between generations, NaN for a single one.
+    """
+    values, clips = scores.of_movies()
+    low, high = _interval(values, clips, settings, seed)
+    spread = np.full(values[0].shape[1], np.nan)
+    if scores.seeds > 1:
+        spread = scores.seed_means.std(axis=0, ddof=1)
+    return pd.DataFrame(
+        {
+            "value": np.concatenate(values).mean(axis=0),
+            "ci_low": low,
+            "ci_high": high,
+            "n_clips": len(scores.values),
+            "seeds": scores.seeds,
+            "seed_sd": spread,
+        },
+        index=pd.Index(scores.values.columns, name="metric"),
+    )
+
+
+def _interval(
+    values: list[np.ndarray], clips: list[np.ndarray], settings: CompareResultsSettings, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    blocks = [block_length(index, settings.block_tr) for index in clips]
+    generator = numpy_generator(seed, "compare_results", "bootstrap")
+    return interval(block_bootstrap(values, blocks, settings.draws, generator), settings.level)
+
+
+def compare_pair(
+    first: ClipScores, second: ClipScores, settings: CompareResultsSettings, seed: int, where: str
+) -> pd.DataFrame:
+    """Compare two results on the same clips: the paired difference first minus second.
+
+    Returns
+    -------
+    index metric (those of both); n_clips, difference, ci_low and ci_high of the paired block bootstrap,
+    p_value two-sided from flipping the sign of whole blocks of differences, p_holm over the metrics
+
+    Raises
+    ------
+    InputError : they hold different clips
+    """
+    if not first.values.index.equals(second.values.index):
+        found = f"{len(first.values)} and {len(second.values)} clips"
+        raise InputError(where, found, "the same clips in both", "Decode with the same decode.every.")
+    metrics = [name for name in first.values.columns if name in second.values.columns]
+    paired = ClipScores(first.values[metrics] - second.values[metrics], 1, np.empty(0))
+    values, clips = paired.of_movies()
+    low, high = _interval(values, clips, settings, seed)
+    generator = numpy_generator(seed, "compare_results", "permutation")
+    p_values = sign_flip_p(values, clips, settings.block_tr, settings.draws, generator)
+    return pd.DataFrame(
+        {
+            "n_clips": len(paired.values),
+            "difference": np.concatenate(values).mean(axis=0),
+            "ci_low": low,
+            "ci_high": high,
+            "p_value": p_values,
+            "p_holm": holm(p_values),
+        },
+        index=pd.Index(metrics, name="metric"),
+    )
+
+
+def pairs_to_compare(
+    results: Iterable[tuple[str, str, str]], reference: str
+) -> list[tuple[str, tuple[str, str, str], tuple[str, str, str]]]:
+    """List what is compared among one subject's results (method, experiment, condition).
+
+    Returns
+    -------
+    (kind, first, second) with kind: "condition" (fMRI against every other condition of the same experiment),
+    "experiment" (against the reference experiment of the same method) or "method" (the same experiment by
+    another method); the last two from fMRI
+    """
+    known = list(dict.fromkeys(results))
+    mains = [result for result in known if result[2] == MAIN]
+    pairs = []
+    for method, experiment, condition in known:
+        main = (method, experiment, MAIN)
+        if condition != MAIN and main in mains:
+            pairs.append(("condition", main, (method, experiment, condition)))
+    for method in dict.fromkeys(name for name, _, _ in mains):
+        own = [result for result in mains if result[0] == method]
+        base = next((result for result in own if result[1] == reference), own[0])
+        pairs += [("experiment", result, base) for result in own if result != base]
+    for number, (method, experiment, condition) in enumerate(mains):
+        others = [r for r in mains[:number] if r[1] == experiment and r[0] != method]
+        pairs += [("method", (method, experiment, condition), other) for other in others]
+    return pairs
+
+
+def label(result: tuple[str, str, str], kind: str) -> str:
+    """Name a result: method and experiment, and the condition where conditions are compared."""
+    return " ".join(result if kind == "condition" else result[:2])
+
+
+def compare_results(
+    clips: Sequence[pd.DataFrame], dataset: str, settings: CompareResultsSettings, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Summarise all results over seeds and compare them clip by clip.
+
+    Parameters
+    ----------
+    clips : scores of single clips, columns subject, method, experiment, condition, seed, movie, clip and one
+        per metric
+    dataset : name for the tables
+    settings : section compare_results of the config
+    seed : of all draws; all metrics and all results share them
+
+    Returns
+    -------
+    summary : columns dataset, `RESULT`, metric and those of `summarise_clips`
+    comparisons : `COMPARISON_COLUMNS`
+    """
+    results: dict[tuple[str, str, str, str], ClipScores] = {}
+    for table in clips:
+        for keys, part in table.groupby(RESULT, sort=False):
+            name = tuple(map(str, keys))
+            results[name] = average_seeds(part.dropna(axis=1, how="all"), " ".join(name))  # type: ignore[index]
+    summaries, compared = [], []
+    for name, scores in results.items():
+        part = summarise_clips(scores, settings, seed).reset_index()
+        summaries.append(part.assign(dataset=dataset, **dict(zip(RESULT, name, strict=True))))
+    for subject in dict.fromkeys(name[0] for name in results):
+        own = [name[1:] for name in results if name[0] == subject]
+        for kind, first, second in pairs_to_compare(own, settings.reference):
+            names = label(first, kind), label(second, kind)
+            sides = results[subject, *first], results[subject, *second]
+            where = f"subject {subject}: {' and '.join(names)}"
+            part = compare_pair(*sides, settings, seed, where).reset_index()
+            given: dict[str, Any] = {"dataset": dataset, "subject": subject, "kind": kind}
+            given |= dict(zip(("first", "second"), names, strict=True))
+            given |= {"first_seeds": sides[0].seeds, "second_seeds": sides[1].seeds}
+            compared.append(part.assign(**given))
+    summary = pd.concat(summaries, ignore_index=True)
+    columns = ["dataset", *RESULT, "metric"]
+    summary = summary[[*columns, *[name for name in summary.columns if name not in columns]]]
+    if not compared:
+        return summary, pd.DataFrame(columns=COMPARISON_COLUMNS)
+    return summary, pd.concat(compared, ignore_index=True)[COMPARISON_COLUMNS]
