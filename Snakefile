@@ -55,3 +55,6 @@ for subject in SUBJECTS:
             CHECKED,
             [subject_results(subject, name) for name in config["run_experiments"]],
         localrule: True
+
+
+include: "rules/site.smk"

@@ -1,0 +1,34 @@
+"""What differs between clusters: how GPUs are asked for and who pays. Included last, so that all rules are known."""
+
+import signal
+
+from neurocine import cluster
+
+# Slurm warns the processes of a job before its time is up. Only trainings listen; without this line the warning
+# would end the shell and Snakemake around them. A program inherits that the signal is ignored.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+# A shell that is told to end waits for its program, which may be saving.
+shell.prefix("set -euo pipefail; trap : TERM; ")
+
+try:
+    SITE = cluster.read_site(Path(workflow.basedir) / "slurm/site.yaml")
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+for site_rule in workflow.rules:
+    asked = site_rule.resources.get("gpu")
+    # An expression can only come from --set-resources; who gives one says the rest as well.
+    gpus = 0 if asked is None or asked.is_evaluable() else asked.value
+    for name, value in cluster.site_resources(SITE, gpus).items():
+        if name == "gpu" or name not in site_rule.resources:
+            site_rule.resources[name] = value
+
+
+onstart:
+    try:
+        cluster.refuse_second_run(Path.cwd())
+        # The executor has no such setting when jobs run on this machine.
+        if getattr(workflow.executor_settings, "status_command", None) == "squeue":
+            cluster.check_status_memory()
+    except InputError as error:
+        raise WorkflowError(str(error)) from None

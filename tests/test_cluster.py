@@ -1,0 +1,98 @@
+"""The site's file and the jobs of earlier runs, without a cluster: a script stands for Slurm's commands."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from neurocine.cluster import Site, check_status_memory, read_site, refuse_second_run, site_resources
+from neurocine.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+PARTITIONS = {"partitions": {"gpu": {"max_gpu": 8}}}
+
+
+def write(path: Path, **keys: object) -> Path:
+    path.write_text(yaml.safe_dump(PARTITIONS | keys))
+    return path
+
+
+def test_the_file_that_comes_with_the_workflow_is_plain() -> None:
+    assert read_site(ROOT / "slurm/site.yaml") == Site(ask_gpus_by="gpus", gpu_type=None, account=None)
+
+
+def test_an_account_may_be_a_number(tmp_path: Path) -> None:
+    assert read_site(write(tmp_path / "site.yaml", account=1234)).account == "1234"
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"acount": "lab"}, r"acount: found an unknown key.*Did you mean account\?"),
+        ({"ask_gpus_by": "gpu"}, "ask_gpus_by: found gpu; expected gpus or gres"),
+        ({"gpu_type": "a100:2"}, "gpu_type: found a100:2"),
+        ({"partitions": None}, "found no partitions"),
+    ],
+)
+def test_wrong_files_are_told(tmp_path: Path, keys: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_site(write(tmp_path / "site.yaml", **keys))
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"site\.yaml.*No such file"):
+        read_site(tmp_path / "site.yaml")
+
+
+@pytest.mark.parametrize(
+    ("site", "gpus", "expected"),
+    [
+        (Site(), 0, {}),
+        (Site(account="lab"), 0, {"slurm_account": "lab"}),
+        (Site(), 2, {"nodes": 1}),
+        (Site(gpu_type="a100"), 2, {"nodes": 1, "gpu_model": "a100"}),
+        (Site(ask_gpus_by="gres"), 2, {"nodes": 1, "gpu": 0, "gres": "gpu:2"}),
+        (Site(ask_gpus_by="gres", gpu_type="a100"), 2, {"nodes": 1, "gpu": 0, "gres": "gpu:a100:2"}),
+    ],
+)
+def test_gpus_are_asked_for_as_the_site_wants(site: Site, gpus: int, expected: dict[str, object]) -> None:
+    assert site_resources(site, gpus) == expected
+
+
+def stand_in(folder: Path, name: str, prints: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a command on the path that prints a text."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\ncat <<'END'\n{prints}\nEND\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+def test_jobs_at_work_in_this_folder_stop_a_second_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        f"1|RUNNING|rule_train_decoder_wildcards_1|{tmp_path}",
+        f"2|PENDING|rule_score|{tmp_path}",
+        f"3|COMPLETED|rule_decode|{tmp_path}",
+        f"4|RUNNING|my own job|{tmp_path}",
+        "5|RUNNING|rule_score|/elsewhere",
+    ]
+    stand_in(tmp_path, "squeue", "\n".join(lines), monkeypatch)
+    with pytest.raises(InputError, match=r"1 \(train_decoder_wildcards_1\), 2 \(score\);.*scancel 1 2\)"):
+        refuse_second_run(tmp_path)
+    refuse_second_run(tmp_path / "other")
+
+
+def test_without_slurm_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refuse_second_run(tmp_path)
+    check_status_memory()
+
+
+def test_a_cluster_that_forgets_jobs_soon_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, "scontrol", "MinJobAge               = 60 sec", monkeypatch)
+    with pytest.raises(InputError, match="forgets a job 60 s after its end"):
+        check_status_memory()
+    stand_in(tmp_path, "scontrol", "MinJobAge               = 300 sec", monkeypatch)
+    check_status_memory()

@@ -1,0 +1,136 @@
+"""What a run on Slurm needs to know of the site, and of jobs that an earlier run left behind."""
+
+import dataclasses
+import difflib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neurocine.errors import InputError
+
+ASK_BY = ("gpus", "gres")
+LONGEST_PAUSE = 180  # seconds between two looks at the jobs (snakemake-executor-plugin-slurm)
+ENDING = (
+    "COMPLETED",
+    "CANCELLED",
+    "FAILED",
+    "TIMEOUT",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "DEADLINE",
+    "BOOT_FAIL",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """Our part of ``slurm/site.yaml``: how jobs ask for GPUs, and the account they are charged to."""
+
+    ask_gpus_by: str = "gpus"
+    gpu_type: str | None = None
+    account: str | None = None
+
+
+def read_site(path: Path) -> Site:
+    """Read the site's file; its ``partitions`` are the business of Snakemake's Slurm plugin.
+
+    Raises
+    ------
+    InputError : no such file, unknown key, or a value that no cluster understands
+    """
+    todo = "docs/cluster.md shows the whole file."
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(path, str(error), "a YAML file with partitions", todo) from None
+    content = content if isinstance(content, dict) else {}
+    if not isinstance(content.get("partitions"), dict):
+        raise InputError(path, "no partitions", "the key partitions with a name for each", todo)
+    known = [field.name for field in dataclasses.fields(Site)]
+    for key in content:
+        if key not in (*known, "partitions"):
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else todo
+            raise InputError(f"{path}: {key}", "an unknown key", ", ".join(["partitions", *known]), hint)
+    # An account may be a number, which YAML does not read as text.
+    texts = {name: str(content[name]) for name in known if content.get(name) is not None}
+    site = Site(**texts)
+    if site.ask_gpus_by not in ASK_BY:
+        raise InputError(f"{path}: ask_gpus_by", site.ask_gpus_by, " or ".join(ASK_BY), todo)
+    if site.gpu_type is not None and not re.fullmatch(r"[\w.]+", site.gpu_type):
+        raise InputError(f"{path}: gpu_type", site.gpu_type, "a name as `sinfo -o %G` prints it", todo)
+    return site
+
+
+def site_resources(site: Site, gpus: int) -> dict[str, Any]:
+    """Return the resources by which a job asks this site for GPUs of one node, and its account.
+
+    Parameters
+    ----------
+    gpus : number of GPUs that the rule wants
+    """
+    resources: dict[str, Any] = {} if site.account is None else {"slurm_account": site.account}
+    if not gpus:
+        return resources
+    # One node, or Slurm may spread two GPUs over two nodes, of which a training sees one.
+    resources["nodes"] = 1
+    if site.ask_gpus_by == "gres":
+        kind = "" if site.gpu_type is None else f"{site.gpu_type}:"
+        return resources | {"gpu": 0, "gres": f"gpu:{kind}{gpus}"}
+    return resources | ({} if site.gpu_type is None else {"gpu_model": site.gpu_type})
+
+
+def ask_slurm(*command: str) -> str:
+    """Return what a command of Slurm prints; nothing without Slurm, or when it does not answer."""
+    if shutil.which(command[0]) is None:
+        return ""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def refuse_second_run(folder: Path) -> None:
+    """Stop a run while jobs of an earlier one still write into the same folder.
+
+    Snakemake's lock does this, until a person removes it after a crash; the jobs do not end with Snakemake.
+
+    Raises
+    ------
+    InputError : there are such jobs; their numbers and steps are told
+    """
+    found = []
+    for line in ask_slurm("squeue", "--me", "--noheader", "--format=%i|%T|%k|%Z").splitlines():
+        number, state, comment, where = line.split("|", 3)
+        if where == str(folder) and comment.startswith(("rule_", "group_")) and state not in ENDING:
+            found.append((number, comment.removeprefix("rule_")))
+    if found:
+        numbers = " ".join(number for number, _ in found)
+        raise InputError(
+            folder,
+            "jobs of an earlier run at work: " + ", ".join(f"{number} ({name})" for number, name in found),
+            "no job in this folder",
+            f"Wait until they have ended (squeue --me) or end them (scancel {numbers}), then start again.",
+        )
+
+
+def check_status_memory() -> None:
+    """Stop a run on a cluster that forgets ended jobs sooner than Snakemake looks: it would wait for ever.
+
+    Raises
+    ------
+    InputError : MinJobAge is shorter than the longest pause between two looks
+    """
+    match = re.search(r"^MinJobAge\s*=\s*(\d+)", ask_slurm("scontrol", "show", "config"), re.MULTILINE)
+    if match and int(match[1]) <= LONGEST_PAUSE:
+        raise InputError(
+            "slurm/config.yaml: slurm-status-command",
+            f"squeue, on a cluster that forgets a job {match[1]} s after its end (MinJobAge)",
+            f"a MinJobAge above {LONGEST_PAUSE} s",
+            "Set it to sacct there; then do not cancel jobs by hand while Snakemake runs (docs/cluster.md).",
+        )
