@@ -2,7 +2,7 @@
 
 import signal
 
-from neurocine import cluster
+from neurocine import cluster, costs
 
 # Slurm warns the processes of a job before its time is up. Only trainings listen; without this line the warning
 # would end the shell and Snakemake around them. A program inherits that the signal is ignored.
@@ -15,10 +15,12 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+GPUS_OF = {}
 for site_rule in workflow.rules:
     asked = site_rule.resources.get("gpu")
     # An expression can only come from --set-resources; who gives one says the rest as well.
-    gpus = 0 if asked is None or asked.is_evaluable() else asked.value
+    gpus = 0 if asked is None or asked.is_evaluable() else asked.value or 0
+    GPUS_OF[site_rule.name] = gpus
     for name, value in cluster.site_resources(SITE, gpus).items():
         if name == "gpu" or name not in site_rule.resources:
             site_rule.resources[name] = value
@@ -32,3 +34,10 @@ onstart:
             cluster.check_status_memory()
     except InputError as error:
         raise WorkflowError(str(error)) from None
+
+
+onsuccess:
+    print(
+        costs.write_costs(Path(f"benchmarks/{DATASET}"), GPUS_OF, Path(results("costs.tsv"))),
+        file=sys.stderr,
+    )

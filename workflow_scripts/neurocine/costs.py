@@ -1,0 +1,80 @@
+"""What a run cost, summed from Snakemake's benchmark files: one per job, named like its log."""
+
+import csv
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+
+@dataclasses.dataclass
+class Cost:
+    """What one stage cost for one subject; ``all`` where subjects share the work."""
+
+    stage: str
+    subject: str
+    jobs: int = 0
+    hours: float = 0.0
+    cpu_hours: float = 0.0
+    gpu_hours: float = 0.0
+    max_memory_gb: float = 0.0
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Cost))
+
+
+def number(text: str | None) -> float:
+    """Read a number of a benchmark file; jobs too short to be measured have ``-`` or ``NA``."""
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return 0.0
+    return value if value == value else 0.0
+
+
+def sum_costs(benchmarks: Path, gpus: Mapping[str, int]) -> list[Cost]:
+    """Sum time and memory per stage and subject.
+
+    Parameters
+    ----------
+    benchmarks : folder of one study, ``{stage}/{job}.tsv``; a job of a subject is named ``sub-{subject}...``
+    gpus : GPUs that a job of each stage holds; stages that are not named hold none
+
+    Returns
+    -------
+    Costs sorted by stage and subject. Hours are those of the newest attempt of each job.
+    """
+    costs: dict[tuple[str, str], Cost] = {}
+    for path in sorted(benchmarks.glob("*/*.tsv")):
+        stage = path.parent.name
+        match = re.match(r"sub-([^_]+)", path.stem)
+        subject = match[1] if match else "all"
+        cost = costs.setdefault((stage, subject), Cost(stage, subject))
+        with open(path, newline="") as handle:
+            for line in csv.DictReader(handle, delimiter="\t"):
+                hours = number(line.get("s")) / 3600
+                cost.jobs += 1
+                cost.hours += hours
+                cost.cpu_hours += number(line.get("cpu_time")) / 3600
+                cost.gpu_hours += hours * gpus.get(stage, 0)
+                cost.max_memory_gb = max(cost.max_memory_gb, number(line.get("max_rss")) / 1000)
+    return [costs[key] for key in sorted(costs)]
+
+
+def write_costs(benchmarks: Path, gpus: Mapping[str, int], out: Path) -> str:
+    """Write the table of costs and return one line that sums it up."""
+    costs = sum_costs(benchmarks, gpus)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    with open(part, "w", newline="") as handle:
+        writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for cost in costs:
+            values = dataclasses.astuple(cost)
+            writer.writerow(f"{value:.4f}" if isinstance(value, float) else value for value in values)
+    part.replace(out)
+    return (
+        f"All steps so far: {sum(cost.jobs for cost in costs)} jobs, "
+        f"{sum(cost.hours for cost in costs):.1f} hours, "
+        f"{sum(cost.gpu_hours for cost in costs):.1f} GPU hours ({out})"
+    )
