@@ -10,13 +10,14 @@ RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-in
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo install test test-kills lint docs toy-models lavis-env clean-env
+.PHONY: help demo install test test-kills test-cluster lint docs toy-models lavis-env clean-env
 
 help:
 	@echo "make demo        run the embedded study: no data, no GPU (CORES=$(CORES))"
 	@echo "make install     install everything into $(VENV)"
 	@echo "make test        formatting, types, lint and all tests"
 	@echo "make test-kills  kill every training at ten random moments and compare the results (minutes)"
+	@echo "make test-cluster  a Slurm on this machine, with accidents (root; minutes)"
 	@echo "make lint        formatting, types and lint alone"
 	@echo "make docs        write docs/config.md again from the schema"
 	@echo "make toy-models  train the networks of the embedded study again (about an hour)"
@@ -55,6 +56,10 @@ test: lint
 
 test-kills: $(INSTALLED)
 	python -m pytest -m kills
+
+# As root; tells which packages are missing.
+test-cluster: $(INSTALLED)
+	python -m pytest tests/cluster -m cluster
 
 lint: $(INSTALLED)
 	ruff check .

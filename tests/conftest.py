@@ -2,7 +2,7 @@
 
 import pytest
 
-ON_REQUEST = {"kills": "make test-kills"}  # marker -> how to run it
+ON_REQUEST = {"cluster": "make test-cluster", "kills": "make test-kills"}  # marker -> how to run it
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
