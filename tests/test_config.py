@@ -64,7 +64,8 @@ def settings_class(step: str) -> Any:
 def test_studies_are_valid_and_their_settings_accepted_by_every_program(name: str) -> None:
     config = complete_config(read_study(name))
     for step in STEPS:
-        parse_settings(settings_class(step), json.dumps(config[step]), step)
+        parsed = parse_settings(settings_class(step), json.dumps(config[step]), step)
+        assert json.loads(json.dumps(dataclasses.asdict(parsed))) == config[step]
 
 
 def test_programs_and_sections_have_the_same_names() -> None:

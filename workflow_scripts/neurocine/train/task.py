@@ -72,16 +72,13 @@ class Task(Protocol):
     @property
     def model(self) -> nn.Module:
         """The network, whose parameters with requires_grad are trained."""
-        ...
 
     @property
     def n_items(self) -> int:
         """Number of items to draw batches from."""
-        ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return AdamW groups: ``params``; optional ``lr_scale`` (times learning_rate), ``weight_decay``."""
-        ...
 
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
@@ -91,15 +88,12 @@ class Task(Protocol):
         ``model`` is ``self.model`` made ready for its device; call it once, through its ``forward``, or
         gradients are not shared between processes. ``rows`` (n,) i64 and ``generator`` are on the CPU.
         """
-        ...
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return numbers over held-out items, among them ``loss``, which is to become small."""
-        ...
 
     def describe(self, rows: Tensor) -> list[str]:
         """Name the items, for messages."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ and noisy by chance, because they will judge decoded frames. Half of the clips s
 where they go: the video classifier has to see the motion.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,18 @@ from torch import Tensor, nn
 from transformers import (
     VideoMAEConfig,
     VideoMAEForVideoClassification,
+    VideoMAEImageProcessorPil,
     ViTConfig,
     ViTForImageClassification,
+    ViTImageProcessorPil,
 )
 
 from neurocine.simulate.toy_models.clip import PATCH
-from neurocine.simulate.toy_models.pool import FRAME_TIMES, Pool
+from neurocine.simulate.toy_models.pool import FRAME_TIMES, Pool, draw_pools
 from neurocine.simulate.toy_models.positions import start_positions_
+from neurocine.simulate.toy_models.settings import ToyModelSettings
 from neurocine.simulate.world import class_names
+from neurocine.train.loop import train
 
 # The channel statistics of the published ViT and VideoMAE processors.
 VIT_MEAN = VIT_STD = (0.5, 0.5, 0.5)
@@ -119,3 +124,36 @@ class ToyClassifierTask:
             pairs = zip(guess.tolist(), self.test_labels.tolist(), strict=True)
             values[word] = float(np.mean([names[a][place] == names[b][place] for a, b in pairs]))
         return values
+
+
+def new_processor(size: int, video: bool) -> ViTImageProcessorPil | VideoMAEImageProcessorPil:
+    """Make the processor of the published layout for frames of this size."""
+    side = {"height": size, "width": size}
+    if not video:
+        return ViTImageProcessorPil(size=side, image_mean=list(VIT_MEAN), image_std=list(VIT_STD))
+    return VideoMAEImageProcessorPil(
+        size={"shortest_edge": size},
+        crop_size=side,
+        image_mean=list(VIDEOMAE_MEAN),
+        image_std=list(VIDEOMAE_STD),
+    )
+
+
+def train_classifier(
+    settings: ToyModelSettings, seed: int, state: Path, out: Path, step: str, video: bool
+) -> None:
+    """Train a judge and save it with its processor in the published layout.
+
+    Parameters
+    ----------
+    settings, seed : of the training and of all draws
+    state : folder of the resumable state and ``log.jsonl``
+    out : folder of the model
+    step : name of the rule, for messages
+    video : classify clips by motion, else frames by pose
+    """
+    # A judge has to know all combinations, the ones held out from the other models too.
+    task = ToyClassifierTask(*draw_pools(settings, seed, held_out="with"), settings.size, video)
+    train(task, settings, seed, state, state / "log.jsonl", step)
+    task.model.save_pretrained(out)
+    new_processor(settings.size, video).save_pretrained(out)
