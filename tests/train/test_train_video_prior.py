@@ -20,7 +20,7 @@ from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips, TextStates
-from neurocine.train.denoising import noise_schedule, training_target
+from neurocine.train.denoising import draw_times, error_weights, noise_schedule, training_target
 from neurocine.train.video_prior import (
     CaptionTask,
     TrainVideoPriorSettings,
@@ -101,6 +101,52 @@ def test_velocity_is_the_target_where_the_schedule_says_so() -> None:
     torch.testing.assert_close(training_target(schedule, latents, noise, times), expected)
     with pytest.raises(ValueError, match="prediction_type"):
         noise_schedule(DDIMScheduler(prediction_type="sample").config)
+
+
+def test_the_velocity_loss_is_the_error_of_the_velocity_that_the_predicted_noise_implies() -> None:
+    schedule = noise_schedule(DDIMScheduler().config)
+    generator = torch.Generator().manual_seed(0)
+    latents, noise, predicted = (torch.randn(3, 4, 2, 2, 2, generator=generator).double() for _ in range(3))
+    times = torch.tensor([20, 500, 980])
+    kept = schedule.alphas_cumprod.double()[times].view(-1, 1, 1, 1, 1)
+    noisy = schedule.add_noise(latents, noise, times)
+    implied_latents = (noisy - (1 - kept).sqrt() * predicted) / kept.sqrt()
+    implied_velocity = kept.sqrt() * predicted - (1 - kept).sqrt() * implied_latents
+    velocity = schedule.get_velocity(latents, noise, times)
+    expected = (implied_velocity - velocity).square().flatten(1).mean(1)
+    errors = (predicted - noise).square().flatten(1).mean(1)
+    torch.testing.assert_close(errors * error_weights(schedule, times, True), expected, rtol=1e-4, atol=0)
+    assert error_weights(schedule, times, False).tolist() == [1, 1, 1]
+    velocities = noise_schedule(DDIMScheduler(prediction_type="v_prediction").config)
+    assert error_weights(velocities, times, True).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_times_are_drawn_more_often_where_it_is_noisy_as_the_power_says(power: float) -> None:
+    schedule = noise_schedule(DDIMScheduler(num_train_timesteps=20).config)
+    times = draw_times(schedule, 20_000, power, torch_generator(0))
+    edges = (torch.arange(21) / 20) ** (1 / power)  # P(T u^power < t) = (t / T)^(1 / power)
+    assert times.min() >= 0
+    torch.testing.assert_close(
+        times.bincount(minlength=20) / 20_000, edges.diff(), rtol=0, atol=0.008
+    )  # 5 standard errors of the largest
+
+
+def test_the_loss_counts_noisy_times_as_the_settings_say(tmp_path: Path) -> None:
+    """The model predicts zero, so each clip's error is known from its input."""
+    rows = torch.arange(4)
+    plain, recorder = recording_task(tmp_path, noise_ratio=1.0)
+    weighted, _ = recording_task(tmp_path, noise_ratio=1.0, velocity_loss=True)
+    loss, _ = weighted.loss(recorder, rows, torch_generator(0))
+    unweighted, _ = plain.loss(recorder, rows, torch_generator(0))
+    noisy, times, _ = recorder.given[0]
+    kept = plain.schedule.alphas_cumprod[times]
+    latents = torch.from_numpy(plain.data.latents.rows).float()[rows].transpose(1, 2)
+    shape = (-1, 1, 1, 1, 1)
+    noise = (noisy - kept.sqrt().view(shape) * latents) / (1 - kept).sqrt().view(shape)
+    errors = noise.square().flatten(1).mean(1)
+    torch.testing.assert_close(unweighted, errors.mean(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(loss, (errors / kept).mean(), rtol=1e-3, atol=1e-4)
 
 
 def test_a_share_of_conditions_is_dropped_to_the_null_states(tmp_path: Path) -> None:
@@ -266,6 +312,7 @@ def test_bad_input_is_refused(arguments: dict[str, Any], tmp_path: Path) -> None
     "wrong",
     [
         {"condition_dropout": 1.0},
+        {"time_power": 1.5},
         {"trained": "temporal"},
         {"temporal_position": "start"},
         {"sc_frames": "next"},

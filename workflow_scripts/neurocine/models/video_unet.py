@@ -23,7 +23,7 @@ SparseCausalFrames = Literal["prev2", "first_prev", "own"]
 TemporalPosition = Literal["after_self", "block_end"]
 TEMPORAL_NAMES = ("norm_temp", "attn_temp")
 TRAINED_ATTENTIONS = ("attn1", "attn2", "attn_temp")  # self-, cross- and temporal (NeuroCine section 3.3)
-CODE_BASE = 100.0  # slowest period of the frame code, about 600 frames
+CODE_BASE = 10.0  # periods of the frame code, from 6 to 60 frames: neighbours differ in many channels
 
 
 def attended_frames(n_frames: int, kind: SparseCausalFrames, include_self: bool) -> list[list[int]]:

@@ -37,6 +37,8 @@ class DenoisingSettings(LoopSettings):
     warmup_steps: int = 50  # linear rise of the learning rate
     precision: str = "bf16"  # autocast; weights stay fp32
     condition_dropout: float = 0.1  # share of clips trained without condition, which guidance needs
+    time_power: float = 1.0  # times are T u^time_power, u uniform: 1 = evenly, less = noisy ones more often
+    velocity_loss: bool = False  # error of the implied velocity, not of the noise: noisy times count more
     trained: str = "attention"  # "attention": self-, cross- and temporal attention (published), or "all"
     gradient_checkpointing: bool = True  # a quarter more arithmetic for an eighth of the activations
     sample_every: int = 0  # validations between two pictures of samples; 0 = only one at the end
@@ -49,6 +51,8 @@ class DenoisingSettings(LoopSettings):
         super().__post_init__()
         if not 0 <= self.condition_dropout < 1:
             raise ValueError(f"condition_dropout is {self.condition_dropout}, must be in [0, 1)")
+        if not 0 < self.time_power <= 1:
+            raise ValueError(f"time_power is {self.time_power}, must be in (0, 1]")
         if self.trained not in ("attention", "all"):
             raise ValueError(f"trained is {self.trained!r}, not attention or all")
         if self.sample_every < 0:
@@ -78,6 +82,29 @@ def training_target(schedule: Schedule, latents: Tensor, noise: Tensor, times: T
     if schedule.config.prediction_type == "epsilon":
         return noise
     return schedule.get_velocity(latents, noise, times)
+
+
+def draw_times(schedule: Schedule, n: int, power: float, generator: torch.Generator) -> Tensor:
+    """Draw training times floor(T u^power), u uniform in [0, 1), (n,) i64: density as t^(1/power - 1).
+
+    Where a thing is in each frame, so also how it moves, is decided at the noisiest times.
+    """
+    n_times = schedule.config.num_train_timesteps
+    u = torch.rand(n, generator=generator, dtype=torch.float64)
+    return (n_times * u**power).long().clamp_max(n_times - 1)
+
+
+def error_weights(schedule: Schedule, times: Tensor, velocity_loss: bool) -> Tensor:
+    """Return the weights (n,) of squared errors at these times.
+
+    The velocity sqrt(a) noise - sqrt(1 - a) latents that belongs to a predicted noise is off by 1 / sqrt(a)
+    times the noise's error, ``a`` the cumulated alpha. A network that predicts velocities needs no weight.
+
+    Source: Salimans & Ho 2022 (arXiv 2202.00512), section 4.
+    """
+    if velocity_loss and schedule.config.prediction_type == "epsilon":
+        return 1 / schedule.alphas_cumprod.to(times.device)[times]
+    return torch.ones(len(times), device=times.device)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +212,7 @@ class DenoisingTask:
         """Return the mean squared error of the prediction at random times."""
         rows = self.training[rows]
         inputs = self.drop(self.data.inputs(rows, generator), generator)
-        times = torch.randint(self.schedule.config.num_train_timesteps, (len(rows),), generator=generator)
+        times = draw_times(self.schedule, len(rows), self.settings.time_power, generator)
         return self._errors(model, rows, inputs, times, generator).mean(), {}
 
     def drop(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -224,7 +251,7 @@ class DenoisingTask:
     def _errors(
         self, model: nn.Module, rows: Tensor, inputs: Tensor, times: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Return each clip's mean squared error, (n,) float32."""
+        """Return each clip's weighted mean squared error, (n,) float32."""
         device = next(model.parameters()).device
         latents = self.latents[rows].transpose(1, 2).to(device, torch.float32)
         noise = dependent_noise(tuple(latents.shape), self.noise_ratio, generator, device)
@@ -232,7 +259,8 @@ class DenoisingTask:
         noisy = self.schedule.add_noise(latents, noise, times)
         target = training_target(self.schedule, latents, noise, times)
         predicted = model(noisy, times, inputs.to(device, torch.float32), return_dict=False)[0]
-        return F.mse_loss(predicted.float(), target, reduction="none").flatten(1).mean(1)
+        errors = F.mse_loss(predicted.float(), target, reduction="none").flatten(1).mean(1)
+        return errors * error_weights(self.schedule, times, self.settings.velocity_loss)
 
     # --- pictures ---------------------------------------------------------------------------------------
 
