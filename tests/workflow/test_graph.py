@@ -109,9 +109,9 @@ def test_networks_are_fetched_before_there_is_any_data(checkout: Path) -> None:
 
 def test_only_fetch_models_may_ask_the_hub(checkout: Path, tmp_path: Path) -> None:
     """The switch is on in every job's environment, and one command turns it off."""
-    snakefile = tmp_path / "Snakefile"
+    snakefile = checkout / "show.smk"  # beside the Snakefile, where the workflow looks for its files
     rule = f'rule show:\n    output: "{tmp_path}/hub"\n    shell: "echo $HF_HUB_OFFLINE > {{output}}"\n'
-    snakefile.write_text(f'configfile: "config.yaml"\ninclude: "{checkout}/Snakefile"\n{rule}')
+    snakefile.write_text(f'configfile: "config.yaml"\ninclude: "Snakefile"\n{rule}')
     run = snakemake(checkout, "show", "-s", str(snakefile), "--cores", "1", *TOY)
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "hub").read_text() == "1\n"
