@@ -44,7 +44,7 @@ def test_all_conditions_and_seeds_are_one_list_each(checkout: Path, tmp_path: Pa
     assert jobs["decode"] == (5 + 2) * subjects
     assert jobs["decode_captions"] == jobs["make_baselines"] == 2
     assert jobs["retrieve_clips"] == jobs["score"] == subjects
-    jobs = planned(checkout, *TOY, "--config", "conditions=[fmri]")
+    jobs = planned(checkout, *TOY, "--config", "conditions=[fmri]", "generation_seeds=[]")
     assert jobs["decode"] == subjects
     assert not jobs.keys() & {"decode_captions", "make_baselines", "retrieve_clips"}
 
