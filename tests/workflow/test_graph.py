@@ -20,7 +20,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_toy_study_stays_small(checkout: Path) -> None:
     jobs = planned(checkout, *TOY)
-    assert jobs["total"] == 63
+    assert jobs["total"] == 59
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
 
@@ -76,7 +76,7 @@ def test_pretraining_on_the_study_itself_needs_no_rest(checkout: Path) -> None:
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
-    assert jobs["total"] == 63
+    assert jobs["total"] == 59
 
 
 def test_toy_models_are_a_target_of_their_own(checkout: Path) -> None:
