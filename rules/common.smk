@@ -303,6 +303,16 @@ FMRI_CONDITIONS = ("fmri", "shifted", "shuffled", "mean", "noise")
 CAPTION_CONDITIONS = ("caption", "training_caption")
 BASELINES = ("static", "blurred")
 CONDITIONS = config["conditions"]
+SHOWN = ("random", "best", "median", "worst")  # choices of clips, one sheet and one film each
+STRIPS = [f"strips/{choice}.{kind}" for choice in SHOWN for kind in ("png", "mp4")]
+# The VAE's clips are scored as they are made and lie in no file.
+SHOWN_CONTROLS = [name for name in CONDITIONS if name not in ("fmri", "vae")]
+CONTROL_STRIPS = [
+    f"controls/{name}/{choice}.{kind}"
+    for name in SHOWN_CONTROLS
+    for choice in SHOWN
+    for kind in ("jpg", "mp4")
+]
 
 
 def condition_of(wildcards):
@@ -337,6 +347,12 @@ def scored_clips():
     ]
 
 
+def shown_controls(wildcards):
+    """The files whose clips are shown beside those from fMRI, one per condition."""
+    files = [path for path in scored_clips() if Path(path).stem in SHOWN_CONTROLS]
+    return [*files, *retrieved_clips(wildcards)]
+
+
 def retrieved_clips(wildcards):
     """Clips retrieved with the encoder of an experiment, if they are asked for."""
     path = of_subject(f"retrieve_clips/{encoder_of(wildcards.experiment)}.safetensors")
@@ -357,7 +373,6 @@ wildcard_constraints:
 
 # What a person asks for
 
-SHOWN = ("random", "best", "median", "worst")  # choices of clips, one sheet each
 STAGES = ("pretrained", "contrastive", "full")  # of the encoder, one map each per layer
 LAYERS = config["extract_attention"]["layers"]
 MAPS = ["overview", "occlusion", *expand("attention_{stage}_layer{layer}", stage=STAGES, layer=LAYERS)]
@@ -376,7 +391,7 @@ def subject_results(subject, experiment):
     """
     names = [f"decode/{name}.safetensors" for name in decoded_from_fmri()]
     names += ["scores.tsv", "clip_scores.tsv"]
-    names += [f"clips/{movie}.mp4" for movie in TEST] + [f"strips/{choice}.png" for choice in SHOWN]
+    names += [f"clips/{movie}.mp4" for movie in TEST] + STRIPS + CONTROL_STRIPS
     names += ["attention.tsv", *MAPS]
     found = [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]
     return [*found, of_subject("noise_ceiling.tsv").format(subject=subject)]

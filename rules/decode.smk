@@ -178,9 +178,11 @@ rule show_clips:
         decoded=of_experiment("decode/fmri.safetensors"),
         stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
         clip_scores=of_experiment("clip_scores.tsv"),
+        controls=shown_controls,
     output:
         clips=[of_experiment(f"clips/{movie}.mp4") for movie in TEST],
-        strips=[of_experiment(f"strips/{choice}.png") for choice in SHOWN],
+        strips=[of_experiment(path) for path in STRIPS],
+        controls=[of_experiment(path) for path in CONTROL_STRIPS],
     log:
         log_file("show_clips/sub-{subject}_{experiment}"),
     benchmark:
@@ -198,4 +200,4 @@ rule show_clips:
         "python workflow_scripts/show_clips.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
         "--clip-scores {input.clip_scores:q} --name {params.name:q} --seed {params.seed} "
         "--settings {params.settings:q} --out-clips {output.clips:q} --out-strips {output.strips:q} "
-        "2> >(tee {log} >&2)"
+        "--controls {input.controls:q} --out-controls {output.controls:q} 2> >(tee {log} >&2)"

@@ -8,7 +8,7 @@ from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import file_sha256, write_json
 from neurocine.simulate.toy_models.scores import ScoreToyModelsSettings, score_toy_models
-from neurocine.stimuli.video import write_png
+from neurocine.stimuli.video import write_picture
 
 KEYS = ("clip", "blip", "stable_diffusion", "image_classifier", "video_classifier")
 SHEET_COLUMNS = 16
@@ -41,7 +41,7 @@ def main(*, models: Path, seed: int, settings: ScoreToyModelsSettings, out: Path
     write_json(out, manifest)
     rows = len(pictures) // SHEET_COLUMNS
     sheet = pictures[: rows * SHEET_COLUMNS].reshape(rows, SHEET_COLUMNS, *pictures.shape[1:])
-    write_png(out_pictures, np.concatenate(np.concatenate(list(sheet), axis=1), axis=1))
+    write_picture(out_pictures, np.concatenate(np.concatenate(list(sheet), axis=1), axis=1))
 
 
 if __name__ == "__main__":

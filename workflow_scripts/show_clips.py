@@ -1,4 +1,4 @@
-"""Show decoded clips beside the originals: one movie per test movie, and sheets of film strips."""
+"""Show decoded clips beside the originals: whole movies, and chosen clips as film strips and playing."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ from neurocine.stimuli.show import (
     pair_clips,
     side_by_side,
 )
-from neurocine.stimuli.video import write_png, write_video
+from neurocine.stimuli.video import write_picture, write_video
 
 
 class Clips:
@@ -78,8 +78,10 @@ def main(
     out_strips: list[Path],
     clip_scores: Path | None = None,
     name: str = "",
+    controls: list[Path] | None = None,
+    out_controls: list[Path] | None = None,
 ) -> None:
-    """Show decoded clips beside the originals: one movie per test movie, and sheets of film strips.
+    """Show decoded clips beside the originals: whole movies, and chosen clips as film strips and playing.
 
     Parameters
     ----------
@@ -88,9 +90,12 @@ def main(
     seed : of the study, for clips chosen at random
     settings : section show_clips of the config, as JSON
     out_clips : movies to write, {movie}.mp4: original left, decoded right
-    out_strips : sheets to write, named by the choice: best.png, median.png, worst.png, random.png, first.png
+    out_strips : chosen clips to write, named by the choice: best, median, worst, random or first; .png and
+        .jpg are sheets of film strips, .mp4 plays the clips
     clip_scores : scores of single clips (score), needed for best, median and worst
     name : written on the sheets, for example "subject 1, paper_main"
+    controls : further files like ``decoded``, one per condition
+    out_controls : chosen clips of the controls to write, {condition}/{choice}.mp4, .png or .jpg
     """
     with ExitStack() as files:
         opened = [files.enter_context(open_arrays(path)) for path in stimuli]
@@ -99,21 +104,47 @@ def main(
             write_video(path, side_by_side(clips.of(path.stem), settings), settings.fps)
         ranking = scored_clips(clips, clip_scores, settings.metric)
         for path in out_strips:
-            write_png(path, draw_sheet(clips, ranking, path.stem, settings, seed, name))
+            write_chosen(path, clips, ranking, settings, seed, name)
+        others = [Clips(files.enter_context(open_arrays(path)), opened) for path in controls or []]
+        known = {str(other.meta.get("condition")): other for other in others}
+        for condition, paths in by_folder(out_controls or []).items():
+            if condition not in known:
+                found = f"conditions {', '.join(known) or 'none'}"
+                raise InputError("--controls", found, condition, "Give the file that holds it.")
+            ranking = scored_clips(known[condition], clip_scores, settings.metric)
+            for path in paths:
+                write_chosen(path, known[condition], ranking, settings, seed, f"{name}, {condition}")
 
 
-def draw_sheet(
-    clips: Clips, ranking: pd.DataFrame, choice: str, settings: ShowClipsSettings, seed: int, name: str
-) -> Any:
-    """Draw the sheet of one choice, (height, width, 3) uint8."""
+def by_folder(paths: list[Path]) -> dict[str, list[Path]]:
+    """Group files by the name of their folder."""
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        found.setdefault(path.parent.name, []).append(path)
+    return found
+
+
+def write_chosen(
+    path: Path, clips: Clips, ranking: pd.DataFrame, settings: ShowClipsSettings, seed: int, name: str
+) -> None:
+    """Write the clips that the file's name chooses: a film, or a sheet of film strips."""
+    choice = path.stem
+    picked = pick_clips(clips, ranking, choice, settings, seed)
+    if path.suffix == ".mp4":
+        write_video(path, side_by_side(picked, settings), settings.fps)
+        return
+    title = f"{choice} {len(picked)} of {len(ranking)} clips"
+    write_picture(path, film_strips(picked, settings, f"{name}: {title}" if name else title))
+
+
+def pick_clips(
+    clips: Clips, ranking: pd.DataFrame, choice: str, settings: ShowClipsSettings, seed: int
+) -> list[ShownClip]:
+    """Pick the clips of one choice."""
     if choice not in get_args(Choice):
-        raise InputError(
-            "--out-strips", f"{choice}.png", f"one of {', '.join(get_args(Choice))}", "Rename it."
-        )
+        raise InputError("--out-strips", choice, f"one of {', '.join(get_args(Choice))}", "Rename it.")
     if "score" not in ranking and choice not in ("random", "first"):
-        raise InputError(
-            "--out-strips", f"{choice}.png without --clip-scores", "scores to rank by", "Give them."
-        )
+        raise InputError("--out-strips", f"{choice} without --clip-scores", "scores to rank by", "Give them.")
     generator = numpy_generator(seed, "show_clips", choice)
     chosen = choose_clips(ranking, cast(Choice, choice), settings.clips_per_strip, generator)
     shown = {
@@ -122,12 +153,10 @@ def draw_sheet(
         for clip in clips.of(str(movie))
     }
     scores = chosen["score"] if "score" in chosen else [None] * len(chosen)
-    picked = [
+    return [
         ShownClip(movie, clip, shown[movie, clip].original, shown[movie, clip].decoded, score)
         for movie, clip, score in zip(chosen["movie"], chosen["clip"], scores, strict=True)
     ]
-    title = f"{choice} {len(picked)} of {len(ranking)} clips"
-    return film_strips(picked, settings, f"{name}: {title}" if name else title)
 
 
 if __name__ == "__main__":

@@ -136,6 +136,29 @@ def test_program_writes_movies_and_sheets(tmp_path: Path, files: dict[str, Path]
     assert np.all(sheet == RED, axis=-1).sum() == 3 * 2 * 32 * 32
 
 
+def test_chosen_clips_play_and_controls_have_their_own(tmp_path: Path, files: dict[str, Path]) -> None:
+    shifted = {name: np.stack([plain(RED)] * 2) for name in ("test1", "test2")}
+    write_arrays(
+        tmp_path / "shifted",
+        shifted | {f"{name}/clip": np.array([1, 3]) for name in shifted},
+        {"condition": "shifted", "seed": 1},
+    )
+    given = {"decoded": files["decoded"], "stimuli": [files["stimuli"]], "seed": 1, "settings": SETTINGS}
+    given |= {"clip_scores": files["scores"], "controls": [tmp_path / "shifted"], "out_clips": []}
+    film = tmp_path / "strips/worst.mp4"
+    controls = [tmp_path / "controls/shifted" / name for name in ("worst.mp4", "random.jpg")]
+    program.main(**given, out_strips=[film], out_controls=controls)
+    assert video_info(film).n_frames == video_info(controls[0]).n_frames == 3 * 2
+    assert close(read_frames_at(film, [0.5])[0][-10, -10], BLUE)
+    assert close(read_frames_at(controls[0], [0.5])[0][-10, -10], RED)
+    sheet = Image.open(controls[1])
+    assert sheet.format == "JPEG"
+    red = np.abs(np.asarray(sheet).astype(int) - RED).max(axis=-1) < 30
+    assert red.sum() > 0.9 * 2 * 3 * 2 * 32 * 32
+    with pytest.raises(InputError, match=r"--controls: .*conditions shifted.* noise"):
+        program.main(**given, out_strips=[], out_controls=[tmp_path / "controls/noise/best.mp4"])
+
+
 def test_program_refuses_what_it_cannot_draw(tmp_path: Path, files: dict[str, Path]) -> None:
     def run(**changes: object) -> None:
         given = {"decoded": files["decoded"], "stimuli": [files["stimuli"]], "seed": 1, "settings": SETTINGS}

@@ -273,7 +273,11 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float | Fraction,
         container.mux(stream.encode(None))
 
 
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Write a (height, width, 3) uint8 RGB picture as PNG."""
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write a (height, width, 3) uint8 RGB picture as PNG, or as JPEG where the name ends in .jpg."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
     with replacing(Path(path)) as temporary:
-        Image.fromarray(np.ascontiguousarray(image)).save(temporary, format="PNG", optimize=True)
+        if Path(path).suffix == ".jpg":
+            picture.save(temporary, format="JPEG", quality=90)
+        else:
+            picture.save(temporary, format="PNG", optimize=True)
