@@ -405,7 +405,7 @@ def study_results(experiments, part=""):
         *sum(each, []),
         results(f"{part}tables/scores.tsv"),
         *(results(f"{part}tables/{name}.tsv") for name in ("results", "comparisons", "published")),
-        results(f"{part}browser/index.html"),
+        results(f"{part}browser"),
     ]
 
 

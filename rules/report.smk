@@ -124,22 +124,30 @@ rule compare_results:
         "--out-published {output.published:q} 2> >(tee {log} >&2)"
 
 
+NOISE_CEILINGS = expand(of_subject("noise_ceiling.tsv"), subject=SUBJECTS)
+
+
 rule build_browser:
     input:
         scores=rules.tabulate_scores.output.scores,
-        tables=[
-            *(rules.tabulate_scores.output.main, rules.tabulate_scores.output.ablation),
-            *rules.compare_results.output,
-        ],
-        strips=[
-            path for name in SHOWN for path in each_result(f"strips/{name}.png", config["run_experiments"])
-        ],
+        summary=rules.compare_results.output.results,
+        comparisons=rules.compare_results.output.comparisons,
+        published=rules.compare_results.output.published,
+        tables=[rules.tabulate_scores.output.main, rules.tabulate_scores.output.ablation],
+        strips=[path for name in STRIPS for path in each_result(name, config["run_experiments"])],
+        controls=[path for name in CONTROL_STRIPS for path in each_result(name, config["run_experiments"])],
         clips=[path for name in TEST for path in each_result(f"clips/{name}.mp4", config["run_experiments"])],
         maps=[path for name in MAPS for path in each_result(name, config["run_experiments"])],
         attention_tables=each_result("attention.tsv", config["run_experiments"]),
+        result_tables=[
+            path
+            for name in ("scores.tsv", "clip_scores.tsv")
+            for path in each_result(name, config["run_experiments"])
+        ],
         logs=training_logs(config["run_experiments"]),
+        noise_ceilings=NOISE_CEILINGS,
     output:
-        results("browser/index.html"),
+        report(directory(results("browser")), htmlindex="index.html", category="All results"),
     log:
         log_file("build_browser/build_browser"),
     benchmark:
@@ -149,14 +157,18 @@ rule build_browser:
     resources:
         mem_mb=memory(4),
         runtime=minutes(10),
+        gpus=lambda wildcards: json.dumps(GPUS_OF),
     params:
         config=json.dumps(config, sort_keys=True),
+        benchmarks=f"benchmarks/{DATASET}",
         settings=settings("build_browser"),
     shell:
         "python workflow_scripts/build_browser.py --scores {input.scores:q} --tables {input.tables:q} "
-        "--strips {input.strips:q} --clips {input.clips:q} --maps {input.maps:q} "
-        "--attention-tables {input.attention_tables:q} --logs {input.logs:q} --config {params.config:q} "
-        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--summary {input.summary:q} --comparisons {input.comparisons:q} --published {input.published:q} "
+        "--strips {input.strips:q} --controls {input.controls:q} --clips {input.clips:q} --maps {input.maps:q} "
+        "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} --logs {input.logs:q} "
+        "--noise-ceilings {input.noise_ceilings:q} --benchmarks {params.benchmarks:q} --gpus {resources.gpus:q} "
+        "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log} >&2)"
 
 
 # The same for the experiments of the ablation, in a folder of their own.
@@ -192,14 +204,13 @@ use rule compare_results as compare_ablation with:
 use rule build_browser as build_ablation_browser with:
     input:
         scores=rules.tabulate_ablation.output.scores,
-        tables=[
-            *(rules.tabulate_ablation.output.main, rules.tabulate_ablation.output.ablation),
-            *rules.compare_ablation.output,
-        ],
-        strips=[
-            path
-            for name in SHOWN
-            for path in each_result(f"strips/{name}.png", config["ablation_experiments"])
+        summary=rules.compare_ablation.output.results,
+        comparisons=rules.compare_ablation.output.comparisons,
+        published=rules.compare_ablation.output.published,
+        tables=[rules.tabulate_ablation.output.main, rules.tabulate_ablation.output.ablation],
+        strips=[path for name in STRIPS for path in each_result(name, config["ablation_experiments"])],
+        controls=[
+            path for name in CONTROL_STRIPS for path in each_result(name, config["ablation_experiments"])
         ],
         clips=[
             path
@@ -208,9 +219,15 @@ use rule build_browser as build_ablation_browser with:
         ],
         maps=[path for name in MAPS for path in each_result(name, config["ablation_experiments"])],
         attention_tables=each_result("attention.tsv", config["ablation_experiments"]),
+        result_tables=[
+            path
+            for name in ("scores.tsv", "clip_scores.tsv")
+            for path in each_result(name, config["ablation_experiments"])
+        ],
         logs=training_logs(config["ablation_experiments"]),
+        noise_ceilings=NOISE_CEILINGS,
     output:
-        results("ablation/browser/index.html"),
+        report(directory(results("ablation/browser")), htmlindex="index.html", category="All results"),
     log:
         log_file("build_browser/ablation"),
     benchmark:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurocine.cli import program
+from neurocine.costs import sum_costs
 from neurocine.errors import InputError
 from neurocine.io import read_table, replacing
 from neurocine.report.browser import BuildBrowserSettings, build_browser
@@ -32,12 +33,14 @@ def owner_of(path: Path) -> Owner:
 
 
 def copy_medium(path: Path, folder: Path, kind: str) -> Medium:
-    """Copy a file of one subject and experiment beside the page."""
+    """Copy a file of one subject and experiment beside the page; controls lie in a folder per condition."""
     if not path.is_file():
         raise InputError(path, "no such file", "a file to show", "Run the step that makes it.")
     owner = owner_of(path)
-    href = f"assets/sub-{owner.subject}/{owner.method}/{owner.experiment}/{kind}/{path.name}"
-    return Medium(_copy(path, folder, href), path.stem, owner)
+    condition = path.parent.name if kind == "controls" else "fmri"
+    place = f"{kind}/{condition}" if kind == "controls" else kind
+    href = f"assets/sub-{owner.subject}/{owner.method}/{owner.experiment}/{place}/{path.name}"
+    return Medium(_copy(path, folder, href), path.stem, owner, condition)
 
 
 def _copy(path: Path, folder: Path, href: str) -> str:
@@ -64,6 +67,16 @@ def read_attention(paths: list[Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
+def read_ceilings(paths: list[Path]) -> pd.DataFrame:
+    """Join the noise ceilings of all subjects; the column subject comes from their paths."""
+    tables = []
+    for path in paths:
+        match = SUBJECT.search(path.as_posix())
+        table = read_table(path, ["group", "area", "ceiling_mean"])
+        tables.append(table.assign(subject=match[1] if match else ""))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
 def prune(folder: Path, kept: set[Path]) -> None:
     """Remove what an earlier page showed and this one does not."""
     for path in sorted(folder.rglob("*"), reverse=True):
@@ -86,6 +99,14 @@ def main(
     maps: list[Path] | None = None,
     attention_tables: list[Path] | None = None,
     logs: list[Path] | None = None,
+    controls: list[Path] | None = None,
+    result_tables: list[Path] | None = None,
+    summary: Path | None = None,
+    comparisons: Path | None = None,
+    published: Path | None = None,
+    noise_ceilings: list[Path] | None = None,
+    benchmarks: Path | None = None,
+    gpus: str = "{}",
 ) -> None:
     """Write one page, and copy what it shows into assets/ beside it.
 
@@ -96,28 +117,46 @@ def main(
     out : the page; everything else goes into the folder assets/ beside it
     settings : section build_browser of the config, as JSON
     tables : further tables to link, such as those of tabulate
-    strips : film strips of show_clips
-    clips : films of show_clips
+    strips : chosen clips of show_clips, film strips and films
+    clips : whole movies of show_clips
     maps : brain maps of plot_surface
     attention_tables : tables of extract_attention
     logs : log.jsonl files of the trainings
+    controls : film strips and films of the other conditions, {condition}/{choice} (show_clips)
+    result_tables : further tables of single results to link, such as those of score
+    summary : means over seeds (compare_results)
+    comparisons : paired differences (compare_results)
+    published : published values beside ours (compare_results)
+    noise_ceilings : tables of measure_noise_ceiling
+    benchmarks : folder of Snakemake's benchmarks of the study, for the cost
+    gpus : GPUs that a job of each step holds, as JSON
     """
     folder = out.parent
     text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
     files = [
         Medium(_copy(path, folder, f"assets/tables/{path.name}"), path.stem)
-        for path in (scores, *(tables or []))
+        for path in (scores, *filter(None, (summary, comparisons, published)), *(tables or []))
     ]
-    files += [copy_medium(path, folder, "tables") for path in attention_tables or []]
+    files += [
+        copy_medium(path, folder, "tables") for path in [*(attention_tables or []), *(result_tables or [])]
+    ]
     results = Results(
         scores=read_table(scores, SCORE_COLUMNS),
         config=json.loads(text),
         attention=read_attention(attention_tables or []),
-        strips=[copy_medium(path, folder, "strips") for path in strips or []],
+        strips=[
+            *(copy_medium(path, folder, "strips") for path in strips or []),
+            *(copy_medium(path, folder, "controls") for path in controls or []),
+        ],
         clips=[copy_medium(path, folder, "clips") for path in clips or []],
         maps=[copy_medium(path, folder, "maps") for path in maps or []],
         files=files,
         logs=[read_log(path) for path in sorted(logs or [], key=lambda path: natural(path.as_posix()))],
+        summary=read_table(summary) if summary else pd.DataFrame(),
+        comparisons=read_table(comparisons) if comparisons else pd.DataFrame(),
+        published=read_table(published) if published else pd.DataFrame(),
+        ceilings=read_ceilings(noise_ceilings or []),
+        costs=sum_costs(benchmarks, json.loads(gpus)) if benchmarks else [],
     )
     with replacing(out) as temporary:
         temporary.write_text(build_browser(results, settings), encoding="utf-8")

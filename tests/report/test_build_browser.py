@@ -1,12 +1,12 @@
-"""The page of results: complete, well formed, without network; sorting and filtering work in a browser."""
+"""The page of results: complete, well formed, without network; in a browser it obeys mouse and keys."""
 
 import html.parser
 import json
 import re
-import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -17,9 +17,10 @@ from neurocine.report.browser import BuildBrowserSettings
 from neurocine.report.figures import axis_range, read_log, round_ticks, thin, track
 from neurocine.report.markup import number, p_text
 from neurocine.report.study import Order, Owner, natural
+from neurocine.stimuli.video import write_video
+from report.chromium import CHROMIUM, Page, chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-VOID = {"meta", "link", "img", "br", "input", "hr", "circle", "line", "polyline"}
+VOID = {"wbr", "meta", "link", "img", "br", "input", "hr", "circle", "line", "polyline"}
 METRICS = {"ssim_mv": (0.2, float("nan")), "acc_image_50_any3": (0.058, 0.058)}
 
 
@@ -41,7 +42,41 @@ def make_scores() -> pd.DataFrame:
                             **{"n_clips": 60, "seed": 1},
                         }
                     )
-    return pd.DataFrame(rows)
+    # The other method's value lies below all others.
+    other = next(row for row in rows if row["subject"] == "2" and row["experiment"] == "paper_main")
+    return pd.DataFrame([*rows, other | {"method": "other", "value": 0.01}])
+
+
+def make_comparisons() -> pd.DataFrame:
+    """Two paired differences, of conditions and of methods."""
+    shared = {"dataset": "toy", "subject": 2, "metric": "ssim_mv", "n_clips": 60, "first_seeds": 1}
+    shared |= {"second_seeds": 1, "difference": 0.25, "ci_low": 0.2, "ci_high": 0.3, "p_value": 0.0001}
+    return pd.DataFrame(
+        [
+            {**shared, "kind": kind, "first": first, "second": second, "p_holm": 0.02}
+            for kind, first, second in (
+                ("condition", "neurocine paper_main fmri", "neurocine paper_main shifted"),
+                ("method", "other paper_main", "neurocine paper_main"),
+            )
+        ]
+    )
+
+
+def make_published() -> pd.DataFrame:
+    """A value that may be compared, one that may not."""
+    row = {"source": "Table 1", "system": "NeuroCine", "subject": 1, "metric": "ssim_mv", "published": 0.225}
+    row |= {"value": 0.211, "ci_low": 0.2, "ci_high": 0.22, "seeds": 1}
+    same = {"experiment": "paper_main", "comparable": "yes", "reason": "", "note": ""}
+    other = {"experiment": "exp<00>", "comparable": "no", "note": "perhaps not run again"}
+    return pd.DataFrame([row | same, row | other | {"reason": "not comparable: all clips, here 1 of 3"}])
+
+
+def make_summary() -> pd.DataFrame:
+    """The mean over three seeds of one score."""
+    numbers = {"value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "null_mean": 0.2, "chance": np.nan}
+    numbers |= {"baseline_constant": 0.1, "baseline_mean_frame": 0.15, "p_holm": 0.002, "n_clips": 60}
+    names = {"subject": 1, "method": "neurocine", "experiment": "paper_main", "condition": "fmri"}
+    return pd.DataFrame([{**names, "metric": "ssim_mv", **numbers, "seeds": 3, "seed_sd": 0.0123}])
 
 
 def make_attention() -> pd.DataFrame:
@@ -69,19 +104,42 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("study") / "results" / "toy"
     (root / "tables").mkdir(parents=True)
     make_scores().to_csv(root / "tables/scores.tsv", sep="\t", index=False, na_rep="nan")
-    media: dict[str, list[Path]] = {"strips": [], "clips": [], "maps": [], "attention_tables": []}
+    media: dict[str, list[Path]] = {"strips": [], "clips": [], "maps": [], "controls": []}
+    media |= {"attention_tables": [], "result_tables": [], "noise_ceilings": []}
+    film = [np.full((32, 64, 3), 40 * n, np.uint8) for n in range(6)]
     for subject in ("1", "2"):
         folder = root / f"sub-{subject}/neurocine/paper_main"
-        for name in ("strips/test1_clip2", "strips/test1_clip10", "strips/test1_clip30", "maps/overview"):
+        for name in (
+            "strips/median",
+            "strips/best",
+            "strips/random",
+            "maps/overview",
+            "controls/shifted/best",
+        ):
             path = folder / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (60, 20), (int(subject) * 90, 20, 90)).save(path)
-            media[path.parent.name].append(path)
+            media[name.partition("/")[0]].append(path)
+        for kind, name in (("strips", "best"), ("strips", "random"), ("controls", "shifted/best")):
+            media[kind].append(folder / kind / f"{name}.mp4")
+            write_video(media[kind][-1], film, 3.0)
         media["clips"].append(folder / "clips/test1.mp4")
-        (folder / "clips").mkdir()
-        media["clips"][-1].write_bytes(b"film")
+        write_video(media["clips"][-1], film, 3.0)
         media["attention_tables"].append(folder / "maps/attention.tsv")
         make_attention().to_csv(media["attention_tables"][-1], sep="\t", index=False, na_rep="nan")
+        media["result_tables"].append(folder / "clip_scores.tsv")
+        media["result_tables"][-1].write_text("movie\tclip\n")
+        media["noise_ceilings"].append(root / f"sub-{subject}/noise_ceiling.tsv")
+        ceiling = {"group": "early", "area": "V1", "n_vertices": 12, "signal_share": 0.4, "reliability": 0.6}
+        ceiling |= {"ceiling_single": 0.6325, "ceiling_mean": 0.7777}
+        pd.DataFrame([ceiling]).to_csv(media["noise_ceilings"][-1], sep="\t", index=False)
+    frames = {"summary": make_summary(), "comparisons": make_comparisons(), "published": make_published()}
+    for name, frame in frames.items():
+        frame.to_csv(root / f"tables/{name}.tsv", sep="\t", index=False, na_rep="nan")
+    for name, seconds in (("decode/sub-1_paper_main_fmri", 7200), ("train_video_prior/beta0.75", 1800)):
+        path = root / f"benchmarks/{name}.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\t2500\t{seconds}\n")
     log = root / "sub-1/train_encoder/plain/log.jsonl"
     log.parent.mkdir(parents=True)
     lines = [{"step": 10 * n, "loss": 5.0 - n, "lr": 1.0, "seconds": n} for n in range(1, 4)]
@@ -100,6 +158,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings=BuildBrowserSettings(),
         logs=[log],
         **media,
+        **{name: root / f"tables/{name}.tsv" for name in frames},
+        benchmarks=root / "benchmarks",
+        gpus=json.dumps({"decode": 2}),
     )
     return root / "browser/index.html"
 
@@ -153,8 +214,10 @@ def test_text_is_escaped(page: Path) -> None:
 
 def test_page_holds_values_beside_chance_and_null(page: Path) -> None:
     text = page.read_text()
-    row = next(line for line in text.splitlines() if 'data-metric="acc_image_50_any3"' in line)
+    lines = [line for line in text.splitlines() if line.startswith("<tr") and "data-above" in line]
+    row = next(line for line in lines if 'data-metric="acc_image_50_any3"' in line)
     assert 'data-subject="1"' in row
+    assert 'data-method="neurocine"' in row
     assert 'data-experiment="paper_main"' in row  # first in the config
     assert 'data-above="yes"' in row
     for shown in ("0.358", "0.308 – 0.408", "0.058", "0.158", "0.001", "0.002", "0.150"):
@@ -162,18 +225,52 @@ def test_page_holds_values_beside_chance_and_null(page: Path) -> None:
     assert text.count('data-above="yes"') == 4  # subject 1, two experiments, two metrics
 
 
+def test_all_conditions_stand_together_beside_chance_and_null(page: Path) -> None:
+    text = page.read_text()
+    panel = re.search(r'<div class="panel"><h4>acc_image_50_any3 .*?</ul></div>', text)
+    assert panel
+    assert "chance 0.058" in panel[0]
+    plain = re.sub(r"<[^>]*>", " ", panel[0]).split()
+    numbers = " ".join(plain)
+    for line in ("fmri 0.358 0.058", "shifted 0.059 0.058", "grey 0.100 –", "mean frame 0.150 –"):
+        assert line in numbers
+    assert numbers.index("Result fmri") < numbers.index("without the right fMRI shifted")
+    assert "<dt>shifted</dt><dd>fMRI of another time of the movie</dd>" in text
+
+
 def test_page_holds_media_maps_curves_and_settings(page: Path) -> None:
     text = page.read_text()
-    strips = re.findall(r'<img src="([^"]*strips[^"]*)"', text)
-    assert [Path(name).stem for name in strips[:3]] == ["test1_clip2", "test1_clip10", "test1_clip30"]
-    assert text.count("1 more strips") == 2
-    assert text.count("<video") == 2
+    shown = text.partition("<template")[0]
+    strips = re.findall(r'<img src="([^"]*strips[^"]*)"', shown)
+    assert [Path(name).stem for name in strips[:3]] == ["random", "best", "median"]
+    assert shown.count("1 more strips") == 2
+    films = [Path(name).stem for name in re.findall(r'<video [^>]*src="([^"]*)"', shown)]
+    assert films == ["random", "best", "test1"] * 2
+    assert "assets/sub-1/neurocine/paper_main/controls/" not in shown
     assert "1.234" in text
     assert "9.876" not in text  # single hemispheres only in the file
     assert "0.0123" in text
     assert "loss over steps: training ends at 2, validation ends at 2.5" in text
     assert "<code>30</code>" in text
-    assert (page.parent / "assets/tables/scores.tsv").is_file()
+    for name in ("scores", "summary", "comparisons", "published"):
+        assert (page.parent / f"assets/tables/{name}.tsv").is_file()
+
+
+def test_page_holds_comparisons_ceilings_and_cost(page: Path) -> None:
+    text = page.read_text()
+    lines = [line.replace("<wbr>", "") for line in text.splitlines() if line.startswith("<tr")]
+    rows = [re.sub(r"<[^>]*>", " ", line).split() for line in lines]
+    plain = [" ".join(row) for row in rows]
+    said = "not comparable: all clips, here 1 of 3; perhaps not run again"
+    assert f"Table 1 NeuroCine 1 exp&lt;00&gt; ssim_mv 0.225 0.211 0.200 – 0.220 {said}" in plain
+    assert "Table 1 NeuroCine 1 paper_main ssim_mv 0.225 0.211 0.200 – 0.220 yes" in plain
+    conditions = "neurocine paper_main fmri neurocine paper_main shifted"
+    assert f"2 condition {conditions} ssim_mv 0.250 0.200 – 0.300 &lt; 0.001 0.020 60" in plain
+    assert "1 early V1 12 0.400 0.600 0.632 0.778" in plain
+    assert "decode 1 1 2.0 h 2.0 h 4.0 h 2.5" in plain
+    assert "train_video_prior all 1 30.0 min 30.0 min – 2.5" in plain
+    means = "1 neurocine paper_main fmri ssim_mv 0.500 0.400 – 0.600 0.200 – 0.100 0.150 0.002 60 3 0.012"
+    assert means in plain
 
 
 def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path: Path) -> None:
@@ -201,67 +298,172 @@ def test_media_outside_the_layout_are_refused(page: Path, tmp_path: Path) -> Non
         program.copy_medium(Path("sub-1/neurocine/main/clips/none.mp4"), tmp_path, "clips")
 
 
-ACTIONS = """
-<script>
-const rows = () => Array.from(document.querySelectorAll("#scores-table tbody tr")).filter((r) => !r.hidden);
-const cell = (r, n) => r.cells[n].textContent;
-const heads = Array.from(document.querySelectorAll("#scores-table th"));
-const head = (title) => heads.find((h) => h.textContent === title);
-const set = (key, value) => {
-  const control = document.querySelector(`select[data-filter="${key}"]`);
-  control.value = value;
-  control.dispatchEvent(new Event("change"));
-};
-const said = {all: rows().length};
-head("subject").querySelector("button").click();
-said.subjects = [...new Set(rows().map((r) => cell(r, 0)))];
-said.sort = head("subject").getAttribute("aria-sort");
-head("subject").querySelector("button").click();
-said.reverse = [...new Set(rows().map((r) => cell(r, 0)))];
-head("chance").querySelector("button").click();
-said.chance = [cell(rows()[0], 7), cell(rows().at(-1), 7)];
-said.once = document.querySelectorAll("#scores-table [aria-sort]").length;
-set("condition", "fmri"); set("metric", "ssim_mv");
-said.filtered = rows().length;
-document.querySelector('input[data-filter="above"]').click();
-said.above = rows().map((r) => cell(r, 0) + cell(r, 1));
-document.querySelector('input[data-filter="above"]').click();
-set("subject", "2");
-said.cards = Array.from(document.querySelectorAll("#films article")).map((a) => a.hidden);
-const search = document.querySelector('[data-search="scores-table"]');
-search.value = "PAPER"; search.dispatchEvent(new Event("input"));
-said.found = rows().map((r) => cell(r, 1));
-said.count = document.querySelector("[data-count]").textContent;
-document.querySelector("#maps a.zoom").click();
-said.zoom = document.getElementById("zoom").open;
-document.body.innerHTML = "";
-document.title = JSON.stringify(said);
-</script>
-"""
+# In a browser
+
+ROWS = 'Array.from(document.querySelectorAll("#scores-table tbody tr")).filter((r) => !r.hidden)'
+FIRST = "#scores-table tbody tr:not([hidden])"
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_sorting_and_filtering_in_chromium(page: Path) -> None:
-    copy = page.with_name("actions.html")
-    copy.write_text(page.read_text().replace("</body>", ACTIONS + "</body>"))
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"]
-    command = [str(CHROMIUM), *options, copy.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    match = re.search(r"<title>(\{.*?\})</title>", done.stdout)
-    assert match, done.stdout[-2000:]
-    said = json.loads(html.unescape(match[1]))
-    assert said["all"] == 24
-    assert said["subjects"] == ["1", "2", "10"]
-    assert said["sort"] == "ascending"
-    assert said["reverse"] == ["10", "2", "1"]
-    assert said["chance"] == ["0.058", "–"]  # missing numbers last
-    assert said["once"] == 1
-    assert said["filtered"] == 6
-    assert sorted(said["above"]) == ["1exp<00>", "1paper_main"]
-    assert said["cards"] == [True, False]
-    assert said["found"] == ["paper_main"]
-    assert said["count"] == "1 of 24 rows"
-    assert said["zoom"] is True
+def column(window: Page, number: int) -> list[str]:
+    """Texts of a column of the visible scores."""
+    found: list[str] = window.run(f"{ROWS}.map((r) => r.cells[{number - 1}].textContent)")
+    return found
+
+
+def head(number: int) -> str:
+    return f"#scores-table th:nth-child({number}) button"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium")
+    with chromium(tmp_path_factory.mktemp("profile")) as window:
+        yield window
+
+
+@pytest.fixture
+def window(browser: Page, page: Path) -> Iterator[Page]:
+    """The page, opened afresh; no script may fail and nothing may be asked of a network."""
+    browser.open(page)
+    yield browser
+    assert browser.errors == []
+    assert all(address.startswith(("file:", "data:")) for address in browser.requests)
+
+
+def test_headers_sort(window: Page) -> None:
+    assert len(column(window, 1)) == 25
+    window.click(head(1))
+    assert list(dict.fromkeys(column(window, 1))) == ["1", "2", "10"]
+    assert window.run("document.querySelector('#scores-table th').ariaSort") == "ascending"
+    window.click(head(1))
+    assert list(dict.fromkeys(column(window, 1))) == ["10", "2", "1"]
+    window.click(head(7))
+    assert [column(window, 7)[place] for place in (0, -1)] == ["0.058", "–"]  # missing numbers last
+    assert window.run("document.querySelectorAll('#scores-table [aria-sort]').length") == 1
+    window.click(head(2))
+    assert column(window, 2)[-1] == "other"
+    window.click(head(6))
+    values = [float(text.split()[0]) for text in column(window, 6)]
+    assert values == sorted(values, reverse=True)  # large numbers first
+    assert values[-1] == 0.01
+
+
+def test_filters_narrow_everything(window: Page) -> None:
+    window.choose("method", "other")
+    assert column(window, 2) == ["other"]
+    window.choose("method", "neurocine")
+    window.choose("experiment", "paper_main")
+    window.choose("condition", "fmri")
+    window.choose("metric", "ssim_mv")
+    assert sorted(column(window, 1)) == ["1", "10", "2"]
+    assert set(column(window, 3)) == {"paper_main"}
+    window.click('input[data-filter="above"]')
+    assert column(window, 1) == ["1"]
+    window.click('input[data-filter="above"]')
+    window.choose("subject", "2")
+    assert window.run("Array.from(document.querySelectorAll('#films article')).map((a) => a.hidden)") == [
+        True,
+        False,
+    ]
+    for name in ("condition", "metric", "experiment"):
+        window.choose(name, "")
+    window.run(
+        "(() => { const s = document.querySelector('[data-search=scores-table]'); s.value = 'PAPER fmri';"
+        "s.dispatchEvent(new Event('input')); })()"
+    )
+    assert set(column(window, 4)) == {"fmri"}
+    assert window.run("document.querySelector('[data-count]').textContent") == "2 of 25 rows"
+    window.choose("kind", "method")
+    assert window.run("document.querySelectorAll('#comparisons-table tbody tr:not([hidden])').length") == 1
+
+
+def detail(window: Page, selector: str, value: str = "textContent") -> list[str]:
+    """A property of elements of the opened details."""
+    script = f"Array.from(document.querySelectorAll('#detail {selector}')).map((e) => e.{value})"
+    found: list[str] = window.run(script)
+    return found
+
+
+def test_a_click_on_a_row_opens_its_clips_maps_settings_and_cost(window: Page) -> None:
+    window.choose("experiment", "paper_main")
+    window.choose("subject", "1")
+    window.click(f"{FIRST}[data-condition=fmri][data-metric=acc_image_50_any3] td:nth-child(6)")
+    assert detail(window, "h3") == ["Subject 1 · paper_main · fmri · acc_image_50_any3"]
+    assert "decoded from fMRI; better than 99 % of its null." in detail(window, "#detail-note")
+    said = dict(zip(detail(window, ".numbers dt"), detail(window, ".numbers dd"), strict=True))
+    assert said["value"] == "0.358 ▲"
+    assert (said["chance"], said["null mean"], said["p Holm"]) == ("0.058", "0.058", "0.002")
+    films = [Path(name).stem for name in detail(window, "video", "src")]
+    assert films == ["random", "best"]
+    assert [Path(name).stem for name in detail(window, ".sheets img", "src")] == ["random", "best", "median"]
+    assert [Path(name).stem for name in detail(window, ".maps img", "src")] == ["overview"]
+    text = "".join(detail(window, "#detail-more"))
+    assert "noise ratio0.75" in text
+    assert "2.0 h, 4.0 h of GPUs; most of it decode, 2.0 h; up to 2.5 GB of memory" in text
+    links = [Path(name).name for name in detail(window, ".links-list a", "href")]
+    assert {"clip_scores.tsv", "attention.tsv", "scores.tsv", "comparisons.tsv"} <= set(links)
+    # Films play, as far as this Chromium can, and pictures open large.
+    ready = "new Promise((done) => { const v = document.querySelector('#detail video'); v.muted = true;"
+    ready += "v.play().then(() => done(v.videoWidth), (error) => done(error.name)); })"
+    assert window.run(ready) in (64, "NotSupportedError")
+    window.click("#detail .sheets a.zoom")
+    assert window.run("document.getElementById('zoom').open") is True
+
+
+def test_a_control_shows_its_own_clips_and_says_where_there_are_none(window: Page) -> None:
+    window.choose("subject", "2")
+    window.click(f"{FIRST}[data-method=neurocine][data-experiment=paper_main][data-condition=shifted]")
+    assert all("controls/shifted" in name for name in detail(window, "video, #detail .sheets img", "src"))
+    assert len(detail(window, "video")) == 1
+    window.press("Escape")
+    assert window.run("document.getElementById('detail').open") is False
+    window.run(f"document.querySelector('{FIRST}[data-condition=shifted]').dataset.condition = 'vae'")
+    window.click(f"{FIRST}[data-condition=vae]")
+    assert "No films are made of this condition" in "".join(detail(window, ".shown"))
+    assert all("/strips/" in name for name in detail(window, "video", "src"))
+
+
+def test_lines_at_a_glance_open_details(window: Page) -> None:
+    window.click("#overview .panel .kind + li .open")
+    assert detail(window, "h3") == ["Subject 1 · paper_main · fmri · ssim_mv"]
+
+
+def test_everything_is_reached_by_keys(window: Page) -> None:
+    focused = "document.activeElement"
+    tag = f"{focused}.closest('tr') && {focused}.closest('tr').id"
+    window.run("document.querySelector('#scores-table th:last-child button').focus()")
+    window.press("Tab")
+    rows = window.run(f"{ROWS}.map((r) => r.id)")
+    assert window.run(tag) == rows[0]
+    window.press("ArrowDown", "ArrowDown", "ArrowUp")
+    assert window.run(tag) == rows[1]
+    window.press("End")
+    assert window.run(tag) == rows[-1]
+    window.press("Home", "Enter")
+    first = detail(window, "h3")
+    window.press("ArrowRight")
+    assert detail(window, "h3") != first
+    window.press("ArrowLeft")
+    assert detail(window, "h3") == first
+    window.press("Escape")
+    assert window.run("document.getElementById('detail').open") is False
+    assert window.run(tag) == rows[0]  # back where it was opened
+    window.press("Tab")
+    assert window.run(f"{focused}.closest('tbody')") is None  # one stop for the whole table
+    window.run("document.querySelector('#scores-table th button').focus()")
+    window.press("Enter")
+    assert window.run("document.querySelector('#scores-table th').ariaSort") == "ascending"
+
+
+def test_a_phone_shows_values_without_scrolling_sideways(browser: Page, page: Path) -> None:
+    browser.open(page, 390, 844, phone=True)
+    assert browser.run("document.documentElement.scrollWidth") == 390
+    right = "document.querySelector('#scores-table tbody tr td:nth-child(6)').getBoundingClientRect().right"
+    assert browser.run(right) < 390
+    browser.click(f"{FIRST} td:nth-child(5)")
+    assert browser.run("document.getElementById('detail').getBoundingClientRect().width") <= 390
+    assert "0.300" in detail(browser, ".numbers dd")  # null p99, which the table leaves out here
 
 
 def test_numbers() -> None:

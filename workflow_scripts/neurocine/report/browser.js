@@ -20,6 +20,7 @@
       const rows = all(`#${line.dataset.count} tbody tr`);
       line.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
     }
+    reachFirst();
   }
   for (const control of all("[data-filter]")) {
     control.addEventListener("change", () => {
@@ -64,6 +65,7 @@
       return down ? compare(b, a) : compare(a, b);
     });
     body.append(...rows.map(([, row]) => row));
+    if (table === scores) reachFirst();
   }
   for (const button of all("th button")) {
     button.addEventListener("click", () => sort(button.closest("th")));
@@ -71,16 +73,19 @@
 
   // --- pictures open in place; films play together ----------------------------------------------------
   const dialog = document.getElementById("zoom");
-  for (const link of all("a.zoom")) {
-    link.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      const picture = dialog.querySelector("img");
-      picture.src = link.href;
-      picture.alt = link.querySelector("img").alt;
-      dialog.showModal();
-    });
+  function zoomable(root) {
+    for (const link of all("a.zoom", root)) {
+      link.addEventListener("click", (event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        const picture = dialog.querySelector("img");
+        picture.src = link.href;
+        picture.alt = link.querySelector("img").alt;
+        dialog.showModal();
+      });
+    }
   }
+  zoomable(document);
   dialog.addEventListener("click", (event) => {
     if (event.target.tagName !== "BUTTON") dialog.close();
   });
@@ -96,5 +101,124 @@
     }
     play.textContent = start ? "Pause all" : "Play all";
   });
+  // Films are read when they come into sight: a large study has hundreds.
+  const sight = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      target.preload = "metadata";
+      sight.unobserve(target);
+    }
+  });
+  for (const film of all("video")) sight.observe(film);
+
+  // --- details: a row of scores opens with its clips, maps, settings and cost -------------------------
+  const scores = document.getElementById("scores-table");
+  const detail = document.getElementById("detail");
+  const rows = () => Array.from(scores.tBodies[0].rows).filter((row) => !row.hidden);
+  const same = (element, row) =>
+    ["subject", "method", "experiment"].every((key) => element.dataset[key] === row.dataset[key]);
+  let opened = null;
+
+  function shownClips(row) {
+    const template = all("template.details").find((element) => same(element, row));
+    if (!template) return "";
+    const content = template.content.cloneNode(true);
+    const blocks = all(".shown", content);
+    const own = blocks.find((block) => block.dataset.condition === row.dataset.condition);
+    const kept = own || blocks.find((block) => block.dataset.condition === "fmri");
+    for (const block of blocks) if (block !== kept) block.remove();
+    if (kept && !own) {
+      const note = document.createElement("p");
+      note.className = "note";
+      note.textContent = "No films are made of this condition; these were decoded from fMRI.";
+      kept.prepend(note);
+    }
+    return content;
+  }
+
+  function show(row) {
+    opened = row;
+    const { subject, experiment, condition, metric } = row.dataset;
+    detail.querySelector("h3").textContent = `Subject ${subject} · ${experiment} · ${condition} · ${metric}`;
+    document.getElementById("detail-note").textContent =
+      `${row.querySelector("[title]").title}; ` +
+      (row.dataset.above === "yes" ? "better than 99 % of its null." : "not better than 99 % of its null.");
+    document.getElementById("detail-drawn").replaceChildren(row.querySelector(".track").cloneNode(true));
+    const heads = all("th", scores).map((head) => head.textContent);
+    const list = detail.querySelector(".numbers");
+    list.replaceChildren();
+    heads.forEach((head, column) => {
+      const cell = row.cells[column];
+      if (column < 5 || cell.classList.contains("drawn")) return; // in the heading and above
+      const entry = document.createElement("div");
+      const [name, value] = [document.createElement("dt"), document.createElement("dd")];
+      name.textContent = head;
+      value.textContent = cell.textContent;
+      entry.append(name, value);
+      list.append(entry);
+    });
+    document.getElementById("detail-more").replaceChildren(shownClips(row));
+    zoomable(detail);
+    for (const film of all("video", detail)) sight.observe(film);
+    if (!detail.open) detail.showModal();
+    detail.scrollTop = 0;
+    const visible = rows();
+    for (const button of all("[data-step]", detail)) {
+      button.disabled = !visible[visible.indexOf(row) + Number(button.dataset.step)];
+    }
+  }
+  function step(by) {
+    const visible = rows();
+    const next = visible[visible.indexOf(opened) + by];
+    if (next) show(next);
+  }
+  for (const button of all("[data-step]", detail)) {
+    button.addEventListener("click", () => step(Number(button.dataset.step)));
+  }
+  detail.addEventListener("keydown", (event) => {
+    if (event.target.tagName === "VIDEO") return; // its own keys
+    if (event.key === "ArrowLeft") step(-1);
+    if (event.key === "ArrowRight") step(1);
+  });
+  detail.addEventListener("click", (event) => {
+    if (event.target === detail || event.target.closest("[data-close]")) detail.close();
+    const link = event.target.closest('a[href^="#"]');
+    if (link) detail.close();
+  });
+  detail.addEventListener("close", () => {
+    document.getElementById("detail-more").replaceChildren(); // stops its films
+    if (opened && !opened.hidden) reach(opened.querySelector(".open"));
+  });
+  for (const button of all("[data-row]")) {
+    button.addEventListener("click", () => show(document.getElementById(button.dataset.row)));
+  }
+
+  // One row is reached by the tab key, the others from it by arrow keys.
+  function reach(button) {
+    for (const other of all(".open[tabindex='0']", scores)) other.tabIndex = -1;
+    button.tabIndex = 0;
+  }
+  scores.addEventListener("click", (event) => {
+    const row = event.target.closest("tbody tr");
+    if (!row || window.getSelection().toString()) return;
+    reach(row.querySelector(".open"));
+    show(row);
+  });
+  scores.addEventListener("keydown", (event) => {
+    const row = event.target.closest("tbody tr");
+    if (!row) return;
+    const visible = rows();
+    const place = visible.indexOf(row);
+    const moves = { ArrowDown: place + 1, ArrowUp: place - 1, Home: 0, End: visible.length - 1 };
+    const next = visible[moves[event.key]];
+    if (!next) return;
+    event.preventDefault();
+    reach(next.querySelector(".open"));
+    next.querySelector(".open").focus();
+  });
+  function reachFirst() {
+    const [first] = rows();
+    if (first) reach(first.querySelector(".open"));
+  }
   apply();
 })();

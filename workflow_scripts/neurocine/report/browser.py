@@ -12,9 +12,16 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import pandas as pd
+
 from neurocine import __version__
 from neurocine.report import sections
+from neurocine.report.comparisons import CEILINGS, COMPARISONS, PUBLISHED, SUMMARY, frame_table
+from neurocine.report.conditions import CONDITIONS, told
+from neurocine.report.details import cost_table, detail_templates
+from neurocine.report.glance import glance_section
 from neurocine.report.markup import number, select
+from neurocine.report.media import film_section, map_section
 from neurocine.report.study import Medium, Order, Results, natural, score_records
 
 
@@ -42,6 +49,7 @@ def _choices(
     ranked = sorted(set(owners), key=order.rank)
     values = {
         "subject": sorted({owner.subject for owner in owners}, key=natural),
+        "method": list(dict.fromkeys(owner.method for owner in ranked)),
         "experiment": list(dict.fromkeys(owner.experiment for owner in ranked)),
         "condition": list(dict.fromkeys(str(record["condition"]) for record in records)),
         "metric": list(dict.fromkeys(str(record["metric"]) for record in records)),
@@ -105,21 +113,36 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     records = score_records(results.scores, order)
     choices = _choices(records, [*results.strips, *results.clips, *results.maps], order)
     folder = Path(__file__).parent
-    shown = {name: text for name, text in sections.CONDITIONS.items() if name in choices["condition"]}
-    conditions = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in shown.items())
+    shown = [name for name in CONDITIONS if name in choices["condition"]]
+    conditions = "".join(f"<dt>{name}</dt><dd>{told(name).text}</dd>" for name in shown)
+    kinds = results.comparisons.get("kind", pd.Series(dtype=str)).unique()
     parts = {
         "title": escape(settings.title or str(results.config.get("dataset", "")) or "Results"),
         "version": escape(__version__),
         "facts": _facts(results, records, choices),
         "subject_choice": select("subject", "Subject", choices["subject"], "all subjects"),
+        "method_choice": select("method", "Method", choices["method"], "all methods"),
         "experiment_choice": select("experiment", "Experiment", choices["experiment"], "all experiments"),
         "condition_choice": select("condition", "Condition", choices["condition"], "all conditions"),
         "metric_choice": select("metric", "Metric", choices["metric"], "all metrics"),
         "headline": sections.headline_section(records, settings.headline, settings.digits, order),
+        "glance": glance_section(records, settings.headline, settings.digits, order),
         "conditions": conditions,
         "scores": sections.score_table(records, settings.digits, order),
-        "films": sections.film_section(results.strips, results.clips, settings.strips_shown, order),
-        "maps": sections.map_section(results.maps, order),
+        "details": detail_templates(results, order),
+        "kind_choice": select("kind", "Compared", list(kinds), "everything"),
+        **{
+            name: frame_table(f"{name}-table", caption, frame, columns, settings.digits)
+            for name, caption, frame, columns in (
+                ("summary", "Mean over generation seeds", results.summary, SUMMARY),
+                ("comparisons", "Paired differences of results", results.comparisons, COMPARISONS),
+                ("published", "Published values beside ours", results.published, PUBLISHED),
+                ("ceilings", "Noise ceilings of the fMRI", results.ceilings, CEILINGS),
+            )
+        },
+        "films": film_section(results.strips, results.clips, settings.strips_shown, order),
+        "maps": map_section(results.maps, order),
+        "costs": cost_table("costs-table", results.costs),
         **_area_parts(results, settings, order),
         "training": sections.training_section(results.logs),
         "experiments": sections.experiment_table(results.config.get("experiments", {})),

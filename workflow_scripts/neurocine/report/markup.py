@@ -1,9 +1,11 @@
 """Small pieces of HTML: escaped text, numbers, tables that a page's script can sort and filter."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,10 @@ class Cell:
     markup: str = ""
     kind: str = ""
 
-    def html(self) -> str:
-        """Return the ``td`` element."""
+    def html(self, column: str = "") -> str:
+        """Return the ``td`` element; ``column`` is a further CSS class."""
         order = "" if self.order is None or math.isnan(self.order) else f"{self.order:.10g}"
-        attributes = {"class": self.kind, "data-order": order}
+        attributes = {"class": f"{self.kind} {column}".strip(), "data-order": order}
         if self.order is not None and math.isnan(self.order):
             attributes["data-order"] = "nan"
         return f"<td{attribute_text(attributes)}>{self.markup or escape(self.text)}</td>"
@@ -34,20 +36,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One table row: its cells, and what filters look at (subject, experiment, ...)."""
+    """One table row: its cells, what filters look at (subject, experiment, ...), and its id."""
 
     cells: Sequence[Cell]
     keys: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One table column: its title, a longer explanation, and whether it holds numbers."""
+    """One table column: its title, a longer explanation, whether it holds numbers, is absent on phones."""
 
     title: str
     hint: str = ""
     numeric: bool = False
     sortable: bool = True
+    minor: bool = False
 
 
 def attribute_text(attributes: Mapping[str, str]) -> str:
@@ -58,6 +62,11 @@ def attribute_text(attributes: Mapping[str, str]) -> str:
 def key_attributes(keys: Mapping[str, str]) -> str:
     """Return the ``data-...`` attributes that the page's filters compare with."""
     return attribute_text({f"data-{name}": value for name, value in keys.items()})
+
+
+def breakable(name: str) -> str:
+    """Escape a long name that may break after its underscores."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -76,6 +85,35 @@ def p_text(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def setting_text(value: Any) -> str:
+    """Write the value of a setting."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def fold(cards: Sequence[tuple[str, str, str]]) -> str:
+    """Show the cards of the first experiment; those of each other one unfold.
+
+    Parameters
+    ----------
+    cards : label and name of the experiment, and the card
+    """
+    experiments: dict[tuple[str, str], list[str]] = {}
+    for label, experiment, card in cards:
+        experiments.setdefault((label, experiment), []).append(card)
+    parts: list[str] = []
+    for (label, experiment), group in experiments.items():
+        inner = f'<div class="cards">{"".join(group)}</div>'
+        if parts:
+            keys = key_attributes({"experiment": experiment})
+            inner = f'<details class="fold"{keys}><summary>{escape(label)}</summary>{inner}</details>'
+        parts.append(inner)
+    return "\n".join(parts)
+
+
 def table(name: str, caption: str, columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """Return a table whose header buttons sort it.
 
@@ -90,10 +128,13 @@ def table(name: str, caption: str, columns: Sequence[Column], rows: Sequence[Row
         inner = escape(column.title)
         if column.sortable:
             inner = f'<button type="button"{attribute_text({"title": column.hint})}>{inner}</button>'
-        kind = "number" if column.numeric else ""
+        kind = " ".join(name for name in ("number" * column.numeric, "minor" * column.minor) if name)
         heads.append(f'<th scope="col"{attribute_text({"class": kind})}>{inner}</th>')
+    classes = ["minor" * column.minor for column in columns]
     body = "\n".join(
-        f"<tr{key_attributes(row.keys)}>{''.join(cell.html() for cell in row.cells)}</tr>" for row in rows
+        f"<tr{attribute_text({'id': row.name})}{key_attributes(row.keys)}>"
+        f"{''.join(cell.html(name) for cell, name in zip(row.cells, classes, strict=True))}</tr>"
+        for row in rows
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'

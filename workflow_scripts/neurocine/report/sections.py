@@ -1,29 +1,26 @@
 """Sections of the page, each from one kind of result."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
 import pandas as pd
 
+from neurocine.report.conditions import told
 from neurocine.report.figures import axis_range, curve, read_log, track
-from neurocine.report.markup import Cell, Column, Row, key_attributes, number, p_text, table
-from neurocine.report.study import Medium, Order, Owner, TrainingLog, group_media, natural
+from neurocine.report.markup import (
+    Cell,
+    Column,
+    Row,
+    breakable,
+    key_attributes,
+    number,
+    p_text,
+    setting_text,
+    table,
+)
+from neurocine.report.study import Medium, Order, Owner, TrainingLog, natural
 
-CONDITIONS = {
-    "fmri": "the result: decoded from fMRI",
-    "shifted": "control: decoded from fMRI of another time of the movie",
-    "shuffled": "control: decoded from fMRI windows of the movie in random order",
-    "mean": "control: decoded from the mean training fMRI",
-    "noise": "control: decoded from white noise of the size of fMRI",
-    "caption": "ceiling: decoded from the movie's own captions instead of fMRI",
-    "training_caption": "control: decoded from a random training caption",
-    "static": "baseline: the first true frame, held",
-    "blurred": "baseline: a random training frame, blurred and held",
-    "retrieval": "baseline: the training clip with the nearest embedding, no generator",
-    "vae": "ceiling: the movie itself through the image compressor",
-}
 STEPS = {
     "pretrain_encoder": "Encoder pretraining",
     "train_encoder": "Encoder against CLIP",
@@ -92,20 +89,22 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
     axes = _axes(records)
     columns = [
         Column("subject"),
-        Column("experiment"),
+        Column("method", minor=True),
+        Column("experiment", minor=True),
         Column("condition", "what the video was decoded from"),
         Column("metric"),
         Column("value", "mean over clips", numeric=True),
-        Column("95 % interval", "block bootstrap over time", numeric=True),
-        Column("in context", sortable=False),
         Column("chance", "exact, where the metric has one", numeric=True),
         Column("null mean", "predictions paired with other times of the movie", numeric=True),
-        Column("null p99", "what 99 % of the null do not reach", numeric=True),
-        Column("p", "permutation test, not corrected", numeric=True),
-        Column("p Holm", "corrected over the metrics of a result", numeric=True),
-        Column("grey", "a constant grey video", numeric=True),
-        Column("mean frame", "the mean training frame", numeric=True),
-        Column("clips", numeric=True),
+        Column("in context", sortable=False, minor=True),
+        Column("95 % interval", "block bootstrap over time", numeric=True, minor=True),
+        Column("null p99", "what 99 % of the null do not reach", numeric=True, minor=True),
+        Column("p", "permutation test, not corrected", numeric=True, minor=True),
+        Column("p Holm", "corrected over the metrics of a result", numeric=True, minor=True),
+        Column("grey", "a constant grey video", numeric=True, minor=True),
+        Column("mean frame", "the mean training frame", numeric=True, minor=True),
+        Column("clips", numeric=True, minor=True),
+        Column("seed", "of the generation", numeric=True, minor=True),
     ]
     rows = []
     for record in records:
@@ -113,110 +112,31 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
         value = escape(number(record["value"], digits))
         if record["above"]:
             value = f'{value}<span class="mark" title="better than 99 % of the null"> ▲</span>'
-        condition = escape(str(record["condition"]))
-        hint = CONDITIONS.get(record["condition"], "")
+        condition = str(record["condition"])
         interval = f"{number(record['ci_low'], digits)} – {number(record['ci_high'], digits)}"
+        opens = f'<button type="button" class="open" tabindex="-1">{breakable(record["metric"])}</button>'
+
+        def plain(name: str, places: int = digits, record: Mapping[str, Any] = record) -> Cell:
+            return Cell(number(record[name], places), record[name], kind="number")
+
         cells = [
             Cell(owner.subject or "all"),
-            Cell(order.label(owner)),
-            Cell("", markup=f'<span title="{escape(hint)}">{condition}</span>'),
-            Cell(str(record["metric"]), kind="name"),
+            Cell(owner.method),
+            Cell(owner.experiment),
+            Cell("", markup=f'<span title="{escape(told(condition).text)}">{breakable(condition)}</span>'),
+            Cell("", markup=opens, kind="name"),
             Cell("", record["value"], value, "number strong"),
-            Cell(interval, record["ci_low"], kind="number quiet"),
+            *(plain(name) for name in ("chance", "null_mean")),
             Cell("", markup=track(record, *axes[record["metric"]]), kind="drawn"),
-            *(
-                Cell(number(record[name], digits), record[name], kind="number")
-                for name in ("chance", "null_mean", "null_p99")
-            ),
+            Cell(interval, record["ci_low"], kind="number quiet"),
+            plain("null_p99"),
             *(Cell(p_text(record[name]), record[name], kind="number") for name in ("p_value", "p_holm")),
-            Cell(number(record["baseline_constant"], digits), record["baseline_constant"], kind="number"),
-            Cell(number(record["baseline_mean_frame"], digits), record["baseline_mean_frame"], kind="number"),
-            Cell(number(record["n_clips"], 0), record["n_clips"], kind="number"),
+            *(plain(name) for name in ("baseline_constant", "baseline_mean_frame")),
+            *(plain(name, 0) for name in ("n_clips", "seed")),
         ]
-        keys = owner.keys | {name: str(record[name]) for name in ("condition", "metric")}
-        rows.append(Row(cells, keys | {"above": "yes" if record["above"] else "no"}))
+        keys = owner.keys | {"condition": condition, "metric": str(record["metric"])}
+        rows.append(Row(cells, keys | {"above": "yes" if record["above"] else "no"}, record["id"]))
     return table("scores-table", "Scores of all subjects, experiments and conditions", columns, rows)
-
-
-def _heading(owner: Owner, order: Order) -> str:
-    return f"<h3>Subject {escape(owner.subject)} <small>{escape(order.label(owner))}</small></h3>"
-
-
-def _picture(medium: Medium, text: str, kind: str = "") -> str:
-    return (
-        f'<a class="zoom {kind}" href="{escape(medium.href)}">'
-        f'<img src="{escape(medium.href)}" alt="{escape(text)}" loading="lazy" decoding="async"></a>'
-    )
-
-
-def _fold(cards: Sequence[tuple[Owner, str]], order: Order) -> str:
-    """Show the cards of the first experiment; those of each other one unfold."""
-    experiments: dict[str, list[tuple[Owner, str]]] = {}
-    for owner, card in cards:
-        experiments.setdefault(order.label(owner), []).append((owner, card))
-    parts: list[str] = []
-    for label, group in experiments.items():
-        inner = f'<div class="cards">{"".join(card for _, card in group)}</div>'
-        if parts:
-            keys = key_attributes({"experiment": group[0][0].experiment})
-            inner = f'<details class="fold"{keys}><summary>{escape(label)}</summary>{inner}</details>'
-        parts.append(inner)
-    return "\n".join(parts)
-
-
-def _film(medium: Medium, who: str) -> str:
-    said = escape(f"original and reconstruction, {who}, {medium.name}")
-    return (
-        f'<figure><video controls loop muted playsinline preload="metadata" src="{escape(medium.href)}" '
-        f'aria-label="{said}"></video><figcaption>{escape(medium.name)}</figcaption></figure>'
-    )
-
-
-def film_section(strips: Iterable[Medium], clips: Iterable[Medium], shown: int, order: Order) -> str:
-    """Show films and film strips: a card per subject and experiment, the subjects side by side."""
-    all_strips, all_clips = group_media(strips, order), group_media(clips, order)
-    cards = []
-    for owner in sorted({*all_strips, *all_clips}, key=order.rank):
-        who = f"subject {owner.subject}, {order.label(owner)}"
-        films = "".join(_film(medium, who) for medium in all_clips.get(owner, []))
-        pictures = [
-            f"<figure>{_picture(m, f'film strip, {who}, {m.name}')}"
-            f"<figcaption>{escape(m.name)}</figcaption></figure>"
-            for m in all_strips.get(owner, [])
-        ]
-        rest = "".join(pictures[shown:])
-        if rest:
-            rest = f"<details><summary>{len(pictures) - shown} more strips</summary>{rest}</details>"
-        card = (
-            f'<article class="card"{key_attributes(owner.keys)}>{_heading(owner, order)}'
-            f'<div class="films">{films}</div>'
-            f'<div class="strips">{"".join(pictures[:shown])}{rest}</div></article>'
-        )
-        cards.append((owner, card))
-    return _fold(cards, order) or '<p class="empty">No films were made.</p>'
-
-
-def map_section(maps: Iterable[Medium], order: Order) -> str:
-    """Show the brain maps: overview and occlusion in sight, single maps unfold."""
-    cards = []
-    for owner, media in group_media(maps, order).items():
-        front = [m for m in media if m.name in ("overview", "occlusion")]
-        front.sort(key=lambda m: m.name != "overview")
-        single = [m for m in media if m not in front]
-        who = f"subject {owner.subject}, {order.label(owner)}"
-        shown = "".join(_picture(m, f"{m.name} of brain maps, {who}", m.name) for m in front)
-        rest = "".join(_picture(m, f"{m.name.replace('_', ' ')}, {who}") for m in single)
-        if rest:
-            rest = (
-                f"<details><summary>{len(single)} single maps</summary>"
-                f'<div class="thumbnails">{rest}</div></details>'
-            )
-        card = (
-            f'<article class="card wide"{key_attributes(owner.keys)}>{_heading(owner, order)}'
-            f'<div class="maps">{shown}</div>{rest}</article>'
-        )
-        cards.append((owner, card))
-    return _fold(cards, order) or '<p class="empty">No brain maps were drawn.</p>'
 
 
 def _owner(record: Mapping[Any, Any]) -> Owner:
@@ -294,17 +214,9 @@ def experiment_table(experiments: Mapping[str, Mapping[str, Any]]) -> str:
         for name in names:
             value = row.get(name, "")
             order = float(value) if isinstance(value, (int, float)) else None
-            cells.append(Cell(_setting(value), order, kind="number"))
+            cells.append(Cell(setting_text(value), order, kind="number"))
         rows.append(Row(cells, {"experiment": experiment}))
     return table("experiments-table", "Experiments and their parameters", columns, rows)
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return f"{value:g}"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def settings_section(config: Mapping[str, Any]) -> str:
@@ -316,7 +228,8 @@ def settings_section(config: Mapping[str, Any]) -> str:
         if name == "experiments" or not section:
             continue
         rows = "".join(
-            f"<tr><th scope='row'>{escape(str(key))}</th><td><code>{escape(_setting(value))}</code></td></tr>"
+            f"<tr><th scope='row'>{escape(str(key))}</th>"
+            f"<td><code>{escape(setting_text(value))}</code></td></tr>"
             for key, value in section.items()
         )
         parts.append(

@@ -4,16 +4,19 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from neurocine.costs import Cost
 from neurocine.metrics.direction import best, lower_is_better
 
 SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"]
+KEY_COLUMNS = ("subject", "method", "experiment", "condition", "metric", "kind")  # what filters look at
 SCORE_NUMBERS = [
     *("value", "chance", "null_mean", "null_p99", "p_value", "p_holm"),
-    *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "n_clips"),
+    *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "n_clips", "seed"),
 ]
 
 
@@ -27,7 +30,7 @@ class Owner(NamedTuple):
     @property
     def keys(self) -> dict[str, str]:
         """What filters look at."""
-        return {"subject": self.subject, "experiment": self.experiment}
+        return {"subject": self.subject, "method": self.method, "experiment": self.experiment}
 
 
 WHOLE_STUDY = Owner()
@@ -42,11 +45,18 @@ class Medium:
     href : address relative to the page
     name : file name without its ending
     owner : what it belongs to
+    condition : what shown clips were decoded from
     """
 
     href: str
     name: str
     owner: Owner = WHOLE_STUDY
+    condition: str = "fmri"
+
+    @property
+    def plays(self) -> bool:
+        """Whether it is a film."""
+        return self.href.endswith(".mp4")
 
 
 @dataclass(frozen=True)
@@ -68,8 +78,14 @@ class Results:
     scores : long table of tabulate
     config : the study's configuration, complete
     attention : tables of extract_attention, with columns subject, method and experiment
-    strips, clips, maps, files : media; ``files`` are tables to download
+    strips : chosen clips of all conditions, as film strips and as films, named by the choice
+    clips : whole decoded movies
+    maps : brain maps
+    files : tables to download
     logs : trainings
+    summary, comparisons, published : tables of compare_results
+    ceilings : tables of measure_noise_ceiling, with the column subject
+    costs : time and memory per stage and subject
     """
 
     scores: pd.DataFrame
@@ -80,6 +96,11 @@ class Results:
     maps: Sequence[Medium] = ()
     files: Sequence[Medium] = ()
     logs: Sequence[TrainingLog] = ()
+    summary: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    published: pd.DataFrame = field(default_factory=pd.DataFrame)
+    ceilings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    costs: Sequence[Cost] = ()
 
 
 def natural(text: str) -> list[Any]:
@@ -110,6 +131,10 @@ class Order:
         """Name of the experiment, with its method where there are several."""
         return f"{owner.method} {owner.experiment}" if len(self.methods) > 1 else owner.experiment
 
+    def heading(self, owner: Owner) -> str:
+        """Head a card of a result."""
+        return f"<h3>Subject {escape(owner.subject)} <small>{escape(self.label(owner))}</small></h3>"
+
 
 def group_media(media: Iterable[Medium], order: Order) -> dict[Owner, list[Medium]]:
     """Collect media per owner, both in order."""
@@ -122,8 +147,8 @@ def group_media(media: Iterable[Medium], order: Order) -> dict[Owner, list[Mediu
 def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
     """Return the rows of the score table as dictionaries, in order.
 
-    ``owner`` is what a row belongs to, ``baseline`` the better of the trivial predictions, ``above`` whether
-    the value is better than 99 % of the null; numbers that are not there are NaN.
+    ``id`` names a row on the page, ``owner`` is what it belongs to, ``baseline`` the better of the trivial
+    predictions, ``above`` whether the value beats 99 % of the null; numbers that are not there are NaN.
     """
     records = []
     for row in scores.to_dict("records"):
@@ -139,4 +164,5 @@ def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
         sign = -1 if lower_is_better(str(record["metric"])) else 1
         record["above"] = sign * record["value"] > sign * record["null_p99"]
         records.append(record)
-    return sorted(records, key=lambda record: order.rank(record["owner"]))  # stable: metrics keep their order
+    records.sort(key=lambda record: order.rank(record["owner"]))  # stable: metrics keep their order
+    return [record | {"id": f"score-{place}"} for place, record in enumerate(records)]

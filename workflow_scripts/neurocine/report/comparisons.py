@@ -1,0 +1,110 @@
+"""Tables of compare_results and measure_noise_ceiling on the page."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from neurocine.report.markup import Cell, Column, Row, breakable, number, p_text, table
+from neurocine.report.study import KEY_COLUMNS
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One column of a data frame on the page: its name there, its title here, and how it is written.
+
+    Parameters
+    ----------
+    kind : text, number, count, p, interval (read from ci_low and ci_high) or reason (why two values may not
+        be compared, with a note)
+    """
+
+    name: str
+    title: str = ""
+    kind: str = "text"
+    hint: str = ""
+    minor: bool = False
+
+
+SUMMARY = (
+    *(Shown("subject"), Shown("method", minor=True), Shown("experiment", minor=True), Shown("condition")),
+    *(
+        Shown("metric"),
+        Shown("value", kind="number"),
+        Shown("ci_low", "95 % interval", "interval", minor=True),
+    ),
+    Shown("null_mean", "null mean", "number", "predictions paired with other times of the movie"),
+    Shown("chance", kind="number", hint="exact, where the metric has one"),
+    Shown("baseline_constant", "grey", "number", "a constant grey video", minor=True),
+    Shown("baseline_mean_frame", "mean frame", "number", "the mean training frame", minor=True),
+    Shown("p_holm", "p Holm", "p", "corrected over the metrics of a result", minor=True),
+    Shown("n_clips", "clips", "count", minor=True),
+    Shown("seeds", kind="count", hint="generations of the same clips, averaged", minor=True),
+    Shown("seed_sd", "seed sd", "number", "standard deviation between generations", minor=True),
+)
+PUBLISHED = (
+    *(Shown("source", minor=True), Shown("system"), Shown("subject"), Shown("experiment", minor=True)),
+    *(Shown("metric"), Shown("published", kind="number"), Shown("value", "ours", "number")),
+    *(Shown("ci_low", "95 % interval", "interval", minor=True), Shown("reason", "comparable?", "reason")),
+)
+COMPARISONS = (
+    *(Shown("subject"), Shown("kind", "compared"), Shown("first"), Shown("second"), Shown("metric")),
+    Shown("difference", kind="number", hint="first minus second, mean over the same clips"),
+    Shown("ci_low", "95 % interval", "interval", "paired block bootstrap inside movies", minor=True),
+    Shown("p_value", "p", "p", "two-sided, signs of whole blocks of time flipped", minor=True),
+    Shown("p_holm", "p Holm", "p", "corrected over the metrics of a comparison"),
+    Shown("n_clips", "clips", "count", minor=True),
+)
+CEILINGS = (
+    *(Shown("subject"), Shown("group"), Shown("area"), Shown("n_vertices", "vertices", "count", minor=True)),
+    Shown("signal_share", "signal share", "number", "share of the variance of one run that repeats"),
+    Shown("reliability", kind="number", hint="correlation of halves of the repeats, stepped up", minor=True),
+    Shown("ceiling_single", "ceiling, one run", "number", "largest correlation that a model can reach"),
+    Shown("ceiling_mean", "ceiling, mean", "number", "the same for the mean of the repeats"),
+)
+
+
+def _cell(row: dict[str, Any], column: Shown, digits: int) -> Cell:
+    value = row.get(column.name, "")
+    if column.kind == "text":
+        return Cell(str(value), markup=breakable(str(value)))
+    if column.kind == "reason":
+        return Cell("; ".join(filter(None, (str(value) or "yes", str(row["note"])))), kind="reason")
+    found = float(value) if value != "" else math.nan
+    if column.kind == "interval":
+        text = f"{number(found, digits)} – {number(float(row['ci_high']), digits)}"
+        return Cell(text if math.isfinite(found) else "–", found, kind="number quiet")
+    text = p_text(found) if column.kind == "p" else number(found, 0 if column.kind == "count" else digits)
+    return Cell(text, found, kind="number")
+
+
+def frame_table(name: str, caption: str, frame: pd.DataFrame, shown: Sequence[Shown], digits: int) -> str:
+    """Return a table of a data frame that the page's filters know.
+
+    Parameters
+    ----------
+    name : id of the table
+    caption : what it holds
+    frame : the rows
+    shown : its columns
+    digits : decimals of numbers
+    """
+    if frame.empty:
+        return '<p class="empty">None here.</p>'
+    columns = [
+        Column(
+            column.title or column.name,
+            column.hint,
+            column.kind not in ("text", "reason"),
+            minor=column.minor,
+        )
+        for column in shown
+    ]
+    rows = []
+    for row in frame.to_dict("records"):
+        keys = {key: str(row[key]) for key in KEY_COLUMNS if key in row and str(row[key]) != "nan"}
+        cells = [_cell({str(key): value for key, value in row.items()}, column, digits) for column in shown]
+        rows.append(Row(cells, keys))
+    return table(name, caption, columns, rows)
