@@ -215,6 +215,29 @@ def test_nan_names_step_and_clips_and_keeps_the_last_good_state(tmp_path: Path) 
     assert saved_states(tmp_path)[-1] == "step-00000003"
 
 
+def test_divergence_names_step_and_clips_and_keeps_the_last_good_state(tmp_path: Path) -> None:
+    settings = dataclasses.replace(QUICK, checkpoint_minutes=0, validate_every=0)
+    task = LineTask()
+    rows = epoch_rows(3, 10, 4, 3)  # step 4
+
+    def spoil(calls: int) -> None:
+        if calls == 4:
+            task.y[rows[1]] = 1e4
+
+    task.after_step = spoil
+    with pytest.raises(InputError, match=r"step 4.*divergence_factor.*last good state") as error:
+        run(task, tmp_path, settings)
+    assert f"seg1:{rows[1]}" in str(error.value)
+    assert saved_states(tmp_path)[-1] == "step-00000003"
+    # Without the check the training goes on, and from the state the threshold is still the first loss.
+    task.after_step = spoil
+    again = LineTask()
+    again.y[:] = 1e4
+    with pytest.raises(InputError, match="step 4"):
+        run(again, tmp_path, settings)
+    assert run(again, tmp_path, dataclasses.replace(settings, divergence_factor=0)).resumed_from == 3
+
+
 def test_state_with_broken_weights_is_not_kept(tmp_path: Path) -> None:
     """Gradients may overflow while the loss is still finite; the next loss would only tell after the save."""
     settings = dataclasses.replace(QUICK, checkpoint_minutes=0, validate_every=0)

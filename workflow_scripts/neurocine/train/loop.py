@@ -31,7 +31,12 @@ __all__ = ["LoopSettings", "Task", "TrainingReport", "is_main_process", "train"]
 
 log = logging.getLogger(__name__)
 GO_ON, SAVE, SAVE_AND_STOP = 0, 1, 2
-NOT_IDENTITY = ("checkpoint_minutes", "log_every", "tensorboard")  # settings that do not change the result
+NOT_IDENTITY = (
+    "checkpoint_minutes",
+    "divergence_factor",
+    "log_every",
+    "tensorboard",
+)  # settings that do not change the result
 
 
 def learning_rate_factor(step: int, settings: LoopSettings) -> float:
@@ -142,7 +147,7 @@ class Trainer:
             {name: p.detach().clone() for name, p in self.trained.items()} if settings.ema_decay else {}
         )
         self.step = self.resumed_from = 0
-        self.seconds, self.mean_loss = 0.0, math.nan
+        self.seconds, self.mean_loss, self.first_loss = 0.0, math.nan, math.nan
         self.best: dict[str, Tensor] = {}
         self.best_values: dict[str, float] | None = None
         self.best_step: int | None = None
@@ -209,7 +214,8 @@ class Trainer:
 
         Raises
         ------
-        InputError : a loss is not finite; no state has been written since it was
+        InputError : a loss is not finite, or their mean is far above the first one that was logged; no state
+            has been written since it was
         """
         if not self.pending:
             return {}
@@ -217,22 +223,30 @@ class Trainer:
         losses = self.accelerator.gather(losses.T.contiguous()).T.cpu()  # (steps, parts of all processes)
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
-            row, part = bad[0].tolist()
-            step, rows, _, _ = self.pending[row]
-            clips = self.task.describe(rows.chunk(losses.shape[1])[part])
-            raise InputError(
-                f"training, step {step}",
-                f"a loss of {float(losses[row, part])} for the items {', '.join(clips)}",
-                "a finite loss",
-                self._what_is_kept(),
-            )
+            raise self._bad_loss(losses, *bad[0].tolist(), "a finite loss")
+        mean, factor = float(losses.mean()), self.settings.divergence_factor
+        if math.isnan(self.first_loss):
+            self.first_loss = mean
+        # Of the size only: a loss may be negative, and one near zero at the start may grow.
+        largest = factor * max(abs(self.first_loss), 1.0)
+        if factor and mean > largest:
+            row, part = divmod(int(losses.argmax()), losses.shape[1])
+            expected = f"a mean below {largest:.4g}, {factor:g} times the first (divergence_factor)"
+            raise self._bad_loss(losses, row, part, expected)
         names = self.pending[-1][3]
         means = {
             name: sum(float(parts[name]) for *_, parts in self.pending) / len(self.pending) for name in names
         }
         self.pending = []
-        self.mean_loss = float(losses.mean())
+        self.mean_loss = mean
         return {"loss": self.mean_loss, **means}
+
+    def _bad_loss(self, losses: Tensor, row: int, part: int, expected: str) -> InputError:
+        """Name the step and the items of one of the pending losses, (steps, parts)."""
+        step, rows, _, _ = self.pending[row]
+        clips = self.task.describe(rows.chunk(losses.shape[1])[part])
+        found = f"a loss of {float(losses[row, part]):.4g} for the items {', '.join(clips)}"
+        return InputError(f"training, step {step}", found, expected, self._what_is_kept())
 
     # --- validation and weights -----------------------------------------------------------------------
 
@@ -300,6 +314,7 @@ class Trainer:
         notes = {
             "seconds": self.seconds,
             "loss": self.mean_loss,
+            "first_loss": self.first_loss,
             "best_step": self.best_step,
             "best_values": self.best_values,
             "bad_validations": self.bad_validations,
@@ -350,6 +365,7 @@ class Trainer:
         notes = state.notes
         self.step = self.resumed_from = state.step
         self.seconds, self.mean_loss = notes["seconds"], notes["loss"]
+        self.first_loss = notes["first_loss"]
         self.best_step, self.best_values = notes["best_step"], notes["best_values"]
         self.bad_validations, self.stopped = notes["bad_validations"], notes["stopped"]
         if notes["scaler"] is not None and self.accelerator.scaler is not None:

@@ -29,6 +29,7 @@ class LoopSettings:
     ema_decay: float = 0.0  # moving average of the weights, which replaces them at the end; 0 = none
     log_every: int = 10  # steps per line of the log
     tensorboard: bool = True  # write TensorBoard events beside the log
+    divergence_factor: float = 100.0  # stop when the logged loss is so many times the first one; 0 = never
 
     def __post_init__(self) -> None:
         if self.schedule not in ("constant", "cosine"):
@@ -45,6 +46,7 @@ class LoopSettings:
             "validate_every",
             "patience",
             "checkpoint_minutes",
+            "divergence_factor",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
