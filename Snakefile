@@ -25,7 +25,6 @@ include: "rules/toy_models.smk"
 localrules:
     all,
     ablation,
-    select_vertices,
     measure_noise_ceiling,
     tabulate_scores,
     tabulate_ablation,

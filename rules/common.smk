@@ -16,7 +16,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 
 from neurocine import datasets
-from neurocine.config import complete_config, encoder_key, encoder_parameters, prior_key
+from neurocine.config import complete_config, encoder_key, encoder_parameters, prior_key, vertices_per_subject
 from neurocine.errors import InputError
 from neurocine.models.catalogue import ALWAYS, MissingModels, model_files, used_models
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT
@@ -36,6 +36,9 @@ MOVIES = TRAIN + TEST
 SIMULATED = config["simulate"]
 EXPERIMENTS = config["experiments"]
 METHOD = "neurocine"
+# Vertices chosen by reliability differ between subjects, and so does all that is made of them.
+OWN_VERTICES = vertices_per_subject(config)
+PUBLISHED_ENCODER = config["pretrain_on"] == "published"
 MODELS = used_models(config["models"], config["caption_clips"]["backend"])
 
 
@@ -61,9 +64,19 @@ def of_subject(path):
     return results(f"sub-{{subject}}/{path}")
 
 
+def of_vertices(path):
+    """A file that depends on the vertices: of a subject where each has its own, else of the whole study."""
+    return of_subject(path) if OWN_VERTICES else results(path)
+
+
 def of_experiment(path):
     """A file of one subject under one experiment."""
     return of_subject(f"{METHOD}/{{experiment}}/{path}")
+
+
+def own(name, shared):
+    """A name for logs and states of what depends on the vertices: with the subject where each has its own."""
+    return f"sub-{{subject}}{name}" if OWN_VERTICES else shared
 
 
 def log_file(path):
@@ -412,7 +425,7 @@ def study_results(experiments, part=""):
 def training_logs(experiments):
     """The logs of all trainings behind these experiments."""
     logs = [
-        *([results("pretrain_encoder/log.jsonl")] if config["pretrain_on"] != "published" else []),
+        *([] if PUBLISHED_ENCODER else expand(of_vertices("pretrain_encoder/log.jsonl"), subject=SUBJECTS)),
         *(results(f"train_video_prior/{prior_of(name)}/log.jsonl") for name in experiments),
     ]
     for name in experiments:

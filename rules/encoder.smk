@@ -1,11 +1,12 @@
 """The fMRI encoder: pretrained on rest, then trained against captions and frames."""
 
-PRETRAIN_ON = {
-    "rest": expand(results("preprocess_hcp/{rest}.safetensors"), rest=REST),
-    "training_fmri": expand(of_subject("assemble_subject/train.safetensors"), subject=SUBJECTS),
-}
-PUBLISHED_ENCODER = config["pretrain_on"] == "published"
-PRETRAINED = results(
+if config["pretrain_on"] == "rest":
+    PRETRAIN_ON = expand(of_vertices("preprocess_hcp/{rest}.safetensors"), rest=REST, allow_missing=True)
+elif OWN_VERTICES:
+    PRETRAIN_ON = [of_subject("assemble_subject/train.safetensors")]
+else:
+    PRETRAIN_ON = expand(of_subject("assemble_subject/train.safetensors"), subject=SUBJECTS)
+PRETRAINED = of_vertices(
     f"{'import_encoder' if PUBLISHED_ENCODER else 'pretrain_encoder'}/encoder/model.safetensors"
 )
 
@@ -15,16 +16,16 @@ if PUBLISHED_ENCODER:
     rule import_encoder:
         input:
             checkpoint=config["models"]["fmri_encoder"],
-            vertices=results("select_vertices/vertices.safetensors"),
+            vertices=VERTICES,
         output:
-            config=results("import_encoder/encoder/config.json"),
-            weights=results("import_encoder/encoder/model.safetensors"),
-            tensors=results("import_encoder/tensors.tsv"),
-            done=results("import_encoder/done.json"),
+            config=of_vertices("import_encoder/encoder/config.json"),
+            weights=of_vertices("import_encoder/encoder/model.safetensors"),
+            tensors=of_vertices("import_encoder/tensors.tsv"),
+            done=of_vertices("import_encoder/done.json"),
         log:
-            log_file("import_encoder/import_encoder"),
+            log_file(f"import_encoder/{own('', 'import_encoder')}"),
         benchmark:
-            benchmark_file("import_encoder/import_encoder")
+            benchmark_file(f"import_encoder/{own('', 'import_encoder')}")
         conda:
             "../envs/training.yaml"
         resources:
@@ -41,16 +42,16 @@ else:
 
     rule pretrain_encoder:
         input:
-            shards=PRETRAIN_ON[config["pretrain_on"]],
+            shards=PRETRAIN_ON,
         output:
-            config=results("pretrain_encoder/encoder/config.json"),
-            weights=results("pretrain_encoder/encoder/model.safetensors"),
-            log=results("pretrain_encoder/log.jsonl"),
-            done=results("pretrain_encoder/done.json"),
+            config=of_vertices("pretrain_encoder/encoder/config.json"),
+            weights=of_vertices("pretrain_encoder/encoder/model.safetensors"),
+            log=of_vertices("pretrain_encoder/log.jsonl"),
+            done=of_vertices("pretrain_encoder/done.json"),
         log:
-            log_file("pretrain_encoder/pretrain_encoder"),
+            log_file(f"pretrain_encoder/{own('', 'pretrain_encoder')}"),
         benchmark:
-            benchmark_file("pretrain_encoder/pretrain_encoder")
+            benchmark_file(f"pretrain_encoder/{own('', 'pretrain_encoder')}")
         conda:
             "../envs/training.yaml"
         threads: config["compute"]["threads"]
@@ -64,7 +65,7 @@ else:
             train_movies=TRAIN,
             seed=config["seed"],
             settings=settings("pretrain_encoder"),
-            state=state_dir("pretrain_encoder"),
+            state=state_dir("pretrain_encoder/sub-{subject}" if OWN_VERTICES else "pretrain_encoder"),
             out=output_folder("done"),
         shell:
             "{resources.launcher} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} "

@@ -1,18 +1,26 @@
 """From CIFTI runs to the arrays that trainings read."""
 
 ATLAS = [config["atlas"]] if config["atlas"] else []
+VERTICES = of_vertices("select_vertices/vertices.safetensors")
+
+
+def reliability_runs(wildcards):
+    """The runs by which a subject's vertices are chosen: of training movies only."""
+    return used_runs(wildcards.subject, TRAIN) if OWN_VERTICES else []
 
 
 rule select_vertices:
     input:
         atlas=ATLAS,
+        runs=reliability_runs,
     output:
-        vertices=results("select_vertices/vertices.safetensors"),
-        table=results("select_vertices/vertices.tsv"),
+        vertices=VERTICES,
+        table=of_vertices("select_vertices/vertices.tsv"),
     log:
-        log_file("select_vertices/select_vertices"),
+        log_file(f"select_vertices/{own('', 'select_vertices')}"),
     benchmark:
-        benchmark_file("select_vertices/select_vertices")
+        benchmark_file(f"select_vertices/{own('', 'select_vertices')}")
+    localrule: not OWN_VERTICES  # seconds of work, where no run is read
     conda:
         "../envs/fmri.yaml"
     resources:
@@ -21,16 +29,17 @@ rule select_vertices:
     params:
         atlas="--atlas" if ATLAS else "",
         settings=settings("select_vertices"),
+        preprocess_run=settings("preprocess_run") if OWN_VERTICES else "{}",
     shell:
-        "python workflow_scripts/select_vertices.py {params.atlas} {input.atlas:q} "
-        "--settings {params.settings:q} --out {output.vertices:q} --table {output.table:q} "
+        "python workflow_scripts/select_vertices.py {params.atlas} {input.atlas:q} --runs {input.runs:q} "
+        "--settings {params.settings:q} --preprocess-run {params.preprocess_run:q} --out {output.vertices:q} --table {output.table:q} "
         "2> >(tee {log} >&2)"
 
 
 rule preprocess_run:
     input:
         runs=batch_runs,
-        vertices=results("select_vertices/vertices.safetensors"),
+        vertices=VERTICES,
     output:
         of_subject("preprocess_run/{batch}.safetensors"),
     log:
@@ -77,7 +86,7 @@ rule assemble_subject:
 rule measure_noise_ceiling:
     input:
         runs=test_files(of_subject("preprocess_run/{batch}.safetensors")),
-        vertices=results("select_vertices/vertices.safetensors"),
+        vertices=VERTICES,
     output:
         of_subject("noise_ceiling.tsv"),
     log:
@@ -100,13 +109,13 @@ rule measure_noise_ceiling:
 rule preprocess_hcp:
     input:
         rest=lambda wildcards: REST[wildcards.rest],
-        vertices=results("select_vertices/vertices.safetensors"),
+        vertices=VERTICES,
     output:
-        results("preprocess_hcp/{rest}.safetensors"),
+        of_vertices("preprocess_hcp/{rest}.safetensors"),
     log:
-        log_file("preprocess_hcp/{rest}"),
+        log_file(f"preprocess_hcp/{own('_{rest}', '{rest}')}"),
     benchmark:
-        benchmark_file("preprocess_hcp/{rest}")
+        benchmark_file(f"preprocess_hcp/{own('_{rest}', '{rest}')}")
     conda:
         "../envs/fmri.yaml"
     resources:

@@ -8,7 +8,7 @@ rule extract_attention:
         full=decoder_file("encoder/model.safetensors"),
         fmri=of_subject("assemble_subject/test.safetensors"),
         embeddings=test_files(results("embed_clips/{batch}.safetensors")),
-        vertices=results("select_vertices/vertices.safetensors"),
+        vertices=VERTICES,
     output:
         maps=of_experiment("maps/attention.safetensors"),
         table=of_experiment("attention.tsv"),

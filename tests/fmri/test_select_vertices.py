@@ -1,5 +1,6 @@
 """Areas matched by name in every source, the sets of the papers, and the order of the hierarchy."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis, SeriesAxis
 
 import select_vertices as program
 from neurocine.cli import parse_settings
+from neurocine.config import vertices_per_subject
 from neurocine.errors import InputError
 from neurocine.fmri.grayordinates import CORTEX, brain_axis, hcp_table
 from neurocine.fmri.parcellation import AreaVertices, area_vertices, installed_areas
+from neurocine.fmri.preprocess import PreprocessRunSettings
 from neurocine.fmri.vertices import (
     HIERARCHY,
     ROI_SETS,
@@ -110,7 +113,7 @@ def test_bad_label_files_are_refused(tmp_path: Path) -> None:
         area_vertices(tmp_path / "absent.dlabel.nii")
 
 
-COUNTS = {"v1v4": 4183, "ma12": 5820, "visual27": 8153, "visual30": 9109, "visual33": 9663}
+COUNTS = {"v1v4": 4183, "ma12": 5820, "visual27": 8153, "visual30": 9109, "visual33": 9663, "rel4500": CORTEX}
 PER_AREA = {  # left, right, as published for the parcellation
     "V1": (831, 787),
     "V4": (361, 300),
@@ -130,6 +133,21 @@ def test_sets_have_the_known_sizes(roi_set: str) -> None:
     assert len(selection.vertex) == COUNTS[roi_set]
     assert len(np.unique(selection.vertex)) == COUNTS[roi_set]
     assert set(ROI_SETS) == set(COUNTS)
+
+
+def test_reliable_sets_are_known_to_the_config_too() -> None:
+    for section in (
+        {},
+        {"roi_set": "rel4500"},
+        {"roi_set": "rel4500", "areas": ["V1"]},
+        {"reliable_count": 100},
+        {"reliable_p": 0.05, "areas": ["V1"]},
+    ):
+        settings = parse_settings(SelectVerticesSettings, section, "select_vertices")
+        config = {"select_vertices": dataclasses.asdict(settings)}
+        assert vertices_per_subject(config) == settings.reliable
+    assert SelectVerticesSettings("rel4500").count == 4500
+    assert SelectVerticesSettings("rel4500", reliable_count=3000).count == 3000
 
 
 def test_areas_have_the_known_sizes() -> None:
@@ -181,6 +199,8 @@ def test_bad_settings_are_refused() -> None:
         {"areas": ["V1", "V1"]},
         {"every": 0},
         {"every": 1.5},
+        {"reliable_count": -1},
+        {"reliable_p": 1.0},
     ):
         with pytest.raises(InputError, match="select_vertices"):
             parse_settings(SelectVerticesSettings, bad, "select_vertices")
@@ -189,7 +209,7 @@ def test_bad_settings_are_refused() -> None:
 def test_program_writes_what_the_reader_reads(tmp_path: Path) -> None:
     settings = SelectVerticesSettings(areas=("MT", "V1"), every=4)
     out, table = tmp_path / "vertices.safetensors", tmp_path / "vertices.tsv"
-    program.main(settings=settings, out=out, table=table)
+    program.main(settings=settings, preprocess_run=PreprocessRunSettings(), out=out, table=table)
     expected, found = select_vertices(settings), VertexSelection.read(out)
     for name, array in expected.arrays().items():
         np.testing.assert_array_equal(found.arrays()[name], array)
@@ -203,7 +223,8 @@ def test_program_writes_what_the_reader_reads(tmp_path: Path) -> None:
 def test_program_takes_an_atlas(tmp_path: Path) -> None:
     atlas = write_labels(tmp_path / "native.dlabel.nii", *native_keys())
     out = tmp_path / "v.safetensors"
-    program.main(settings=SelectVerticesSettings("v1v4"), out=out, table=tmp_path / "v.tsv", atlas=atlas)
+    settings, table = SelectVerticesSettings("v1v4"), tmp_path / "v.tsv"
+    program.main(settings=settings, preprocess_run=PreprocessRunSettings(), out=out, table=table, atlas=atlas)
     default = select_vertices(SelectVerticesSettings("v1v4"))
     np.testing.assert_array_equal(VertexSelection.read(out).vertex, default.vertex)
 

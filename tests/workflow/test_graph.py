@@ -74,6 +74,23 @@ def test_pretraining_on_the_study_itself_needs_no_rest(checkout: Path) -> None:
     assert jobs["pretrain_encoder"] == 1
 
 
+@pytest.mark.parametrize("pretrain_on", ["rest", "training_fmri"])
+def test_reliable_vertices_are_chosen_per_subject(checkout: Path, tmp_path: Path, pretrain_on: str) -> None:
+    """All that depends on the vertices is made per subject; what does not is still shared."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"select_vertices: {{roi_set: rel4500, every: 8}}\npretrain_on: {pretrain_on}\n")
+    jobs = planned(checkout, *TOY, str(mine))
+    assert jobs["select_vertices"] == jobs["pretrain_encoder"] == jobs["train_decoder"] == 2
+    assert jobs.get("preprocess_hcp", 0) == (4 if pretrain_on == "rest" else 0)
+    assert jobs["train_video_prior"] == 1
+    run = snakemake(checkout, "-n", "sub_3", *TOY, str(mine))
+    inputs = re.findall(r"rule select_vertices:\n +input: (.*)", run.stdout + run.stderr)
+    assert len(inputs) == 1
+    assert "subject3/fmri/seg1" in inputs[0]
+    assert "subject1" not in inputs[0]
+    assert "test" not in inputs[0]
+
+
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
     assert jobs["total"] == 59

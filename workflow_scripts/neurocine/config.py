@@ -151,6 +151,13 @@ def check_schema(config: Config, schema: Schema) -> list[InputError]:
     return sorted(found, key=lambda problem: problem.where)
 
 
+def vertices_per_subject(config: Config) -> bool:
+    """Say whether vertices are chosen by reliability, which differs between subjects."""
+    section = config["select_vertices"]
+    by_set = section["roi_set"] == "rel4500" and not section["areas"]
+    return by_set or section["reliable_count"] > 0 or section["reliable_p"] > 0
+
+
 def encoder_parameters(experiment: Config) -> Config:
     """Return what of an experiment the encoder training depends on."""
     if not experiment["augment"]:
@@ -239,6 +246,14 @@ def _check_lengths(config: Config) -> Iterator[InputError]:
             yield InputError(f"preprocess_run.crop.{volumes}", f"{left} samples left", expected, todo)
 
 
+def _check_reliability(config: Config) -> Iterator[InputError]:
+    found = {"movies.train": len(config["movies"]["train"]), "repeats.train": config["repeats"]["train"]}
+    for where, count in found.items():
+        if vertices_per_subject(config) and count < 2:
+            todo = "Choose vertices by roi_set or areas alone: one recording does not tell what repeats."
+            yield InputError(where, str(count), "at least 2, for reliable vertices", todo)
+
+
 def _widths(config: Any, where: str = "") -> Iterator[tuple[str, int, int]]:
     """Find every pair (width, heads) of an attention network in the config."""
     if isinstance(config, Mapping):
@@ -299,6 +314,7 @@ def check_combinations(config: Config) -> list[InputError]:
         _check_experiments,
         _check_seeds,
         _check_lengths,
+        _check_reliability,
         _check_frames,
         _check_trainings,
         _check_networks,

@@ -41,16 +41,26 @@ ROI_SETS: dict[str, tuple[str, ...]] = {
     "visual27": _areas("early", "dorsal", "ventral", "lateral"),
     "visual30": _areas("early", "dorsal", "ventral", "lateral", "tpoj"),
     "visual33": _areas(*HIERARCHY),
+    "rel4500": (),  # Mind-Animator on CC2017: all of cortex, thinned by reliability to 4500 vertices
 }
+RELIABLE = {"rel4500": 4500}  # sets that are defined by reliability -> vertices kept
 
 
 @dataclass(frozen=True)
 class SelectVerticesSettings:
     """Which vertices are decoded."""
 
-    roi_set: str = "visual27"  # one of v1v4, ma12, visual27, visual30, visual33; unused where areas are given
+    roi_set: str = (
+        "visual27"  # v1v4, ma12, visual27, visual30, visual33 or rel4500; unused where areas are given
+    )
     areas: tuple[str, ...] = ()  # own list of HCP-MMP areas instead of a set, both hemispheres of each
     every: int = 1  # keep each k-th vertex of an area and hemisphere; more than 1 for small studies
+    reliable_count: int = (
+        0  # keep so many vertices whose training repeats agree best, per subject; 0 = no limit
+    )
+    reliable_p: float = (
+        0.0  # keep vertices whose repeats agree at this level (Bonferroni), per subject; 0 = off
+    )
 
     def __post_init__(self) -> None:
         if self.roi_set not in ROI_SETS:
@@ -59,6 +69,21 @@ class SelectVerticesSettings:
             raise ValueError("areas must be a list of names, each once")
         if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
             raise ValueError(f"every is {self.every}, must be an integer of at least 1")
+        count = self.reliable_count
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ValueError(f"reliable_count is {count}, must be an integer of at least 0")
+        if not 0 <= self.reliable_p < 1:
+            raise ValueError(f"reliable_p is {self.reliable_p}, must be in [0, 1)")
+
+    @property
+    def count(self) -> int:
+        """Vertices that the reliability mask keeps at most; 0 = no limit."""
+        return self.reliable_count or (0 if self.areas else RELIABLE.get(self.roi_set, 0))
+
+    @property
+    def reliable(self) -> bool:
+        """Whether vertices are chosen by reliability, so that they differ between subjects."""
+        return bool(self.count or self.reliable_p)
 
 
 @dataclass(frozen=True)
@@ -79,6 +104,17 @@ class VertexSelection:
     hemisphere: np.ndarray
     areas: tuple[str, ...]
     groups: tuple[str, ...]
+
+    def keep(self, kept: np.ndarray) -> "VertexSelection":
+        """Return the selection with the vertices (V,) bool only, in the same order; areas without any go."""
+        numbers = np.unique(self.area[kept])
+        return VertexSelection(
+            vertex=self.vertex[kept],
+            area=np.searchsorted(numbers, self.area[kept]),
+            hemisphere=self.hemisphere[kept],
+            areas=tuple(self.areas[number] for number in numbers),
+            groups=tuple(self.groups[number] for number in numbers),
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Arrays as stored in ``vertices.safetensors``."""
@@ -119,8 +155,8 @@ class VertexSelection:
 
 def _ordered_areas(settings: SelectVerticesSettings, known: AreaVertices) -> list[str]:
     """Areas in hierarchy order; own areas outside the hierarchy follow in the order given."""
-    chosen = settings.areas or ROI_SETS[settings.roi_set]
     names = sorted({area for _, area in known})
+    chosen = settings.areas or ROI_SETS[settings.roi_set] or names
     for area in chosen:
         if area not in names:
             near = difflib.get_close_matches(area, names, n=1)
