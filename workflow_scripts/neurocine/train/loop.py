@@ -223,7 +223,8 @@ class Trainer:
         losses = self.accelerator.gather(losses.T.contiguous()).T.cpu()  # (steps, parts of all processes)
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
-            raise self._bad_loss(losses, *bad[0].tolist(), "a finite loss")
+            row, part = bad[0].tolist()
+            raise self._bad_loss(losses, row, part, "a finite loss")
         mean, factor = float(losses.mean()), self.settings.divergence_factor
         if math.isnan(self.first_loss):
             self.first_loss = mean
