@@ -258,6 +258,11 @@ def used_runs(subject, movies):
     return [str(path) for movie, repeat, path in runs if (subject, movie, repeat) not in EXCLUDED]
 
 
+def reliability_runs(wildcards):
+    """The runs by which a subject's vertices are chosen: of training movies only."""
+    return used_runs(wildcards.subject, TRAIN) if OWN_VERTICES else []
+
+
 def batch_runs(wildcards):
     return used_runs(wildcards.subject, BATCHES[wildcards.batch])
 

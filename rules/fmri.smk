@@ -4,11 +4,6 @@ ATLAS = [config["atlas"]] if config["atlas"] else []
 VERTICES = of_vertices("select_vertices/vertices.safetensors")
 
 
-def reliability_runs(wildcards):
-    """The runs by which a subject's vertices are chosen: of training movies only."""
-    return used_runs(wildcards.subject, TRAIN) if OWN_VERTICES else []
-
-
 rule select_vertices:
     input:
         atlas=ATLAS,
