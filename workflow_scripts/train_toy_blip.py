@@ -6,6 +6,7 @@ from transformers import BlipImageProcessorPil
 
 from neurocine.cli import program
 from neurocine.models.pretrained import load_image_classifier
+from neurocine.seeds import seeded_weights
 from neurocine.simulate.toy_models.blip import ToyBlipTask
 from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD
 from neurocine.simulate.toy_models.pool import draw_pools
@@ -27,7 +28,8 @@ def main(*, image_classifier: Path, settings: ToyModelSettings, seed: int, state
     """
     classifier, _ = load_image_classifier(image_classifier)
     # A captioner knows the language: trained without some combinations it never names them.
-    task = ToyBlipTask(*draw_pools(settings, seed, held_out="with"), settings.size, classifier)
+    with seeded_weights(seed, "train_toy_blip", "weights"):
+        task = ToyBlipTask(*draw_pools(settings, seed, held_out="with"), settings.size, classifier)
     train(task, settings, seed, state, state / "log.jsonl", "train_toy_blip")
     task.model.save_pretrained(out)
     task.tokenizer.save_pretrained(out)

@@ -7,6 +7,7 @@ from typing import Any
 from transformers import CLIPImageProcessorPil, CLIPTextModel
 
 from neurocine.cli import program
+from neurocine.seeds import seeded_weights
 from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD, ToyClipTask, state_distances
 from neurocine.simulate.toy_models.pool import draw_pools
 from neurocine.simulate.toy_models.settings import ToyModelSettings
@@ -28,7 +29,8 @@ def main(*, settings: ToyModelSettings, seed: int, state: Path, out: Path, out_d
     out : folder of the CLIP model
     out_diffusion : folder of the Stable Diffusion model; text_encoder/ and tokenizer/ are written there
     """
-    task = ToyClipTask(*draw_pools(settings, seed), settings.size)
+    with seeded_weights(seed, "train_toy_clip", "weights"):
+        task = ToyClipTask(*draw_pools(settings, seed), settings.size)
     train(task, settings, seed, state, state / "log.jsonl", "train_toy_clip")
     distances = state_distances(task, [(CAPTION, CAPTION.replace(old, new)) for old, new in CHANGES.items()])
     for (old, new), distance in zip(CHANGES.items(), distances, strict=True):

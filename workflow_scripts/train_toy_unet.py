@@ -5,6 +5,7 @@ from pathlib import Path
 from neurocine.cli import program
 from neurocine.io import write_json
 from neurocine.models.pretrained import load_text_encoder, load_vae
+from neurocine.seeds import seeded_weights
 from neurocine.simulate.toy_models.pool import draw_pools
 from neurocine.simulate.toy_models.settings import ToyModelSettings
 from neurocine.simulate.toy_models.unet import ToyUnetTask
@@ -38,7 +39,8 @@ def main(*, stable_diffusion: Path, settings: ToyModelSettings, seed: int, state
     """
     vae = load_vae(stable_diffusion)
     text_encoder, tokenizer = load_text_encoder(stable_diffusion)
-    task = ToyUnetTask(*draw_pools(settings, seed), vae, text_encoder, tokenizer)
+    with seeded_weights(seed, "train_toy_unet", "weights"):
+        task = ToyUnetTask(*draw_pools(settings, seed), vae, text_encoder, tokenizer)
     train(task, settings, seed, state, state / "log.jsonl", "train_toy_unet")
     task.model.save_pretrained(out / "unet")
     task.scheduler.save_pretrained(out / "scheduler")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.seeds import seeded_weights
 from neurocine.simulate.toy_models.pool import draw_pools
 from neurocine.simulate.toy_models.settings import ToyModelSettings
 from neurocine.simulate.toy_models.vae import ToyVaeTask, set_scaling_factor
@@ -21,7 +22,8 @@ def main(*, settings: ToyModelSettings, seed: int, state: Path, out: Path) -> No
     out : folder of the weights, in diffusers' layout
     """
     pool, held_out = draw_pools(settings, seed)
-    task = ToyVaeTask(pool, held_out, settings.size, settings.latent_channels)
+    with seeded_weights(seed, "train_toy_vae", "weights"):
+        task = ToyVaeTask(pool, held_out, settings.size, settings.latent_channels)
     train(task, settings, seed, state, state / "log.jsonl", "train_toy_vae")
     vae = task.model.vae
     set_scaling_factor(vae, task.frames[:1000])

@@ -230,6 +230,18 @@ def test_thirty_steps_on_a_few_clips_lower_the_loss(diffusion: Path, tmp_path: P
     assert error(task, unet) < 0.8 * error(task, start)
 
 
+def test_the_new_layers_start_from_the_seed_whatever_was_drawn_before(
+    diffusion: Path, tmp_path: Path
+) -> None:
+    """Two processes have different states of torch's global generator."""
+    states = []
+    for number in (1, 2):
+        torch.manual_seed(number)
+        unet, _ = train_some_steps(diffusion, tmp_path / str(number), steps=2)
+        states.append(unet.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
 def test_only_attentions_change(diffusion: Path, tmp_path: Path) -> None:
     unet, _ = train_some_steps(diffusion, tmp_path, learning_rate=1e-2)
     before = load_unet(diffusion).state_dict()

@@ -1,6 +1,8 @@
 """Explicit random generators: one per purpose, derived from the seed in the config and names."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,3 +27,17 @@ def torch_generator(seed: int, *names: str | int, device: str = "cpu") -> "torch
     import torch
 
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *names))
+
+
+@contextlib.contextmanager
+def seeded_weights(seed: int, *names: str | int) -> Iterator[None]:
+    """Make the networks built in this block start from weights of their own seed.
+
+    Layers draw their first weights from torch's global generator, whose state differs from process to
+    process. After the block it is as it was.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, *names))
+        yield

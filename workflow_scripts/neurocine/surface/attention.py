@@ -16,7 +16,7 @@ from torch import Tensor
 from neurocine.cli import progress
 from neurocine.errors import InputError
 from neurocine.models.fmri_encoder import Block, FmriEncoder, FmriEncoderConfig
-from neurocine.seeds import derive_seed
+from neurocine.seeds import seeded_weights
 from neurocine.surface.regions import Region, average_wrapped, region_means, spread_tokens
 
 QUANTITIES = ("softmax", "l2row", "entropy")
@@ -93,8 +93,7 @@ def received_attention(maps: Tensor) -> dict[str, Tensor]:
 
 def random_encoder(config: FmriEncoderConfig, seed: int, number: int) -> FmriEncoder:
     """Make an encoder with random weights, without touching torch's global generator."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "extract_attention", "random encoder", number))
+    with seeded_weights(seed, "extract_attention", "random encoder", number):
         return FmriEncoder(config).eval()
 
 

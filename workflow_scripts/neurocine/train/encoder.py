@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri, window_index
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig, load_backbone_from, read_config
-from neurocine.seeds import derive_seed, torch_generator
+from neurocine.seeds import seeded_weights, torch_generator
 from neurocine.stimuli.cached import TextStates
 from neurocine.train.augment import interpolation_mix, replaced_frames, spatial_keep
 from neurocine.train.loop import train
@@ -417,8 +417,7 @@ def make_encoder(
     """
     backbone = read_config(pretrained) if pretrained is not None else None
     config = settings.architecture(n_vertices, state_shape, embedding_width, backbone)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "train_encoder", "weights"))
+    with seeded_weights(seed, "train_encoder", "weights"):
         encoder = FmriEncoder(config)
     if pretrained is not None:
         load_backbone_from(pretrained, encoder)

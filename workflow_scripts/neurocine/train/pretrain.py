@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from neurocine.errors import InputError
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
 from neurocine.models.masked_autoencoder import DecoderConfig, MaskedAutoencoder
-from neurocine.seeds import derive_seed, torch_generator
+from neurocine.seeds import seeded_weights, torch_generator
 from neurocine.train.augment import random_order
 from neurocine.train.loop import train
 from neurocine.train.losses import double_contrast, gather_rows, masked_error
@@ -186,8 +186,7 @@ def pretrain_encoder(
 
     Source: DC-MAE (vis_dec_neurips), with its contrasts switched on; spec/neurocine.md section 2.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "pretrain_encoder", "weights"))
+    with seeded_weights(seed, "pretrain_encoder", "weights"):
         model = MaskedAutoencoder(settings.architecture(shards.n_vertices), settings.decoder())
     model.encoder.gradient_checkpointing = settings.gradient_checkpointing
     task = PretrainTask(model, shards, settings, seed)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from neurocine.errors import InputError
 from neurocine.models.video_unet import VideoUNet
+from neurocine.seeds import seeded_weights
 from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.train.denoising import ClipData, DenoisingSettings, DenoisingTask
 from neurocine.train.loop import train
@@ -115,13 +116,14 @@ def train_video_prior(
     """
     data = caption_data(latents, captions, validation)
     n_frames, _, height, width = latents.rows.shape[1:]
-    unet = VideoUNet.from_unet2d(
-        image_unet,
-        settings.sc_frames,  # type: ignore[arg-type]  # checked by the settings
-        settings.sc_include_self,
-        settings.temporal_position,  # type: ignore[arg-type]
-        clip_shape=(n_frames, height, width),
-    )
+    with seeded_weights(seed, "train_video_prior", "weights"):  # of the temporal layers
+        unet = VideoUNet.from_unet2d(
+            image_unet,
+            settings.sc_frames,  # type: ignore[arg-type]  # checked by the settings
+            settings.sc_include_self,
+            settings.temporal_position,  # type: ignore[arg-type]
+            clip_shape=(n_frames, height, width),
+        )
     unet.set_trainable(settings.trained)  # type: ignore[arg-type]
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()

@@ -21,6 +21,7 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
+from neurocine.seeds import seeded_weights
 from neurocine.simulate.toy_models.clip import PATCH
 from neurocine.simulate.toy_models.pool import FRAME_TIMES, Pool, draw_pools
 from neurocine.simulate.toy_models.positions import start_positions_
@@ -153,7 +154,8 @@ def train_classifier(
     video : classify clips by motion, else frames by pose
     """
     # A judge has to know all combinations, the ones held out from the other models too.
-    task = ToyClassifierTask(*draw_pools(settings, seed, held_out="with"), settings.size, video)
+    with seeded_weights(seed, step, "weights"):
+        task = ToyClassifierTask(*draw_pools(settings, seed, held_out="with"), settings.size, video)
     train(task, settings, seed, state, state / "log.jsonl", step)
     task.model.save_pretrained(out)
     new_processor(settings.size, video).save_pretrained(out)
