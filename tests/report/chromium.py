@@ -18,6 +18,20 @@ KEYS = {"Enter": ("Enter", 13, "\r"), "Tab": ("Tab", 9, ""), "Escape": ("Escape"
 KEYS |= {name: (name, code, "") for name, code in (("ArrowLeft", 37), ("ArrowUp", 38), ("ArrowRight", 39))}
 KEYS |= {"ArrowDown": ("ArrowDown", 40, ""), "End": ("End", 35, ""), "Home": ("Home", 36, "")}
 
+# Scrolls to an element and tells its middle, once pictures that are being read have stopped moving it.
+STILL = """async (selector) => {
+  const element = document.querySelector(selector);
+  let place = "";
+  for (;;) {
+    element.scrollIntoView({block: "center", behavior: "instant"});
+    await new Promise((done) => setTimeout(done, 100));
+    const box = element.getBoundingClientRect();
+    const now = [box.x + box.width / 2, box.y + box.height / 2];
+    if (place === String(now)) return now;
+    place = String(now);
+  }
+}"""
+
 
 class Page:
     """One page in Chromium."""
@@ -78,12 +92,7 @@ class Page:
 
     def click(self, selector: str) -> None:
         """Click into the middle of an element, as a mouse does."""
-        found = json.dumps(selector)
-        x, y = self.run(
-            f"(() => {{ const e = document.querySelector({found}); e.scrollIntoView({{block: 'center', "
-            "behavior: 'instant'}); const r = e.getBoundingClientRect(); "
-            "return [r.x + r.width / 2, r.y + r.height / 2]; })()"
-        )
+        x, y = self.run(f"({STILL})({json.dumps(selector)})")
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

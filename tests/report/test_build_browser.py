@@ -44,7 +44,8 @@ def make_scores() -> pd.DataFrame:
                     )
     # The other method's value lies below all others.
     other = next(row for row in rows if row["subject"] == "2" and row["experiment"] == "paper_main")
-    return pd.DataFrame([*rows, other | {"method": "other", "value": 0.01}])
+    vae = other | {"condition": "vae", "value": 0.02}
+    return pd.DataFrame([*rows, vae, other | {"method": "other", "value": 0.01}])
 
 
 def make_comparisons() -> pd.DataFrame:
@@ -209,12 +210,18 @@ def test_text_is_escaped(page: Path) -> None:
     assert "<b>&</b>" not in text
     assert "toy &lt;b&gt;&amp;&lt;/b&gt;" in text
     assert "alert(1)</script>" not in text
-    assert "exp<00>" not in text
+    data = re.compile(r'<script type="application/json".*?</script>')
+    assert "exp<00>" not in data.sub("", text)
+    rows = data.search(text)
+    assert rows
+    assert "</" not in rows[0].removesuffix("</script>")
 
 
 def test_page_holds_values_beside_chance_and_null(page: Path) -> None:
     text = page.read_text()
-    lines = [line for line in text.splitlines() if line.startswith("<tr") and "data-above" in line]
+    data = re.search(r'<script type="application/json" id="scores-rows">(.*?)</script>', text)
+    assert data
+    lines = [html for html, *_ in json.loads(data[1])]
     row = next(line for line in lines if 'data-metric="acc_image_50_any3"' in line)
     assert 'data-subject="1"' in row
     assert 'data-method="neurocine"' in row
@@ -222,7 +229,7 @@ def test_page_holds_values_beside_chance_and_null(page: Path) -> None:
     assert 'data-above="yes"' in row
     for shown in ("0.358", "0.308 – 0.408", "0.058", "0.158", "0.001", "0.002", "0.150"):
         assert shown in row
-    assert text.count('data-above="yes"') == 4  # subject 1, two experiments, two metrics
+    assert sum('data-above="yes"' in line for line in lines) == 4  # subject 1, two experiments, two metrics
 
 
 def test_all_conditions_stand_together_beside_chance_and_null(page: Path) -> None:
@@ -332,7 +339,7 @@ def window(browser: Page, page: Path) -> Iterator[Page]:
 
 
 def test_headers_sort(window: Page) -> None:
-    assert len(column(window, 1)) == 25
+    assert len(column(window, 1)) == 26
     window.click(head(1))
     assert list(dict.fromkeys(column(window, 1))) == ["1", "2", "10"]
     assert window.run("document.querySelector('#scores-table th').ariaSort") == "ascending"
@@ -373,7 +380,7 @@ def test_filters_narrow_everything(window: Page) -> None:
         "s.dispatchEvent(new Event('input')); })()"
     )
     assert set(column(window, 4)) == {"fmri"}
-    assert window.run("document.querySelector('[data-count]').textContent") == "2 of 25 rows"
+    assert window.run("document.querySelector('[data-count]').textContent") == "2 of 26 rows"
     window.choose("kind", "method")
     assert window.run("document.querySelectorAll('#comparisons-table tbody tr:not([hidden])').length") == 1
 
@@ -418,10 +425,27 @@ def test_a_control_shows_its_own_clips_and_says_where_there_are_none(window: Pag
     assert len(detail(window, "video")) == 1
     window.press("Escape")
     assert window.run("document.getElementById('detail').open") is False
-    window.run(f"document.querySelector('{FIRST}[data-condition=shifted]').dataset.condition = 'vae'")
     window.click(f"{FIRST}[data-condition=vae]")
     assert "No films are made of this condition" in "".join(detail(window, ".shown"))
     assert all("/strips/" in name for name in detail(window, "video", "src"))
+
+
+def test_long_tables_are_drawn_in_parts(browser: Page, page: Path, tmp_path: Path) -> None:
+    scores = make_scores()
+    many = [scores.assign(experiment=scores["experiment"] + str(number)) for number in range(20)]
+    pd.concat(many).to_csv(tmp_path / "scores.tsv", sep="\t", index=False, na_rep="nan")
+    settings = BuildBrowserSettings()
+    program.main(scores=tmp_path / "scores.tsv", config="{}", out=tmp_path / "index.html", settings=settings)
+    browser.open(tmp_path / "index.html")
+    assert len(column(browser, 1)) == 200
+    assert browser.run("document.querySelector('[data-count]').textContent") == "520 of 520 rows"
+    browser.click("#more")
+    assert len(column(browser, 1)) == 400
+    browser.click(head(6))
+    values = [float(text.split()[0]) for text in column(browser, 6)]
+    assert values == sorted(values, reverse=True)
+    assert values[0] == pytest.approx(0.5)  # all are sorted, not only those in sight
+    assert len(values) == 200
 
 
 def test_lines_at_a_glance_open_details(window: Page) -> None:

@@ -6,22 +6,55 @@
 
   // --- filters: an element is hidden if it names a key that is filtered to another value ---------------
   const keys = () => Object.keys(chosen).filter((key) => chosen[key]);
-  const fits = (element) =>
-    keys().every((key) => !(key in element.dataset) || element.dataset[key] === chosen[key]);
+  const fits = (named) => keys().every((key) => !(key in named) || named[key] === chosen[key]);
+  const holds = (text, table) =>
+    (searched[table] || "").split(/\s+/).every((word) => text.toLowerCase().includes(word));
 
   function apply() {
     for (const element of all("[data-subject], [data-experiment]")) {
+      if (scores.contains(element)) continue;
       const table = element.closest("table");
-      const words = (table && searched[table.id]) || "";
-      const found = !words || words.split(/\s+/).every((word) => element.textContent.toLowerCase().includes(word));
-      element.hidden = !(fits(element) && found);
+      element.hidden = !(fits(element.dataset) && (!table || holds(element.textContent, table.id)));
     }
-    for (const line of all("[data-count]")) {
-      const rows = all(`#${line.dataset.count} tbody tr`);
-      line.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
-    }
-    reachFirst();
+    found = records.filter((record) => fits(record.keys) && holds(record.text, scores.id));
+    limit = SOME;
+    draw();
+    const count = (table) => {
+      if (table === scores.id) return [found.length, records.length];
+      const rows = all(`#${table} tbody tr`);
+      return [rows.filter((row) => !row.hidden).length, rows.length];
+    };
+    for (const line of all("[data-count]")) line.textContent = `${count(line.dataset.count).join(" of ")} rows`;
   }
+
+  // --- scores are data, of which some are drawn: a study can have tens of thousands -------------------
+  const SOME = 200;
+  const scores = document.getElementById("scores-table");
+  const more = document.getElementById("more");
+  const records = JSON.parse(document.getElementById("scores-rows").textContent).map(([html, id, keys, values]) => ({
+    html, id, keys, values, text: html.replace(/<[^>]*>/g, " ").replace(/_ /g, "_"),
+  }));
+  let found = records; // those that fit the filters, in order
+  let limit = SOME;
+
+  function element(record) {
+    if (!record.element) {
+      const body = document.createElement("tbody");
+      body.innerHTML = record.html;
+      record.element = body.firstChild;
+    }
+    return record.element;
+  }
+  function draw() {
+    scores.tBodies[0].replaceChildren(...found.slice(0, limit).map(element));
+    more.hidden = found.length <= limit;
+    more.textContent = `Show ${Math.min(SOME, found.length - limit)} more of ${found.length} rows`;
+    if (found.length) reach(found[0]);
+  }
+  more.addEventListener("click", () => {
+    limit += SOME;
+    draw();
+  });
   for (const control of all("[data-filter]")) {
     control.addEventListener("change", () => {
       const off = control.type === "checkbox" && !control.checked;
@@ -58,14 +91,20 @@
       : head.ariaSort === "ascending";
     for (const other of all("th", table)) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
-    const body = table.tBodies[0];
-    const rows = Array.from(body.rows).map((row) => [value(row, column), row]);
-    rows.sort(([a], [b]) => {
+    const inOrder = (pair, other) => {
+      const [a, b] = [pair[0], other[0]];
       if (a === null || b === null) return (a === null) - (b === null);
       return down ? compare(b, a) : compare(a, b);
-    });
-    body.append(...rows.map(([, row]) => row));
-    if (table === scores) reachFirst();
+    };
+    if (table === scores) {
+      const pairs = records.map((record) => [record.values[column], record]).sort(inOrder);
+      records.splice(0, records.length, ...pairs.map(([, record]) => record));
+      apply();
+      return;
+    }
+    const body = table.tBodies[0];
+    const pairs = Array.from(body.rows).map((row) => [value(row, column), row]).sort(inOrder);
+    body.append(...pairs.map(([, row]) => row));
   }
   for (const button of all("th button")) {
     button.addEventListener("click", () => sort(button.closest("th")));
@@ -112,19 +151,18 @@
   for (const film of all("video")) sight.observe(film);
 
   // --- details: a row of scores opens with its clips, maps, settings and cost -------------------------
-  const scores = document.getElementById("scores-table");
   const detail = document.getElementById("detail");
-  const rows = () => Array.from(scores.tBodies[0].rows).filter((row) => !row.hidden);
-  const same = (element, row) =>
-    ["subject", "method", "experiment"].every((key) => element.dataset[key] === row.dataset[key]);
+  const recordOf = (row) => found.find((record) => record.element === row);
   let opened = null;
 
-  function shownClips(row) {
-    const template = all("template.details").find((element) => same(element, row));
+  function shownClips(record) {
+    const template = all("template.details").find(({ dataset }) =>
+      Object.keys(dataset).every((key) => dataset[key] === record.keys[key]),
+    );
     if (!template) return "";
     const content = template.content.cloneNode(true);
     const blocks = all(".shown", content);
-    const own = blocks.find((block) => block.dataset.condition === row.dataset.condition);
+    const own = blocks.find((block) => block.dataset.condition === record.keys.condition);
     const kept = own || blocks.find((block) => block.dataset.condition === "fmri");
     for (const block of blocks) if (block !== kept) block.remove();
     if (kept && !own) {
@@ -136,13 +174,14 @@
     return content;
   }
 
-  function show(row) {
-    opened = row;
-    const { subject, experiment, condition, metric } = row.dataset;
+  function show(record) {
+    opened = record;
+    const row = element(record);
+    const { subject, experiment, condition, metric, above } = record.keys;
     detail.querySelector("h3").textContent = `Subject ${subject} · ${experiment} · ${condition} · ${metric}`;
     document.getElementById("detail-note").textContent =
       `${row.querySelector("[title]").title}; ` +
-      (row.dataset.above === "yes" ? "better than 99 % of its null." : "not better than 99 % of its null.");
+      (above === "yes" ? "better than 99 % of its null." : "not better than 99 % of its null.");
     document.getElementById("detail-drawn").replaceChildren(row.querySelector(".track").cloneNode(true));
     const heads = all("th", scores).map((head) => head.textContent);
     const list = detail.querySelector(".numbers");
@@ -157,26 +196,24 @@
       entry.append(name, value);
       list.append(entry);
     });
-    document.getElementById("detail-more").replaceChildren(shownClips(row));
+    document.getElementById("detail-more").replaceChildren(shownClips(record));
     zoomable(detail);
     for (const film of all("video", detail)) sight.observe(film);
+    for (const button of all("[data-step]", detail)) {
+      button.disabled = !found[found.indexOf(record) + Number(button.dataset.step)];
+    }
     if (!detail.open) detail.showModal();
     detail.scrollTop = 0;
-    const visible = rows();
-    for (const button of all("[data-step]", detail)) {
-      button.disabled = !visible[visible.indexOf(row) + Number(button.dataset.step)];
-    }
   }
   function step(by) {
-    const visible = rows();
-    const next = visible[visible.indexOf(opened) + by];
+    const next = found[found.indexOf(opened) + by];
     if (next) show(next);
   }
   for (const button of all("[data-step]", detail)) {
     button.addEventListener("click", () => step(Number(button.dataset.step)));
   }
-  detail.addEventListener("keydown", (event) => {
-    if (event.target.tagName === "VIDEO") return; // its own keys
+  document.addEventListener("keydown", (event) => {
+    if (!detail.open || dialog.open || event.target.tagName === "VIDEO") return; // a film has its own keys
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
   });
@@ -187,38 +224,33 @@
   });
   detail.addEventListener("close", () => {
     document.getElementById("detail-more").replaceChildren(); // stops its films
-    if (opened && !opened.hidden) reach(opened.querySelector(".open"));
   });
   for (const button of all("[data-row]")) {
-    button.addEventListener("click", () => show(document.getElementById(button.dataset.row)));
+    button.addEventListener("click", () => show(records.find((record) => record.id === button.dataset.row)));
   }
 
   // One row is reached by the tab key, the others from it by arrow keys.
-  function reach(button) {
+  function reach(record) {
     for (const other of all(".open[tabindex='0']", scores)) other.tabIndex = -1;
+    const button = element(record).querySelector(".open");
     button.tabIndex = 0;
+    return button;
   }
   scores.addEventListener("click", (event) => {
     const row = event.target.closest("tbody tr");
     if (!row || window.getSelection().toString()) return;
-    reach(row.querySelector(".open"));
-    show(row);
+    reach(recordOf(row));
+    show(recordOf(row));
   });
   scores.addEventListener("keydown", (event) => {
     const row = event.target.closest("tbody tr");
     if (!row) return;
-    const visible = rows();
-    const place = visible.indexOf(row);
-    const moves = { ArrowDown: place + 1, ArrowUp: place - 1, Home: 0, End: visible.length - 1 };
-    const next = visible[moves[event.key]];
-    if (!next) return;
+    const place = found.indexOf(recordOf(row));
+    const last = Math.min(limit, found.length) - 1;
+    const moves = { ArrowDown: Math.min(place + 1, last), ArrowUp: Math.max(place - 1, 0), Home: 0, End: last };
+    if (!(event.key in moves)) return;
     event.preventDefault();
-    reach(next.querySelector(".open"));
-    next.querySelector(".open").focus();
+    reach(found[moves[event.key]]).focus();
   });
-  function reachFirst() {
-    const [first] = rows();
-    if (first) reach(first.querySelector(".open"));
-  }
   apply();
 })();

@@ -63,7 +63,7 @@ def track(score: Mapping[str, Any], low: float, high: float) -> str:
         if math.isfinite(score[name])
     )
     said = escape(said)
-    return f'<span class="track" role="img" aria-label="{said}" title="{said}">{"".join(parts)}</span>'
+    return f'<span class="track" role="img" title="{said}">{"".join(parts)}</span>'
 
 
 def axis_range(scores: Sequence[Mapping[str, Any]]) -> tuple[float, float]:

@@ -25,6 +25,13 @@ class Cell:
     markup: str = ""
     kind: str = ""
 
+    @property
+    def sort_value(self) -> float | str | None:
+        """What the script sorts by; None where a number is missing."""
+        if self.order is None:
+            return self.text
+        return self.order if math.isfinite(self.order) else None
+
     def html(self, column: str = "") -> str:
         """Return the ``td`` element; ``column`` is a further CSS class."""
         order = "" if self.order is None or math.isnan(self.order) else f"{self.order:.10g}"
@@ -114,6 +121,24 @@ def fold(cards: Sequence[tuple[str, str, str]]) -> str:
     return "\n".join(parts)
 
 
+def row_html(row: Row, columns: Sequence[Column]) -> str:
+    """Return the ``tr`` element."""
+    cells = (cell.html("minor" * column.minor) for cell, column in zip(row.cells, columns, strict=True))
+    return f"<tr{attribute_text({'id': row.name})}{key_attributes(row.keys)}>{''.join(cells)}</tr>"
+
+
+def row_data(name: str, columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """Return rows as data, from which the page's script draws those in sight.
+
+    A page with tens of thousands of rows would take a minute to open.
+    """
+    data = [
+        (row_html(row, columns), row.name, row.keys, [cell.sort_value for cell in row.cells]) for row in rows
+    ]
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    return f'<script type="application/json" id="{escape(name)}">{text}</script>'
+
+
 def table(name: str, caption: str, columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """Return a table whose header buttons sort it.
 
@@ -130,12 +155,7 @@ def table(name: str, caption: str, columns: Sequence[Column], rows: Sequence[Row
             inner = f'<button type="button"{attribute_text({"title": column.hint})}>{inner}</button>'
         kind = " ".join(name for name in ("number" * column.numeric, "minor" * column.minor) if name)
         heads.append(f'<th scope="col"{attribute_text({"class": kind})}>{inner}</th>')
-    classes = ["minor" * column.minor for column in columns]
-    body = "\n".join(
-        f"<tr{attribute_text({'id': row.name})}{key_attributes(row.keys)}>"
-        f"{''.join(cell.html(name) for cell, name in zip(row.cells, classes, strict=True))}</tr>"
-        for row in rows
-    )
+    body = "\n".join(row_html(row, columns) for row in rows)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
         f'<table id="{escape(name)}" class="data"><caption>{escape(caption)}</caption>'

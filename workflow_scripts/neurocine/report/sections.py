@@ -16,6 +16,7 @@ from neurocine.report.markup import (
     key_attributes,
     number,
     p_text,
+    row_data,
     setting_text,
     table,
 )
@@ -123,8 +124,11 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
             Cell(owner.subject or "all"),
             Cell(owner.method),
             Cell(owner.experiment),
-            Cell("", markup=f'<span title="{escape(told(condition).text)}">{breakable(condition)}</span>'),
-            Cell("", markup=opens, kind="name"),
+            Cell(
+                condition,
+                markup=f'<span title="{escape(told(condition).text)}">{breakable(condition)}</span>',
+            ),
+            Cell(str(record["metric"]), markup=opens, kind="name"),
             Cell("", record["value"], value, "number strong"),
             *(plain(name) for name in ("chance", "null_mean")),
             Cell("", markup=track(record, *axes[record["metric"]]), kind="drawn"),
@@ -136,7 +140,8 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
         ]
         keys = owner.keys | {"condition": condition, "metric": str(record["metric"])}
         rows.append(Row(cells, keys | {"above": "yes" if record["above"] else "no"}, record["id"]))
-    return table("scores-table", "Scores of all subjects, experiments and conditions", columns, rows)
+    empty = table("scores-table", "Scores of all subjects, experiments and conditions", columns, [])
+    return empty + row_data("scores-rows", columns, rows)
 
 
 def _owner(record: Mapping[Any, Any]) -> Owner:
