@@ -159,7 +159,9 @@ def find_study():
         movie: config["repeats"][part] for part in ("train", "test") for movie in config["movies"][part]
     }
     excluded = [(run["subject"], run["movie"], run["repeat"]) for run in config["exclude_runs"]]
-    study = datasets.wen2018_study(config["data_dir"], SUBJECTS, repeats, excluded, SIMULATED)
+    study = datasets.wen2018_study(
+        config["data_dir"], SUBJECTS, repeats, excluded, SIMULATED, config["space"]
+    )
     if study.missing and not only_fetching():
         folders = datasets.wen2018_stimulus_folders(config["data_dir"])
         folders += datasets.wen2018_subject_folders(config["data_dir"], SUBJECTS[0])

@@ -1,12 +1,17 @@
 """From CIFTI runs to the arrays that trainings read."""
 
 ATLAS = [config["atlas"]] if config["atlas"] else []
+LABELS = [config["atlas_labels"]] if config["atlas_labels"] else []
+# Volumes: one run, whose grid all have.
+LIKE = used_runs(SUBJECTS[0], TRAIN)[:1] if config["space"] == "mni" else []
 VERTICES = of_vertices("select_vertices/vertices.safetensors")
 
 
 rule select_vertices:
     input:
         atlas=ATLAS,
+        labels=LABELS,
+        like=LIKE,
         runs=reliability_runs,
     output:
         vertices=VERTICES,
@@ -23,10 +28,13 @@ rule select_vertices:
         runtime=minutes(10),
     params:
         atlas="--atlas" if ATLAS else "",
+        labels="--labels" if LABELS else "",
+        like="--like" if LIKE else "",
         settings=settings("select_vertices"),
         preprocess_run=settings("preprocess_run") if OWN_VERTICES else "{}",
     shell:
-        "python workflow_scripts/select_vertices.py {params.atlas} {input.atlas:q} --runs {input.runs:q} "
+        "python workflow_scripts/select_vertices.py {params.atlas} {input.atlas:q} "
+        "{params.labels} {input.labels:q} {params.like} {input.like:q} --runs {input.runs:q} "
         "--settings {params.settings:q} --preprocess-run {params.preprocess_run:q} --out {output.vertices:q} --table {output.table:q} "
         "2> >(tee {log} >&2)"
 

@@ -165,6 +165,9 @@ def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> No
         ("extract_attention.layers", [1, 30], "at most 24"),
         ("caption_clips.backend", "file", "caption_clips.file"),
         ("prepare_stimuli.frames_per_tr", 9, "prepare_stimuli.frames_per_tr"),
+        ("space", "mni", "atlas: found null; expected a file, with space mni"),
+        ("space", "mni", "pretrain_on: found rest"),
+        ("atlas_labels", "names.tsv", "null with space cifti"),
     ],
 )  # fmt: skip
 def test_wrong_values_are_told_with_place_and_remedy(path: str, value: Any, expected: str) -> None:

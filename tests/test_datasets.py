@@ -39,6 +39,19 @@ def test_published_layout(tmp_path: Path) -> None:
     assert study.runs["1", "seg10"] == {k: folder / f"seg10_{k}_Atlas.dtseries.nii" for k in (1, 2)}
 
 
+def test_volumes_lie_beside_the_surfaces(tmp_path: Path) -> None:
+    write_published(tmp_path)
+    folder = tmp_path / "video_fmri_dataset/subject1/fmri"
+    study = wen2018_study(tmp_path, ["1"], REPEATS, space="mni")
+    assert folder / "seg2/mni/seg2_1_mni.nii.gz" in study.missing
+    assert len(study.missing) == 3
+    touch(folder / "seg2/mni/seg2_1.mni.nii.gz")  # named like one published file
+    touch(folder / "seg10/mni/seg10_2_mni.nii")
+    study = wen2018_study(tmp_path, ["1"], REPEATS, space="mni")
+    assert study.runs["1", "seg2"] == {1: folder / "seg2/mni/seg2_1.mni.nii.gz"}
+    assert study.missing == [folder / "seg10/mni/seg10_1_mni.nii.gz"]
+
+
 @pytest.mark.parametrize("archive", ["Subject01", "Subject1"])
 def test_one_folder_per_archive(tmp_path: Path, archive: str) -> None:
     write_published(tmp_path)

@@ -64,7 +64,7 @@ def main(
     vertices : file of select_vertices
     seed : of the encoders with random weights and of the bootstrap
     settings : section extract_attention of the config, as JSON
-    out : maps on the 59 412 cortical vertices
+    out : maps on the 59 412 cortical vertices, or on all voxels of the volumes' grid
     table : values per stage, layer and area (TSV)
     """
     device = pick_device(settings.device)
@@ -78,6 +78,8 @@ def main(
     result = extract_attention(encoders, TestClips(bold, text, image), selection, settings, seed)
     meta = {"step": "extract_attention", "version": __version__, "settings": dataclasses.asdict(settings)}
     shown = {"stages": list(stages), "layers": list(settings.layers), "seed": seed, "whole": result.whole}
+    if selection.grid is not None:
+        shown["grid"] = selection.grid.meta()
     write_arrays(out, result.maps, meta | shown | {COMPUTED_FROM: behind})
     write_table(table, result.table)
 

@@ -1,8 +1,9 @@
-"""Draw the attention and occlusion maps of one subject and experiment on the inflated cortex."""
+"""Draw the attention and occlusion maps of one subject and experiment on inflated cortex, or on slices."""
 
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import read_arrays
 from neurocine.surface.plot import PlotSurfaceSettings, plot_surface, select_maps
 
@@ -20,7 +21,8 @@ def main(*, attention: Path, settings: PlotSurfaceSettings, out: Path, name: str
     """
     arrays, meta = read_arrays(attention)
     maps, occlusion = select_maps(arrays, meta["stages"], meta["layers"], settings.quantity)
-    plot_surface(maps, occlusion, settings, out, name)
+    grid = VoxelGrid.from_meta(meta["grid"]) if "grid" in meta else None
+    plot_surface(maps, occlusion, settings, out, name, grid)
 
 
 if __name__ == "__main__":

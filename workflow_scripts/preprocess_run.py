@@ -29,14 +29,15 @@ def main(
 
     Parameters
     ----------
-    runs : dense time series of one subject, named {movie}_{repeat}_Atlas.dtseries.nii
+    runs : of one subject, named {movie}_{repeat}_Atlas.dtseries.nii or {movie}_{repeat}_mni.nii.gz
     vertices : file of select_vertices
     settings : section preprocess_run of the config, as JSON
     out : one array per movie (repeats, samples, vertices); missing and excluded repeats are NaN
     excluded : runs not to use, as movie:repeat
     """
-    vertex = VertexSelection.read(vertices).vertex
-    cleaned = preprocess_run(runs, vertex, settings, parse_excluded(excluded or []))
+    selection = VertexSelection.read(vertices)
+    left_out = parse_excluded(excluded or [])
+    cleaned = preprocess_run(runs, selection.vertex, settings, left_out, selection.grid)
     meta = {
         "step": "preprocess_run",
         "version": __version__,
@@ -45,7 +46,7 @@ def main(
         COMPUTED_FROM: sorted({*cleaned, *movies_behind([vertices])}),
         "runs": [path.name for path in runs],
         "excluded": excluded or [],
-        "vertices": vertices_digest(vertex),
+        "vertices": vertices_digest(selection.vertex),
         "axes": "repeat, sample (TR), vertex; z-score",
     }
     write_arrays(out, cleaned, meta)

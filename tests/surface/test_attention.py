@@ -22,7 +22,7 @@ from neurocine.surface.regions import (
     average_wrapped,
     list_regions,
     region_means,
-    scatter_to_cortex,
+    scatter_to_brain,
     spread_tokens,
 )
 
@@ -121,8 +121,8 @@ def test_real_regions_cover_every_vertex_once() -> None:
     assert len(single) == 2 * 27
 
 
-def test_scatter_to_cortex() -> None:
-    cortex = scatter_to_cortex(np.arange(10.0), small_selection())
+def test_scatter_to_brain() -> None:
+    cortex = scatter_to_brain(np.arange(10.0), small_selection())
     assert cortex.shape == (CORTEX,)
     assert cortex.dtype == np.float32
     assert np.isfinite(cortex).sum() == 10

@@ -1,10 +1,12 @@
 """What Snakemake would do, for every study that comes with the workflow. Nothing is run here."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from neurocine import datasets
 from workflow_copy import snakemake
 
 TOY = ("--configfile", "studies/toy/config.yaml")
@@ -89,6 +91,46 @@ def test_reliable_vertices_are_chosen_per_subject(checkout: Path, tmp_path: Path
     assert "subject3/fmri/seg1" in inputs[0]
     assert "subject1" not in inputs[0]
     assert "test" not in inputs[0]
+
+
+def test_volumes_need_an_atlas_and_no_rest(checkout: Path, tmp_path: Path) -> None:
+    """One run tells the grid of all; everything else is planned as for surfaces."""
+    data = tmp_path / "data"
+    runs = {"seg1": 2, "seg2": 2, "test1": 2}
+    for movie, count in runs.items():
+        for path in [
+            datasets.wen2018_stimulus(data, movie),
+            *(datasets.wen2018_run(data, "1", movie, repeat + 1, "mni") for repeat in range(count)),
+        ]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    (tmp_path / "atlas.nii.gz").touch()
+    mine = tmp_path / "mine.yaml"
+    text = f"""
+        dataset: mine
+        data_dir: {data}
+        subjects: [1]
+        movies: {{train: [seg1, seg2], validation: [seg2], test: [test1]}}
+        repeats: {{train: 2, test: 2}}
+        simulate: false
+        space: mni
+        select_vertices: {{roi_set: all}}
+        """
+    mine.write_text(textwrap.dedent(text))
+    run = snakemake(checkout, "-n", *TOY, str(mine))
+    assert "atlas: found null; expected a file, with space mni" in run.stdout + run.stderr
+    assert "pretrain_on: found rest; expected training_fmri or published" in run.stdout + run.stderr
+    mine.write_text(mine.read_text() + f"atlas: {tmp_path}/atlas.nii.gz\npretrain_on: training_fmri\n")
+    run = snakemake(checkout, "-n", *TOY, str(mine))
+    assert run.returncode == 0, run.stdout + run.stderr
+    said = run.stdout + run.stderr
+    inputs = re.findall(r"rule select_vertices:\n +input: (.*)", said)
+    assert inputs[0].split(", ") == [
+        str(tmp_path / "atlas.nii.gz"),
+        str(datasets.wen2018_run(data, "1", "seg1", 1, "mni")),
+    ]
+    assert "seg2_2_mni.nii.gz" in said
+    assert "rule plot_surface" in said
 
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:

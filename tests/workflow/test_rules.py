@@ -67,7 +67,7 @@ def test_rule_is_complete(name: str) -> None:
 def test_rule_gives_its_program_the_arguments_it_takes(name: str) -> None:
     command = ast.literal_eval(f"({after('shell', RULES[name])})")
     given = {word for word in shlex.split(command.partition(" 2> >(")[0]) if word.startswith("--")}
-    given |= {"--atlas"} if name == "select_vertices" else set()
+    given |= {"--atlas", "--labels", "--like"} if name == "select_vertices" else set()
     tree = ast.parse((PROGRAMS / f"{program_of(RULES[name])}.py").read_text())
     main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
     taken = {f"--{argument.arg.replace('_', '-')}" for argument in main.args.kwonlyargs}

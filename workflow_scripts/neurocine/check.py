@@ -13,6 +13,7 @@ import pandas as pd
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import check_dtseries
 from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
+from neurocine.fmri.volumes import check_volumes
 from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
 from neurocine.stimuli.video import video_info
 
@@ -60,12 +61,16 @@ def check_stimulus(path: Path, settings: PrepareStimuliSettings) -> Finding:
 def check_run(path: Path, settings: PreprocessRunSettings) -> Finding:
     """Check name, grid, size and number of volumes of an fMRI run."""
     parse_run(path)
-    volumes, _ = check_dtseries(path)
-    expected = " or ".join(map(str, sorted(settings.crop))) + " volumes, 91k grid"
+    grid: object = "91k grid"
+    if "dtseries" in path.name:
+        volumes, _ = check_dtseries(path)
+    else:
+        volumes, grid = check_volumes(path)
+    expected = f"{' or '.join(map(str, sorted(settings.crop)))} volumes, {grid}"
     if volumes not in settings.crop:
         todo = "Copy the run again, list it in exclude_runs, or add its length to preprocess_run.crop."
         raise InputError(path, f"{volumes} volumes", expected, todo)
-    return Finding(f"{volumes} volumes, 91k grid", expected)
+    return Finding(f"{volumes} volumes, {grid}", expected)
 
 
 def check_rest(path: Path, settings: CheckDataSettings) -> Finding:

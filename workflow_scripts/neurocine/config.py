@@ -254,6 +254,22 @@ def _check_reliability(config: Config) -> Iterator[InputError]:
             yield InputError(where, str(count), "at least 2, for reliable vertices", todo)
 
 
+def _check_space(config: Config) -> Iterator[InputError]:
+    if config["space"] == "cifti":
+        if config["atlas_labels"]:
+            todo = "Set space: mni, or leave atlas_labels out."
+            yield InputError("atlas_labels", config["atlas_labels"], "null with space cifti", todo)
+        return
+    if not config["atlas"]:
+        todo = "Give a NIfTI image of area numbers, or a mask."
+        yield InputError("atlas", "null", "a file, with space mni", todo)
+    if config["pretrain_on"] == "rest":
+        todo = "Rest runs are read on the cortical surface only."
+        yield InputError("pretrain_on", "rest", "training_fmri or published, with space mni", todo)
+    if config["simulate"]:
+        yield InputError("simulate", "true", "false, with space mni", "The simulated brains are surfaces.")
+
+
 def _widths(config: Any, where: str = "") -> Iterator[tuple[str, int, int]]:
     """Find every pair (width, heads) of an attention network in the config."""
     if isinstance(config, Mapping):
@@ -315,6 +331,7 @@ def check_combinations(config: Config) -> list[InputError]:
         _check_seeds,
         _check_lengths,
         _check_reliability,
+        _check_space,
         _check_frames,
         _check_trainings,
         _check_networks,

@@ -13,6 +13,8 @@ from neurocine.errors import InputError
 
 SHOWN_FILES = 5  # missing files listed in one message
 PACKAGE = "video_fmri_dataset"
+# Folder and end of the file names in which the runs of each space lie.
+RUN_FILES = {"cifti": ("cifti", "Atlas.dtseries.nii"), "mni": ("mni", "mni.nii.gz")}
 # Best first: aligned by areas (MSMAll) before folding alone; the release of 2025 before the older one.
 REST_FILES = tuple(
     f"{{run}}_Atlas{aligned}_hp2000_clean{cleaned}.dtseries.nii"
@@ -40,10 +42,11 @@ def wen2018_stimulus(root: Path, movie: str) -> Path:
     return Path(root) / PACKAGE / "stimuli" / f"{movie}.mp4"
 
 
-def wen2018_run(root: Path, subject: str, movie: str, repeat: int) -> Path:
+def wen2018_run(root: Path, subject: str, movie: str, repeat: int, space: str = "cifti") -> Path:
     """Return the usual place of an fMRI run."""
-    folder = Path(root) / PACKAGE / f"subject{subject}" / "fmri" / movie / "cifti"
-    return folder / f"{movie}_{repeat}_Atlas.dtseries.nii"
+    folder, ending = RUN_FILES[space]
+    runs = Path(root) / PACKAGE / f"subject{subject}" / "fmri" / movie / folder
+    return runs / f"{movie}_{repeat}_{ending}"
 
 
 def wen2018_stimulus_folders(root: Path) -> list[Path]:
@@ -68,13 +71,15 @@ def find_stimulus(folders: Sequence[Path], movie: str) -> Path | None:
     return next((folder / f"{movie}.mp4" for folder in folders if (folder / f"{movie}.mp4").is_file()), None)
 
 
-def find_runs(subject_folder: Path, movie: str) -> dict[int, Path]:
+def find_runs(subject_folder: Path, movie: str, space: str = "cifti") -> dict[int, Path]:
     """Return repeat -> file of one movie of one subject.
 
-    Accepts ``.nii.gz`` (plain files win) and a dot for the underscore, as in the published ``test1_9.mni``.
+    Accepts ``.nii`` and ``.nii.gz`` (plain files win) and a dot for the underscore, as in the published
+    ``test1_9.mni.nii.gz``.
     """
-    folder = subject_folder / "fmri" / movie / "cifti"
-    pattern = re.compile(rf"{re.escape(movie)}_0*(\d+)[_.]Atlas\.dtseries\.nii(\.gz)?")
+    subfolder, ending = RUN_FILES[space]
+    folder = subject_folder / "fmri" / movie / subfolder
+    pattern = re.compile(rf"{re.escape(movie)}_0*(\d+)[_.]{re.escape(ending.removesuffix('.gz'))}(\.gz)?")
     found: dict[int, Path] = {}
     for name in _names(folder):  # sorted: x.nii comes before x.nii.gz
         match = pattern.fullmatch(name)
@@ -89,6 +94,7 @@ def wen2018_study(
     repeats: Mapping[str, int],
     excluded: Iterable[tuple[str, str, int]] = (),
     simulated: bool = False,
+    space: str = "cifti",
 ) -> StudyFiles:
     """Find the movies and runs of a study in the layout of Wen 2018 (CC2017).
 
@@ -99,6 +105,7 @@ def wen2018_study(
     repeats : movie -> number of repeats, numbered from 1
     excluded : (subject, movie, repeat) that may be absent; if present they are still listed
     simulated : the files are made by the workflow: name the usual places without looking
+    space : of the fMRI runs, cifti or mni
 
     Returns
     -------
@@ -116,10 +123,10 @@ def wen2018_study(
         folders = wen2018_subject_folders(root, subject)
         folder = next((folder for folder in folders if folder.is_dir()), folders[0])
         for movie, count in repeats.items():
-            known = {} if simulated else find_runs(folder, movie)
+            known = {} if simulated else find_runs(folder, movie, space)
             runs = study.runs.setdefault((subject, movie), {})
             for repeat in range(1, count + 1):
-                usual = wen2018_run(root, subject, movie, repeat)
+                usual = wen2018_run(root, subject, movie, repeat, space)
                 if simulated or repeat in known:
                     runs[repeat] = known.get(repeat, usual)
                 elif (subject, movie, repeat) not in may_lack:

@@ -167,8 +167,10 @@ def _describe(path: Path) -> DtseriesInfo:
     )
 
 
-def _gzip_size(path: Path, expected: int) -> int:
-    """Uncompressed size of a gzip file; counted in full only where its last four bytes disagree."""
+def file_size(path: Path, expected: int) -> int:
+    """Uncompressed size of a file; a gzip file is counted in full only where its last four bytes disagree."""
+    if path.suffix != ".gz":
+        return path.stat().st_size
     with open(path, "rb") as handle:
         handle.seek(-4, 2)
         if struct.unpack("<I", handle.read(4))[0] == expected % 2**32:
@@ -195,7 +197,7 @@ def read_info(path: Path) -> DtseriesInfo:
         raise InputError(path, "no such file", "a .dtseries.nii file", "Check data_dir and the movie's name.")
     try:
         info = _describe(path)
-        size = _gzip_size(path, info.n_bytes) if path.suffix == ".gz" else path.stat().st_size
+        size = file_size(path, info.n_bytes)
     except (OSError, EOFError, zlib.error, ElementTree.ParseError, ValueError) as error:
         raise _truncated(path, str(error), "a CIFTI-2 time series") from None
     if size < info.n_bytes:

@@ -17,12 +17,13 @@ import numpy as np
 
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import read_dtseries
+from neurocine.fmri.volumes import VoxelGrid, read_volumes
 
 log = logging.getLogger(__name__)
 
 # A movie is a word such as seg12; one published file has a dot for the second underscore.
 RUN_NAME = re.compile(
-    r"(?P<movie>[A-Za-z][A-Za-z0-9-]*)_(?P<repeat>\d+)[_.]Atlas\.dtseries\.nii(\.gz)?", re.ASCII
+    r"(?P<movie>[A-Za-z][A-Za-z0-9-]*)_(?P<repeat>\d+)[_.](Atlas\.dtseries|mni)\.nii(\.gz)?", re.ASCII
 )
 MAX_LAG = 10  # TR
 # Below this share of a vertex's largest value, what detrending leaves is rounding of float32, not signal.
@@ -79,7 +80,7 @@ def parse_run(path: Path) -> tuple[str, int]:
         raise InputError(
             path,
             "a name of another form",
-            "a name like seg1_2_Atlas.dtseries.nii",
+            "a name like seg1_2_Atlas.dtseries.nii or seg1_2_mni.nii.gz",
             "Rename it or leave it out.",
         )
     return match["movie"], int(match["repeat"])
@@ -253,20 +254,27 @@ def runs_by_movie(
     return files, n_repeats
 
 
+def read_run(path: Path, vertices: np.ndarray, grid: VoxelGrid | None = None) -> np.ndarray:
+    """Read the time courses (T, V) of vertices, or voxels of a grid. The header's TR is not used."""
+    return read_dtseries(path, vertices)[0] if grid is None else read_volumes(path, vertices, grid)
+
+
 def preprocess_run(
     runs: Sequence[Path],
     vertices: np.ndarray,
     settings: PreprocessRunSettings,
     excluded: Iterable[tuple[str, int]] = (),
+    grid: VoxelGrid | None = None,
 ) -> dict[str, np.ndarray]:
     """Clean the runs of one or more movies of one subject.
 
     Parameters
     ----------
-    runs : dense time series named ``{movie}_{repeat}_Atlas.dtseries.nii``
-    vertices : (V,) cortical grayordinates
+    runs : dense time series named ``{movie}_{repeat}_Atlas.dtseries.nii``, or volumes ``..._mni.nii.gz``
+    vertices : (V,) cortical grayordinates, or voxels of the grid
     settings : section preprocess_run of the config
     excluded : (movie, repeat) that must not be used
+    grid : of the volumes
 
     Returns
     -------
@@ -280,8 +288,7 @@ def preprocess_run(
     cleaned: dict[str, np.ndarray] = {}
     for movie, repeats in files.items():
         for repeat, path in sorted(repeats.items()):
-            bold, _ = read_dtseries(path, vertices)  # the header's TR is not to be trusted in this data set
-            samples = clean_run(bold, settings, path)
+            samples = clean_run(read_run(path, vertices, grid), settings, path)
             if movie not in cleaned:
                 shape = (n_repeats[movie], *samples.shape)
                 cleaned[movie] = np.full(shape, np.nan, np.float32)

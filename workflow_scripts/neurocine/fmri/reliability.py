@@ -13,8 +13,7 @@ import numpy as np
 from scipy import stats
 
 from neurocine.errors import InputError
-from neurocine.fmri.cifti import read_dtseries
-from neurocine.fmri.preprocess import PreprocessRunSettings, clean_run, runs_by_movie
+from neurocine.fmri.preprocess import PreprocessRunSettings, clean_run, read_run, runs_by_movie
 from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection
 
 log = logging.getLogger(__name__)
@@ -110,7 +109,7 @@ def select_reliable(
             log.warning("%s: one repeat only, so it says nothing about reliability", movie)
             continue
         cleaned = [
-            clean_run(read_dtseries(path, selection.vertex)[0], preprocess, path)
+            clean_run(read_run(path, selection.vertex, selection.grid), preprocess, path)
             for _, path in sorted(repeats.items())
         ]
         z.append(repeat_correlation(cleaned))

@@ -5,6 +5,7 @@ order of areas is early, dorsal, ventral, lateral (NeuroCine section 3.1 asks fo
 gives no list; areas and order here are our reading). Within an area: left then right, ascending.
 """
 
+import dataclasses
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import pandas as pd
 
 from neurocine.errors import InputError
 from neurocine.fmri.parcellation import AreaVertices, area_vertices
+from neurocine.fmri.volumes import GIVE_ATLAS, VoxelGrid, area_voxels, check_volumes
 from neurocine.io import read_arrays
 
 HIERARCHY: dict[str, tuple[str, ...]] = {
@@ -26,6 +28,7 @@ HIERARCHY: dict[str, tuple[str, ...]] = {
     "pha": ("PHA1", "PHA2", "PHA3"),
 }
 GROUP_OF = {area: group for group, areas in HIERARCHY.items() for area in areas}
+SHOWN_AREAS = 8  # listed where a name is wrong
 OTHER_GROUP = "other"  # areas outside this list of visual areas
 
 
@@ -41,6 +44,7 @@ ROI_SETS: dict[str, tuple[str, ...]] = {
     "visual27": _areas("early", "dorsal", "ventral", "lateral"),
     "visual30": _areas("early", "dorsal", "ventral", "lateral", "tpoj"),
     "visual33": _areas(*HIERARCHY),
+    "all": (),  # every area of the atlas
     "rel4500": (),  # Mind-Animator on CC2017: all of cortex, thinned by reliability to 4500 vertices
 }
 RELIABLE = {"rel4500": 4500}  # sets that are defined by reliability -> vertices kept
@@ -50,10 +54,9 @@ RELIABLE = {"rel4500": 4500}  # sets that are defined by reliability -> vertices
 class SelectVerticesSettings:
     """Which vertices are decoded."""
 
-    roi_set: str = (
-        "visual27"  # v1v4, ma12, visual27, visual30, visual33 or rel4500; unused where areas are given
-    )
-    areas: tuple[str, ...] = ()  # own list of HCP-MMP areas instead of a set, both hemispheres of each
+    # v1v4, ma12, visual27, visual30, visual33, all (every area of the atlas) or rel4500; unused with areas
+    roi_set: str = "visual27"
+    areas: tuple[str, ...] = ()  # own list of areas of the atlas instead of a set, both hemispheres of each
     every: int = 1  # keep each k-th vertex of an area and hemisphere; more than 1 for small studies
     reliable_count: int = (
         0  # keep so many vertices whose training repeats agree best, per subject; 0 = no limit
@@ -92,11 +95,12 @@ class VertexSelection:
 
     Attributes
     ----------
-    vertex : (V,) int64, cortical grayordinates 0...59 411
+    vertex : (V,) int64, cortical grayordinates 0...59 411; with a grid, places in the flattened grid
     area : (V,) int64, index into `areas`
     hemisphere : (V,) int8, 0 left, 1 right
     areas : names in hierarchy order
     groups : group of each of `areas`
+    grid : of the volumes, where the vertices are voxels
     """
 
     vertex: np.ndarray
@@ -104,11 +108,13 @@ class VertexSelection:
     hemisphere: np.ndarray
     areas: tuple[str, ...]
     groups: tuple[str, ...]
+    grid: VoxelGrid | None = None
 
     def keep(self, kept: np.ndarray) -> "VertexSelection":
         """Return the selection with the vertices (V,) bool only, in the same order; areas without any go."""
         numbers = np.unique(self.area[kept])
-        return VertexSelection(
+        return dataclasses.replace(
+            self,
             vertex=self.vertex[kept],
             area=np.searchsorted(numbers, self.area[kept]),
             hemisphere=self.hemisphere[kept],
@@ -133,11 +139,10 @@ class VertexSelection:
 
     def meta(self) -> dict[str, Any]:
         """Metadata that `read` needs."""
-        return {
-            "areas": list(self.areas),
-            "groups": list(self.groups),
-            "vertex": "cortical grayordinates of the 91k space, 0...59411",
-        }
+        meta: dict[str, Any] = {"areas": list(self.areas), "groups": list(self.groups)}
+        if self.grid is None:
+            return meta | {"vertex": "cortical grayordinates of the 91k space, 0...59411"}
+        return meta | {"vertex": "voxels of the grid, flattened in C order", "grid": self.grid.meta()}
 
     @classmethod
     def read(cls, path: Path) -> "VertexSelection":
@@ -150,38 +155,56 @@ class VertexSelection:
         arrays, meta = read_arrays(path, ["vertex", "area", "hemisphere"])
         if "areas" not in meta or "groups" not in meta:
             raise InputError(path, "no list of areas", "a file of select_vertices", "Make the file again.")
-        return cls(**arrays, areas=tuple(meta["areas"]), groups=tuple(meta["groups"]))
+        grid = VoxelGrid.from_meta(meta["grid"]) if "grid" in meta else None
+        return cls(**arrays, areas=tuple(meta["areas"]), groups=tuple(meta["groups"]), grid=grid)
 
 
 def _ordered_areas(settings: SelectVerticesSettings, known: AreaVertices) -> list[str]:
     """Areas in hierarchy order; own areas outside the hierarchy follow in the order given."""
-    names = sorted({area for _, area in known})
+    names = list(dict.fromkeys(area for _, area in known))
     chosen = settings.areas or ROI_SETS[settings.roi_set] or names
     for area in chosen:
         if area not in names:
             near = difflib.get_close_matches(area, names, n=1)
-            hint = f"Did you mean {near[0]}?" if near else "Names are like V1, MST, FFC."
-            raise InputError("select_vertices.areas", f"area {area}", "an area of HCP-MMP 1.0", hint)
+            some = ", ".join(names[:SHOWN_AREAS]) + (", ..." if len(names) > SHOWN_AREAS else "")
+            hint = f"Did you mean {near[0]}?" if near else f"Its areas are {some}."
+            raise InputError("select_vertices.areas", f"area {area}", "an area of the atlas", hint)
     hierarchy = list(GROUP_OF)
     return sorted(chosen, key=lambda area: hierarchy.index(area) if area in GROUP_OF else len(hierarchy))
 
 
-def select_vertices(settings: SelectVerticesSettings, atlas: Path | None = None) -> VertexSelection:
-    """Choose vertices of visual areas, in hierarchy order.
+def select_vertices(
+    settings: SelectVerticesSettings,
+    atlas: Path | None = None,
+    labels: Path | None = None,
+    like: Path | None = None,
+) -> VertexSelection:
+    """Choose vertices, or voxels of volumes in MNI space, of visual areas, in hierarchy order.
 
     Parameters
     ----------
     settings : section select_vertices of the config
-    atlas : HCP-MMP 1.0 ``.dlabel.nii``; by default the installed table, which holds the same areas
+    atlas : HCP-MMP 1.0 ``.dlabel.nii``; by default the installed table, which holds the same areas. For
+        voxels a NIfTI image of area numbers, or a mask
+    labels : for voxels, the names of the numbers (see `area_voxels`)
+    like : for voxels, a run, whose grid all runs have
 
     Raises
     ------
-    InputError : an unknown area, or a bad atlas file
+    InputError : an unknown area, or a bad file
     """
-    known = area_vertices(atlas)
+    grid = None
+    if like is None:
+        known = area_vertices(atlas)
+    elif atlas is None:
+        raise InputError("atlas", "none", "a file, where voxels are chosen", GIVE_ATLAS)
+    else:
+        grid = check_volumes(like)[1]
+        known = area_voxels(atlas, labels, grid)
     areas = _ordered_areas(settings, known)
+    nothing = np.zeros(0, np.int64)  # of an area that the atlas has on one side only
     parts = [
-        (number, hemisphere, known[hemisphere, area][:: settings.every])
+        (number, hemisphere, known.get((hemisphere, area), nothing)[:: settings.every])
         for number, area in enumerate(areas)
         for hemisphere in (0, 1)
     ]
@@ -192,4 +215,5 @@ def select_vertices(settings: SelectVerticesSettings, atlas: Path | None = None)
         hemisphere=np.repeat(np.array([hemisphere for _, hemisphere, _ in parts], np.int8), lengths),
         areas=tuple(areas),
         groups=tuple(GROUP_OF.get(area, OTHER_GROUP) for area in areas),
+        grid=grid,
     )

@@ -21,7 +21,7 @@ from neurocine.surface.attention import (
     random_encoder,
 )
 from neurocine.surface.occlusion import SCORES, Targets, find_rivals, mean_direction, measure_occlusion
-from neurocine.surface.regions import Region, list_regions, scatter_to_cortex
+from neurocine.surface.regions import Region, list_regions, scatter_to_brain
 
 log = logging.getLogger(__name__)
 OCCLUDED_STAGE = "contrastive"  # the stage whose output is compared with CLIP
@@ -50,8 +50,8 @@ class Extraction:
 
     Parameters
     ----------
-    maps : (59412,) float32 each: ``attention/{stage}/layer{n}/{quantity}``, ``random/layer{n}/{quantity}``,
-        ``occlusion/{score}``; NaN outside the vertices
+    maps : (59412,), or (n_voxels,) of a grid, float32 each: ``attention/{stage}/layer{n}/{quantity}``,
+        ``random/layer{n}/{quantity}``, ``occlusion/{score}``; NaN outside the vertices
     table : one row per stage, layer and region (kind attention), and per occluded region (kind occlusion)
     whole : scores of the encoder with nothing occluded
     """
@@ -191,7 +191,7 @@ def _occlusion_maps(
         for fall, region in zip(table[f"fall_{name}"], regions, strict=True):
             if not region.is_group:
                 values[region.members] = fall
-        maps[f"occlusion/{name}"] = scatter_to_cortex(values, selection)
+        maps[f"occlusion/{name}"] = scatter_to_brain(values, selection)
     return maps
 
 
@@ -236,10 +236,10 @@ def extract_attention(
             tables.append(attention_rows(stage, layer, values, null[layer], regions, ends))
             for name in QUANTITIES:
                 map_name = f"attention/{stage}/layer{layer}/{name}"
-                maps[map_name] = scatter_to_cortex(values.vertices[name], selection)
+                maps[map_name] = scatter_to_brain(values.vertices[name], selection)
     for layer, values in null.items():
         for name in QUANTITIES:
-            maps[f"random/layer{layer}/{name}"] = scatter_to_cortex(values.vertices[name], selection)
+            maps[f"random/layer{layer}/{name}"] = scatter_to_brain(values.vertices[name], selection)
     both = [region for region in regions if region.hemisphere == "both"]
     occlusion, whole = occlude_regions(reference, nulls, clips, both, settings, seed)
     log.info("nothing occluded: cosine %.3f, identification %.3f", whole["cosine"], whole["identification"])

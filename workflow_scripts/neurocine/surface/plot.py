@@ -1,4 +1,4 @@
-"""Maps of cortical vertices drawn on the inflated fs_LR 32k surface, with Nilearn.
+"""Maps of cortical vertices drawn on the inflated fs_LR 32k surface, and of voxels on slices, with Nilearn.
 
 Every view is drawn once into an array and the figures are put together from these arrays: a view costs
 about 0.2 s, so a study's dozen maps take seconds.
@@ -21,6 +21,7 @@ from scipy.spatial import KDTree
 from neurocine.errors import InputError
 from neurocine.fmri.grayordinates import CORTEX, MESH_VERTICES, mesh_vertices
 from neurocine.fmri.parcellation import installed_areas
+from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import replacing
 
 HEMISPHERES = ("left", "right")
@@ -35,6 +36,7 @@ CAMERAS = {
 }
 SURFACES = ("inflated", "very_inflated", "midthickness", "pial", "white")
 QUANTITIES = ("softmax", "l2row")
+SLICES = 6  # drawn of a volume
 STAGES = {
     "pretrained": "after pretraining",
     "contrastive": "after contrastive training",
@@ -46,8 +48,8 @@ STAGES = {
 class PlotSurfaceSettings:
     """How brain maps are drawn."""
 
-    views: tuple[str, ...] = ("lateral", "medial", "ventral")  # per hemisphere, of CAMERAS
-    surface: str = "inflated"  # of SURFACES
+    views: tuple[str, ...] = ("lateral", "medial", "ventral")  # per hemisphere, of CAMERAS; not of volumes
+    surface: str = "inflated"  # of SURFACES; not of volumes
     quantity: str = "softmax"  # attention variant drawn: softmax rows, or rows of unit l2 norm
     percentile: float = 99.0  # of all values of all maps; the end of the common colour scale
     dpi: int = 120  # dots per inch of the written files
@@ -256,6 +258,41 @@ def draw_map(values: np.ndarray, scale: ColourScale, settings: PlotSurfaceSettin
     )
 
 
+def draw_slices(
+    values: np.ndarray, grid: VoxelGrid, scale: ColourScale, settings: PlotSurfaceSettings
+) -> np.ndarray:
+    """Draw the voxels of a volume on axial slices of the MNI template, (height, width, 3) uint8.
+
+    Parameters
+    ----------
+    values : (n_voxels,) float, NaN where nothing is known; zeros are not seen either
+    grid : of the voxels
+    scale : colours
+    settings : how maps are drawn
+    """
+    from nilearn.plotting import plot_stat_map
+
+    if values.shape != (np.prod(grid.shape),):
+        raise InputError("a brain map", f"shape {values.shape}", f"the voxels of {grid}", "Extract it again.")
+    heights = grid.position(np.flatnonzero(np.isfinite(values)))[2]
+    lowest, highest = np.percentile(heights, [5, 95])
+    figure = Figure(figsize=(2.0 * SLICES, 2.6), dpi=settings.dpi)
+    plot_stat_map(
+        grid.image(np.nan_to_num(np.clip(values, scale.low, scale.high))),
+        display_mode="z",
+        cut_coords=np.linspace(lowest, highest, SLICES),
+        figure=figure,
+        colorbar=False,
+        black_bg=False,
+        cmap=scale.colours,
+        vmin=scale.low,
+        vmax=scale.high,
+        symmetric_cbar=False,
+        resampling_interpolation="nearest",
+    )
+    return crop_white(figure_pixels(figure))
+
+
 def attention_scale(maps: Sequence[np.ndarray], settings: PlotSurfaceSettings) -> ColourScale:
     """Choose one scale for all attention maps.
 
@@ -299,17 +336,24 @@ def _save(figure: Figure, path: Path, dpi: int) -> None:
 
 
 def write_map(
-    picture: np.ndarray, title: str, subtitle: str, scale: ColourScale, path: Path, dpi: int
+    picture: np.ndarray,
+    title: str,
+    subtitle: str,
+    scale: ColourScale,
+    path: Path,
+    dpi: int,
+    rows: Sequence[str] = HEMISPHERES,
 ) -> None:
     """Write one drawn map with its title and colour bar as PNG.
 
     Parameters
     ----------
-    picture : (height, width, 3) uint8 of draw_map
+    picture : (height, width, 3) uint8 of draw_map or draw_slices
     title, subtitle : text above it
     scale : the scale it was drawn with
     path : the file
     dpi : dots per inch
+    rows : names of its two rows, or none
     """
     height, width = picture.shape[:2]
     above, below = 0.62, 0.62  # inches
@@ -318,9 +362,8 @@ def write_map(
     figure.figimage(picture, xo=round(0.1 * dpi), yo=round(below * dpi))
     figure.text(0.1 / inches[0], 1 - 0.12 / inches[1], title, va="top", fontsize=13, fontweight="bold")
     figure.text(0.1 / inches[0], 1 - 0.37 / inches[1], subtitle, va="top", fontsize=9, color="#555555")
-    for side, share in zip(HEMISPHERES, (0.98, 0.02), strict=True):
+    for side, share, align in zip(rows, (0.98, 0.02), ("top", "bottom"), strict=False):
         y = (below + share * height / dpi) / inches[1]
-        align = "top" if side == "left" else "bottom"
         figure.text(0.1 / inches[0], y, side, va=align, fontsize=9, color="#555555")
     _colour_bar(figure, (0.3, 0.42 / inches[1], 0.4, 0.09 / inches[1]), scale)
     _save(figure, path, dpi)
@@ -401,36 +444,46 @@ def plot_surface(
     settings: PlotSurfaceSettings,
     out: Path,
     name: str = "",
+    grid: VoxelGrid | None = None,
 ) -> list[Path]:
     """Draw all brain maps of one subject and experiment.
 
     Parameters
     ----------
-    attention : per (stage, layer), (59412,) in the unit of settings.quantity, NaN outside the vertices
-    occlusion : (59412,) fall of the score, NaN outside the vertices
+    attention : per (stage, layer), (59412,), or the voxels of a grid, in the unit of settings.quantity; NaN
+        outside the vertices
+    occlusion : fall of the score, likewise
     settings : how maps are drawn
     out : folder for attention_{stage}_layer{n}.png, occlusion.png and overview.png
     name : the data shown, for example "subject 1, paper_main"
+    grid : of volumes, which are drawn on slices
 
     Returns
     -------
     the files written
     """
     log = logging.getLogger(__name__)
+    sides = HEMISPHERES if grid is None else ()
+
+    def draw(values: np.ndarray, scale: ColourScale) -> np.ndarray:
+        return (
+            draw_map(values, scale, settings) if grid is None else draw_slices(values, grid, scale, settings)
+        )
+
     stages = list(dict.fromkeys(stage for stage, _ in attention))
     layers = sorted({layer for _, layer in attention})
     scale = attention_scale(list(attention.values()), settings)
     pictures, written = {}, []
     for (stage, layer), values in attention.items():
-        pictures[stage, layer] = draw_map(values, scale, settings)
+        pictures[stage, layer] = draw(values, scale)
         path = out / f"attention_{stage}_layer{layer}.png"
         title = f"Attention, {STAGES.get(stage, stage)}, layer {layer}"
-        write_map(pictures[stage, layer], title, name, scale, path, settings.dpi)
+        write_map(pictures[stage, layer], title, name, scale, path, settings.dpi, sides)
         written.append(path)
         log.info("drew %s", path.name)
     scale_fall = occlusion_scale(occlusion, settings)
-    picture = draw_map(occlusion, scale_fall, settings)
-    write_map(picture, "Occlusion of each area", name, scale_fall, out / "occlusion.png", settings.dpi)
+    picture = draw(occlusion, scale_fall)
+    write_map(picture, "Occlusion of each area", name, scale_fall, out / "occlusion.png", settings.dpi, sides)
     title = f"Attention per training stage and layer{': ' + name if name else ''}"
     write_overview(pictures, stages, layers, title, scale, out / "overview.png", settings.dpi)
     return [*written, out / "occlusion.png", out / "overview.png"]

@@ -83,8 +83,9 @@ def spread_tokens(tokens: Tensor, patch: int, n_vertices: int) -> Tensor:
     return average_wrapped(tokens.repeat_interleave(patch, dim=1), n_vertices)
 
 
-def scatter_to_cortex(values: np.ndarray, selection: VertexSelection) -> np.ndarray:
-    """Put values (V,) on the 59 412 cortical grayordinates, float32; NaN elsewhere."""
-    cortex = np.full(CORTEX, np.nan, np.float32)
-    cortex[selection.vertex] = values
-    return cortex
+def scatter_to_brain(values: np.ndarray, selection: VertexSelection) -> np.ndarray:
+    """Put values (V,) on the 59 412 cortical grayordinates or the voxels of the grid, else NaN; float32."""
+    size = CORTEX if selection.grid is None else int(np.prod(selection.grid.shape))
+    brain = np.full(size, np.nan, np.float32)
+    brain[selection.vertex] = values
+    return brain
