@@ -25,6 +25,7 @@ include: "rules/toy_models.smk"
 localrules:
     all,
     ablation,
+    lag_sweep,
     measure_noise_ceiling,
     tabulate_scores,
     tabulate_ablation,
@@ -43,6 +44,12 @@ rule all:
 rule ablation:
     input:
         study_results(config["ablation_experiments"], "ablation/"),
+
+
+rule lag_sweep:
+    input:
+        CHECKED,
+        results("tables/lag_sweep.tsv"),
 
 
 for subject in SUBJECTS:

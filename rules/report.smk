@@ -171,6 +171,33 @@ rule build_browser:
         "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log} >&2)"
 
 
+rule sweep_lags:
+    input:
+        train=expand(of_subject("assemble_subject/train.safetensors"), subject=SUBJECTS),
+        test=expand(of_subject("assemble_subject/test.safetensors"), subject=SUBJECTS),
+        embeddings=expand(results("embed_clips/{batch}.safetensors"), batch=BATCHES),
+    output:
+        results("tables/lag_sweep.tsv"),
+    log:
+        log_file("sweep_lags/sweep_lags"),
+    benchmark:
+        benchmark_file("sweep_lags/sweep_lags")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        mem_mb=memory(16),
+        runtime=minutes(60),
+    params:
+        subjects=SUBJECTS,
+        seed=config["seed"],
+        settings=settings("sweep_lags"),
+    shell:
+        "python workflow_scripts/sweep_lags.py --train {input.train:q} --test {input.test:q} "
+        "--subjects {params.subjects:q} --embeddings {input.embeddings:q} --seed {params.seed} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
 # The same for the experiments of the ablation, in a folder of their own.
 
 

@@ -93,6 +93,13 @@ def test_reliable_vertices_are_chosen_per_subject(checkout: Path, tmp_path: Path
     assert "test" not in inputs[0]
 
 
+def test_lag_sweep_needs_no_training(checkout: Path) -> None:
+    jobs = planned(checkout, "lag_sweep", *TOY)
+    assert jobs["sweep_lags"] == 1
+    assert jobs["assemble_subject"] == 2
+    assert not any(name.startswith(("train_", "pretrain_", "decode")) for name in jobs)
+
+
 def test_volumes_need_an_atlas_and_no_rest(checkout: Path, tmp_path: Path) -> None:
     """One run tells the grid of all; everything else is planned as for surfaces."""
     data = tmp_path / "data"

@@ -1,0 +1,187 @@
+"""How well a linear decoder does at other lags than the study's, and from fewer repeats of the test movies.
+
+A ridge regression from single fMRI samples to CLIP embeddings takes seconds where the whole method takes
+days, and answers two questions: is the fMRI aligned with the movie (the score peaks at lag 0 or 1), and how
+much do repeats help?
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch.nn.functional as F
+from torch import Tensor, from_numpy
+
+from neurocine.errors import InputError
+from neurocine.fmri.assemble import SubjectFmri, existing_repeats
+from neurocine.metrics.statistics import block_bootstrap, interval
+from neurocine.seeds import numpy_generator
+from neurocine.surface.occlusion import SCORES, Targets, agreement, find_rivals, mean_direction
+
+CHANCE = {"cosine": 0.0, "identification": 0.5}
+
+
+@dataclass(frozen=True)
+class SweepLagsSettings:
+    """Settings of ``sweep_lags``."""
+
+    lags: tuple[int, ...] = (-1, 0, 1, 2, 3)  # TR that the fMRI sample of a clip is taken later; with 0
+    penalty: float = 1.0  # of the ridge regression, times the mean squared length of a training sample
+    draws: int = 20  # sets of k test repeats that are averaged and scored
+    min_distance_tr: int = 15  # TR; nearer clips of a movie are no alternatives in the identification
+    block_tr: int = 15  # TR, block of the bootstrap
+    bootstrap_draws: int = 2000  # draws of the bootstrap over time
+
+    def __post_init__(self) -> None:
+        if 0 not in self.lags or len(set(self.lags)) < len(self.lags):
+            raise ValueError(f"lags {list(self.lags)} must be different whole numbers, 0 among them")
+        if not self.penalty > 0:
+            raise ValueError(f"penalty is {self.penalty}, must be above 0")
+        for name in ("draws", "min_distance_tr", "block_tr"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
+        if self.bootstrap_draws < 100:
+            raise ValueError(f"bootstrap_draws is {self.bootstrap_draws}, must be at least 100")
+
+    def clips(self, n_samples: int) -> np.ndarray:
+        """Clips of a movie that have a sample at every lag, so that all lags are scored on the same ones."""
+        return np.arange(max(0, -min(self.lags)), n_samples - max(0, *self.lags))
+
+
+@dataclass(frozen=True)
+class MovieEmbeddings:
+    """CLIP embeddings of the clips of one movie: text and image, (n_clips, k, E) each, of unit length."""
+
+    text: np.ndarray
+    image: np.ndarray
+
+
+def fit_ridge(samples: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+    """Fit a ridge regression without intercept, in the dual form (samples are fewer than vertices).
+
+    Parameters
+    ----------
+    samples : (n, V)
+    targets : (n, E)
+    penalty : times the mean squared length of a sample
+
+    Returns
+    -------
+    (V, E) float64 weights
+    """
+    kernel = samples.astype(np.float64) @ samples.T.astype(np.float64)
+    kernel[np.diag_indices_from(kernel)] += penalty * np.trace(kernel) / len(kernel)
+    return np.asarray(samples.T @ np.linalg.solve(kernel, targets))
+
+
+def _directions(
+    embeddings: Mapping[str, MovieEmbeddings], clips: Mapping[str, np.ndarray]
+) -> tuple[Tensor, Tensor]:
+    """Text and image directions of chosen clips of all movies, (n, E) each."""
+    text = [mean_direction(embeddings[movie].text)[from_numpy(rows)] for movie, rows in clips.items()]
+    image = [mean_direction(embeddings[movie].image)[from_numpy(rows)] for movie, rows in clips.items()]
+    return from_numpy(np.concatenate(text)), from_numpy(np.concatenate(image))
+
+
+def _check(fmri: SubjectFmri, embeddings: Mapping[str, MovieEmbeddings], settings: SweepLagsSettings) -> None:
+    for movie, bold in fmri.bold.items():
+        found = len(embeddings[movie].text)
+        if found != len(bold):
+            todo = "Embed the clips again."
+            raise InputError(f"embeddings of {movie}", f"{found} clips", f"{len(bold)}, as fMRI", todo)
+        if not len(settings.clips(len(bold))):
+            expected = f"fewer than the {len(bold)} samples of {movie}"
+            raise InputError(
+                "sweep_lags.lags", f"a span of {np.ptp(settings.lags)} TR", expected, "Name fewer."
+            )
+
+
+def sweep_lags(
+    train: SubjectFmri,
+    test: SubjectFmri,
+    embeddings: Mapping[str, MovieEmbeddings],
+    settings: SweepLagsSettings,
+    seed: int,
+) -> pd.DataFrame:
+    """Score a ridge regression of one subject at every lag, and at lag 0 from every number of test repeats.
+
+    Parameters
+    ----------
+    train, test : samples of assemble_subject; the single test repeats are used
+    embeddings : movie -> embeddings, of all movies
+    settings : section sweep_lags of the config
+    seed : of the drawn repeats and the bootstrap
+
+    Returns
+    -------
+    one row per lag with all repeats, then one per smaller number of repeats at lag 0: lag_tr, test_repeats,
+    n_clips; per score its mean over clips, the 95 % interval and chance. Scores are those of occlusion, with
+    embeddings from which the training mean is taken, so that the cosine is 0 by chance
+
+    Raises
+    ------
+    InputError : embeddings of another number of clips, or lags too far apart for the movies
+    """
+    _check(train, embeddings, settings)
+    _check(test, embeddings, settings)
+    clips = {movie: settings.clips(len(bold)) for movie, bold in train.bold.items()}
+    text, image = _directions(embeddings, clips)
+    means = text.mean(0), image.mean(0)
+    learned = (F.normalize(text - means[0], dim=-1) + F.normalize(image - means[1], dim=-1)).numpy()
+
+    scored = {movie: settings.clips(len(bold)) for movie, bold in test.bold.items()}
+    text, image = _directions(embeddings, scored)
+    number = np.repeat(np.arange(len(scored)), [len(rows) for rows in scored.values()])
+    targets = Targets(
+        text=F.normalize(text - means[0], dim=-1),
+        image=F.normalize(image - means[1], dim=-1),
+        rivals=find_rivals(number, np.concatenate(list(scored.values())), settings.min_distance_tr),
+    )
+    there = {movie: existing_repeats(test.repeats[movie], movie) for movie in scored}
+    most, fewest = max(map(len, there.values())), min(map(len, there.values()))
+
+    def row(lag: int, repeats: int, values: dict[str, np.ndarray]) -> dict[str, float]:
+        found: dict[str, float] = {"lag_tr": lag, "test_repeats": repeats, "n_clips": len(number)}
+        for name in SCORES:
+            parts = [values[name][number == place] for place in range(len(scored))]
+            generator = numpy_generator(seed, "sweep_lags", "bootstrap")
+            blocks = [settings.block_tr] * len(parts)
+            low, high = interval(block_bootstrap(parts, blocks, settings.bootstrap_draws, generator))
+            found |= {
+                name: float(values[name].mean()),
+                f"{name}_low": float(low),
+                f"{name}_high": float(high),
+            }
+            found[f"{name}_chance"] = CHANCE[name]
+        return found
+
+    rows, fewer = [], []
+    for lag in settings.lags:
+        samples = np.concatenate([train.bold[movie][at + lag] for movie, at in clips.items()])
+        weights = fit_ridge(samples, learned, settings.penalty).astype(np.float32)
+        # Linear: what is predicted from a mean of repeats is the mean of what is predicted from each.
+        predicted = {
+            movie: test.repeats[movie][there[movie]][:, at + lag] @ weights for movie, at in scored.items()
+        }
+        whole = np.concatenate([repeats.mean(0) for repeats in predicted.values()])
+        values = agreement(from_numpy(whole), targets)
+        rows.append(row(lag, most, {name: values[name].numpy() for name in SCORES}))
+        if lag == 0:
+            for count in range(1, fewest + (fewest < most)):
+                drawn = _draw_repeats(predicted, count, settings.draws, seed)
+                scores = [agreement(from_numpy(part), targets) for part in drawn]
+                mean = {name: np.mean([score[name].numpy() for score in scores], axis=0) for name in SCORES}
+                fewer.append(row(0, count, mean))
+    return pd.DataFrame(rows + fewer)
+
+
+def _draw_repeats(predicted: Mapping[str, np.ndarray], count: int, draws: int, seed: int) -> list[np.ndarray]:
+    """Average predictions (n_repeats, T, E) of each movie over drawn sets of repeats: (n, E) per draw."""
+    generator = numpy_generator(seed, "sweep_lags", "repeats", count)
+    return [
+        np.concatenate(
+            [each[generator.permutation(len(each))[:count]].mean(0) for each in predicted.values()]
+        )
+        for _ in range(draws)
+    ]
