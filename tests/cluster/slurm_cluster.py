@@ -179,7 +179,7 @@ class Cluster:
             "MessageTimeout=10",
             "BatchStartTimeout=20",
             "KillWait=30",  # Slurm's own default: what a job has between the first and the last signal
-            "MinJobAge=300",
+            "MinJobAge=7200",  # tests ask for jobs that ended long ago
             "ReturnToService=2",
             "PreemptType=preempt/partition_prio",
             "PreemptMode=REQUEUE",
