@@ -28,9 +28,14 @@ def copy_workflow(folder: Path) -> Path:
     return folder
 
 
+def workflow_environment(folder: Path) -> dict[str, str]:
+    """Variables for a run in a folder: this Python, and the library of that copy, whatever is installed."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(folder / "workflow_scripts")}
+
+
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a folder, with the programs' ``python`` being this one."""
-    binaries = Path(sys.executable).parent
-    environment = os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
-    command = [str(binaries / "snakemake"), *arguments]
+    command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
+    environment = workflow_environment(folder)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
