@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +58,17 @@ def test_everything_a_person_looks_for_is_there(study: Path) -> None:
     assert set(tables["subject"].astype(str)) == {"1", "3"}
     page = (study / RESULTS / "browser/index.html").read_text()
     assert "paper_main" in page
+
+
+def test_snakemakes_report_holds_the_page_and_what_it_shows(study: Path) -> None:
+    run = snakemake(study, *MICRO[:4], "--report", "report.zip")
+    assert run.returncode == 0, said(run)[-3000:]
+    names = zipfile.ZipFile(study / "report.zip").namelist()
+    page = next(name for name in names if name.endswith("/index.html"))
+    folder = page.removesuffix("index.html")
+    shown = "assets/sub-3/neurocine/paper_main"
+    for name in ("strips/best.mp4", "strips/best.png", "controls/shifted/best.mp4", "tables/clip_scores.tsv"):
+        assert f"{folder}{shown}/{name}" in names
 
 
 def test_every_array_on_disk_says_which_movies_it_was_computed_from(study: Path) -> None:
