@@ -124,6 +124,7 @@ def test_too_few_samples_for_the_polynomial_are_refused() -> None:
         ("test5_10_Atlas.dtseries.nii", ("test5", 10)),
         ("test1_9.Atlas.dtseries.nii", ("test1", 9)),
         ("movie-b_3_Atlas.dtseries.nii", ("movie-b", 3)),
+        ("seg1_1_mni.nii.gz", ("seg1", 1)),
     ],
 )
 def test_names(name: str, run: tuple[str, int]) -> None:
@@ -135,7 +136,7 @@ def test_names(name: str, run: tuple[str, int]) -> None:
     [
         "seg1_Atlas.dtseries.nii",
         "seg1_0_Atlas.dtseries.nii",
-        "seg1_1_mni.nii.gz",
+        "seg1_1_bold.nii.gz",
         "seg1_1_Atlas.dtseries.nii.bak",
     ],
 )
