@@ -24,10 +24,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 FOLDER = Path("/tmp/neurocine-slurm")
+HOST = socket.gethostname().partition(".")[0]
 PACKAGES = ("slurm-wlm", "slurmdbd", "mariadb-server", "munge", "iproute2")
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "mariadb-install-db", "munged", "ip", "unshare")
 NODES = {"cpu1": 0, "gpu1": 2, "gpu2": 2}  # name: GPUs
@@ -132,25 +133,24 @@ class Cluster:
 
     def write_configuration(self, accounting: bool) -> None:
         """Write the files of Slurm and make the devices that stand for GPUs."""
-        host = socket.gethostname().partition(".")[0]
-        storage = ["AccountingStorageType=accounting_storage/none"]
+        self.etc.mkdir(parents=True, exist_ok=True)
+        self._write(self.conf, [*self._settings(), *self._storage(accounting), *self._nodes()])
+        self._write(self.etc / "gres.conf", self._devices())
+        self._write(self.etc / "cgroup.conf", ["CgroupPlugin=cgroup/v1"])
         if accounting:
-            storage = [
-                "AccountingStorageType=accounting_storage/slurmdbd",
-                "AccountingStorageHost=127.0.0.1",
-                f"AccountingStoragePort={DATABASE_PORT}",
-                f"AccountingStoragePass={self.folder}/munge/socket",
-                "AccountingStorageTRES=gres/gpu",
-            ]
-        nodes = [
-            f"NodeName={name} NodeHostname={host} NodeAddr={INSIDE} Port={NODE_PORT + number} CPUs={CPUS} "
-            f"RealMemory={MEMORY}" + (f" Gres=gpu:fake:{gpus}" if gpus else "")
-            for number, (name, gpus) in enumerate(NODES.items())
-        ]
-        gpu_nodes = ",".join(name for name, gpus in NODES.items() if gpus)
-        lines = [
+            database = self.etc / "slurmdbd.conf"
+            self._write(database, self._database())
+            database.chmod(0o600)
+
+    @staticmethod
+    def _write(path: Path, lines: Sequence[str]) -> None:
+        path.write_text("\n".join(lines) + "\n")
+
+    def _settings(self) -> list[str]:
+        """Where the daemons are and keep their files, and how they treat jobs."""
+        return [
             "ClusterName=neurocine",
-            f"SlurmctldHost={host}({OUTSIDE})",
+            f"SlurmctldHost={HOST}({OUTSIDE})",
             f"SlurmctldPort={CONTROLLER_PORT}",
             "SlurmUser=root",
             "AuthType=auth/munge",
@@ -183,44 +183,65 @@ class Cluster:
             "ReturnToService=2",
             "PreemptType=preempt/partition_prio",
             "PreemptMode=REQUEUE",
-            *storage,
-            *nodes,
+        ]
+
+    def _storage(self, accounting: bool) -> list[str]:
+        """Where the controller sends what jobs used."""
+        if not accounting:
+            return ["AccountingStorageType=accounting_storage/none"]
+        return [
+            "AccountingStorageType=accounting_storage/slurmdbd",
+            "AccountingStorageHost=127.0.0.1",
+            f"AccountingStoragePort={DATABASE_PORT}",
+            f"AccountingStoragePass={self.folder}/munge/socket",
+            "AccountingStorageTRES=gres/gpu",
+        ]
+
+    @staticmethod
+    def _nodes() -> list[str]:
+        """The nodes and the partitions they make."""
+        gpu_nodes = ",".join(name for name, gpus in NODES.items() if gpus)
+        return [
+            *(
+                f"NodeName={name} NodeHostname={HOST} NodeAddr={INSIDE} Port={NODE_PORT + number} "
+                f"CPUs={CPUS} RealMemory={MEMORY}" + (f" Gres=gpu:fake:{gpus}" if gpus else "")
+                for number, (name, gpus) in enumerate(NODES.items())
+            ),
             "PartitionName=cpu Nodes=cpu1 Default=YES MaxTime=1440 PriorityTier=1 PreemptMode=OFF",
             f"PartitionName=gpu Nodes={gpu_nodes} MaxTime=1440 PriorityTier=1",
             f"PartitionName=urgent Nodes={gpu_nodes} MaxTime=1440 PriorityTier=2 PreemptMode=OFF",
         ]
-        devices = [
-            f"NodeName={name} Name=gpu Type=fake File={self.folder}/devices/{name}/gpu[0-{gpus - 1}]"
-            for name, gpus in NODES.items()
-            if gpus
-        ]
+
+    def _devices(self) -> list[str]:
+        """Make the devices that stand for GPUs and say where they are."""
+        lines = []
         for name, gpus in NODES.items():
+            folder = self.folder / "devices" / name
             for number in range(gpus):
-                path = self.folder / "devices" / name / f"gpu{number}"
-                path.parent.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
+                path = folder / f"gpu{number}"
                 if not path.exists():
                     os.mknod(path, 0o666 | 0o020000, os.makedev(1, 3))
-        self.etc.mkdir(parents=True, exist_ok=True)
-        self.conf.write_text("\n".join(lines) + "\n")
-        (self.etc / "gres.conf").write_text("\n".join(devices) + "\n")
-        (self.etc / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
-        if accounting:
-            database = [
-                "AuthType=auth/munge",
-                f"AuthInfo=socket={self.folder}/munge/socket",
-                "DbdHost=localhost",
-                "DbdAddr=127.0.0.1",
-                f"DbdPort={DATABASE_PORT}",
-                "SlurmUser=root",
-                f"PidFile={self.folder}/run/slurmdbd.pid",
-                f"LogFile={self.folder}/log/slurmdbd.log",
-                "StorageType=accounting_storage/mysql",
-                "StorageHost=localhost",
-                "StorageUser=root",
-                "StorageLoc=accounting",
-            ]
-            (self.etc / "slurmdbd.conf").write_text("\n".join(database) + "\n")
-            (self.etc / "slurmdbd.conf").chmod(0o600)
+            if gpus:
+                lines.append(f"NodeName={name} Name=gpu Type=fake File={folder}/gpu[0-{gpus - 1}]")
+        return lines
+
+    def _database(self) -> list[str]:
+        """The daemon between the controller and the database."""
+        return [
+            "AuthType=auth/munge",
+            f"AuthInfo=socket={self.folder}/munge/socket",
+            "DbdHost=localhost",
+            "DbdAddr=127.0.0.1",
+            f"DbdPort={DATABASE_PORT}",
+            "SlurmUser=root",
+            f"PidFile={self.folder}/run/slurmdbd.pid",
+            f"LogFile={self.folder}/log/slurmdbd.log",
+            "StorageType=accounting_storage/mysql",
+            "StorageHost=localhost",
+            "StorageUser=root",
+            "StorageLoc=accounting",
+        ]
 
     # --- start and stop -------------------------------------------------------------------------------
 
