@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+import assemble_subject
+from neurocine.fmri.assemble import AssembleSubjectSettings
 from neurocine.fmri.cifti import write_dtseries
 from neurocine.fmri.grayordinates import GRAYORDINATES
 from neurocine.fmri.preprocess import PreprocessRunSettings
+from neurocine.io import write_arrays
 
 VERTICES = np.array([59_411, 5, 29_696, 120, 40_000])
 CROP = {13: (1, 2), 14: (2, 2)}  # leaves 10 samples, as 245 and 246 leave 240
@@ -38,3 +41,25 @@ def slow_clean(bold: np.ndarray, volumes: list[int], order: int, ddof: int) -> n
         rest = samples[:, vertex] - fit
         cleaned[:, vertex] = (rest - rest.mean()) / rest.std(ddof=ddof)
     return cleaned
+
+
+def write_cleaned(path: Path, arrays: dict[str, np.ndarray], **changes: object) -> Path:
+    """Write what preprocess_run makes: movie -> (n_repeats, T, V)."""
+    meta = {
+        "step": "preprocess_run",
+        "settings": {"ddof": 1},
+        "vertices": "abc",
+        "movies": list(arrays),
+        "computed_from": list(arrays),
+        "excluded": [],
+    }
+    write_arrays(path, arrays, meta | changes)
+    return path
+
+
+def run_assemble_subject(folder: Path, train: list[Path], test: list[Path]) -> tuple[Path, Path]:
+    """Run the program; return its training and its test file."""
+    outs = folder / "train.safetensors", folder / "test.safetensors"
+    settings = AssembleSubjectSettings()
+    assemble_subject.main(train=train, test=test, settings=settings, out_train=outs[0], out_test=outs[1])
+    return outs

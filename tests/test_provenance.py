@@ -11,15 +11,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-import assemble_subject
 import decode
 import pretrain_encoder
 import train_decoder
 import train_encoder
 import train_video_prior
+from fmri_runs import run_assemble_subject, write_cleaned
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.errors import InputError
-from neurocine.fmri.assemble import AssembleSubjectSettings
 from neurocine.io import read_arrays, write_arrays
 from neurocine.models.pretrained import load_unet
 from neurocine.models.video_unet import VideoUNet
@@ -37,16 +36,7 @@ def write_run(path: Path, movies: list[str], seed: int = 0) -> Path:
     """Cleaned runs of preprocess_run, two repeats."""
     random = np.random.default_rng(seed)
     arrays = {movie: random.normal(size=(2, TR, VERTICES)).astype(np.float32) for movie in movies}
-    meta = {"step": "preprocess_run", "settings": {}, "vertices": "v", "movies": movies, "excluded": []}
-    write_arrays(path, arrays, meta | {"computed_from": movies})
-    return path
-
-
-def assemble(folder: Path, train: list[Path], test: list[Path]) -> tuple[Path, Path]:
-    outs = folder / "train.safetensors", folder / "test.safetensors"
-    settings = AssembleSubjectSettings()
-    assemble_subject.main(train=train, test=test, settings=settings, out_train=outs[0], out_test=outs[1])
-    return outs
+    return write_cleaned(path, arrays)
 
 
 @pytest.fixture
@@ -56,9 +46,11 @@ def files(tmp_path: Path) -> dict[str, Path]:
         write_run(tmp_path / "seg.safetensors", TRAIN),
         write_run(tmp_path / "test1.safetensors", ["test1"]),
     )
-    found = dict(zip(("fmri", "fmri_test"), assemble(tmp_path / "good", [runs[0]], [runs[1]]), strict=True))
+    found = dict(
+        zip(("fmri", "fmri_test"), run_assemble_subject(tmp_path / "good", [runs[0]], [runs[1]]), strict=True)
+    )
     # The test movie given as a training run, as a wrong rule would.
-    found["fmri_mixed"] = assemble(
+    found["fmri_mixed"] = run_assemble_subject(
         tmp_path / "mixed", list(runs), [write_run(tmp_path / "test2.safetensors", ["test2"])]
     )[0]
     for name, movies in (("", TRAIN), ("_mixed", [*TRAIN, "test1"])):
@@ -147,7 +139,7 @@ def test_statistics_carry_their_movies_and_test_runs_change_no_training_byte(
     # Standardised with the training statistics.
     assert movies_behind([files["fmri_test"]]) == [*TRAIN, "test1"]
     other = write_run(tmp_path / "other.safetensors", ["test1"], seed=9)
-    train, test = assemble(tmp_path / "other", [tmp_path / "seg.safetensors"], [other])
+    train, test = run_assemble_subject(tmp_path / "other", [tmp_path / "seg.safetensors"], [other])
     assert train.read_bytes() == files["fmri"].read_bytes()
     assert test.read_bytes() != files["fmri_test"].read_bytes()
 

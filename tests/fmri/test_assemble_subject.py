@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import assemble_subject as program
+from fmri_runs import run_assemble_subject, write_cleaned
 from neurocine.cli import parse_settings
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import (
@@ -18,7 +18,7 @@ from neurocine.fmri.assemble import (
     window_index,
     windows,
 )
-from neurocine.io import read_arrays, write_arrays
+from neurocine.io import read_arrays
 
 T, V = 12, 4
 
@@ -173,32 +173,12 @@ def test_forward_window_by_hand() -> None:
             window_index(4, bad)
 
 
-def write_cleaned(path: Path, arrays: dict[str, np.ndarray], **changes: object) -> Path:
-    meta = {
-        "step": "preprocess_run",
-        "settings": {"ddof": 1},
-        "vertices": "abc",
-        "movies": list(arrays),
-        "computed_from": list(arrays),
-        "excluded": [],
-    }
-    write_arrays(path, arrays, meta | changes)
-    return path
-
-
-def run_program(folder: Path, train: list[Path], test: list[Path]) -> tuple[Path, Path]:
-    outs = folder / "train.safetensors", folder / "test.safetensors"
-    settings = AssembleSubjectSettings()
-    program.main(train=train, test=test, settings=settings, out_train=outs[0], out_test=outs[1])
-    return outs
-
-
 def test_program_and_reader(
     train: dict[str, np.ndarray], shown: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     files = [write_cleaned(tmp_path / f"{m}.safetensors", {m: train[m]}) for m in ("seg2", "seg1")]
     test = write_cleaned(tmp_path / "test1.safetensors", shown, excluded=["test1:2"])
-    out_train, out_test = run_program(tmp_path, files, [test])
+    out_train, out_test = run_assemble_subject(tmp_path, files, [test])
     training, testing = assemble_subject(train, shown, AssembleSubjectSettings())
     found = SubjectFmri.read(out_train)
     assert found.movies == ["seg2", "seg1"]
@@ -226,9 +206,11 @@ def test_program_refuses_files_that_do_not_belong_together(
     for change in ({"vertices": "other"}, {"settings": {"ddof": 0}}):
         other = write_cleaned(tmp_path / "b.safetensors", {"seg2": train["seg2"]}, **change)
         with pytest.raises(InputError, match="Run preprocess_run again"):
-            run_program(tmp_path, [one, other], [test])
+            run_assemble_subject(tmp_path, [one, other], [test])
     with pytest.raises(InputError, match="seg1 once more"):
-        run_program(tmp_path, [one, one], [test])
+        run_assemble_subject(tmp_path, [one, one], [test])
     with pytest.raises(InputError, match="a file of preprocess_run"):
-        run_program(tmp_path, [write_cleaned(tmp_path / "c.safetensors", train, step="decode")], [test])
+        run_assemble_subject(
+            tmp_path, [write_cleaned(tmp_path / "c.safetensors", train, step="decode")], [test]
+        )
     assert not (tmp_path / "train.safetensors").exists()
