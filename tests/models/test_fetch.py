@@ -93,7 +93,7 @@ def hub(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         do_HEAD = do_GET
 
         def log_message(self, *_: object) -> None:
-            pass
+            """Keep requests out of the tests' output."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

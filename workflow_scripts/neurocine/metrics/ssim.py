@@ -80,6 +80,14 @@ def _box_sum(values: np.ndarray) -> np.ndarray:
     return values
 
 
+def _ssim(
+    mean_x: np.ndarray, mean_y: np.ndarray, variances: np.ndarray, covariance: np.ndarray
+) -> np.ndarray:
+    """SSIM at each window position; ``variances`` is the sum of both sides'."""
+    upper = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
+    return upper / ((mean_x**2 + mean_y**2 + C1) * (variances + C2))
+
+
 def ssim_mv(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """SSIM of every frame with the frame in the same place (skimage defaults on RGB, data range 255).
 
@@ -107,9 +115,7 @@ def ssim_mv(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
         variance_x = (count * _box_sum(x * x) - sum_x**2) / (count * (count - 1))
         variance_y = (count * _box_sum(y * y) - sum_y**2) / (count * (count - 1))
         mean_x, mean_y = sum_x / count, sum_y / count
-        upper = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-        lower = (mean_x**2 + mean_y**2 + C1) * (variance_x + variance_y + C2)
-        result[clip] = (upper / lower).mean(axis=(1, 2, 3))
+        result[clip] = _ssim(mean_x, mean_y, variance_x + variance_y, covariance).mean(axis=(1, 2, 3))
     return result
 
 
@@ -138,8 +144,7 @@ def _gaussian_ssim(predicted: np.ndarray, truth: np.ndarray, window: SsimWindow)
         mean_x, mean_y = smooth(x), smooth(y)
         covariance = smooth(x * y) - mean_x * mean_y
         variances = smooth(x * x) + smooth(y * y) - mean_x**2 - mean_y**2
-        upper = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-        result[clip] = (upper / ((mean_x**2 + mean_y**2 + C1) * (variances + C2))).mean(axis=(1, 2))
+        result[clip] = _ssim(mean_x, mean_y, variances, covariance).mean(axis=(1, 2))
     return result
 
 

@@ -42,10 +42,10 @@ class _Nothing:
         return object.__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        pass
+        """Keep nothing of what it is made from."""
 
     def __setstate__(self, _: Any) -> None:
-        pass
+        """Keep nothing of what was pickled."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

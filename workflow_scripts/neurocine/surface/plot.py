@@ -76,6 +76,16 @@ class ColourScale:
     colours: str  # name of a Matplotlib colour map
     label: str
 
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of Nilearn's plotting functions; the bar is drawn once for several maps."""
+        return {
+            "cmap": self.colours,
+            "vmin": self.low,
+            "vmax": self.high,
+            "symmetric_cbar": False,
+            "colorbar": False,
+        }
+
 
 def camera(hemisphere: str, view: str) -> tuple[float, float]:
     """Return (elevation, azimuth) in degrees of a named view; right is the mirror image of left."""
@@ -188,11 +198,7 @@ def draw_view(
         bg_map=relief,
         engine="matplotlib",
         axes=axes,
-        colorbar=False,
-        cmap=scale.colours,
-        vmin=scale.low,
-        vmax=scale.high,
-        symmetric_cbar=False,
+        **scale.arguments(),
     )
     return crop_white(figure_pixels(figure))
 
@@ -282,12 +288,8 @@ def draw_slices(
         display_mode="z",
         cut_coords=np.linspace(lowest, highest, SLICES),
         figure=figure,
-        colorbar=False,
         black_bg=False,
-        cmap=scale.colours,
-        vmin=scale.low,
-        vmax=scale.high,
-        symmetric_cbar=False,
+        **scale.arguments(),
         resampling_interpolation="nearest",
     )
     return crop_white(figure_pixels(figure))
