@@ -18,7 +18,7 @@ help:
 	@echo "make install     install everything into $(VENV)"
 	@echo "make test        formatting, types, lint and all tests"
 	@echo "make test-kills  kill every training at ten random moments and compare the results (minutes)"
-	@echo "make test-cluster  a Slurm on this machine, with accidents (root; minutes)"
+	@echo "make test-cluster  a Slurm on this machine and its accidents (root; minutes)"
 	@echo "make lint        formatting, types and lint alone"
 	@echo "make docs        write docs/config.md again from the schema"
 	@echo "make toy-models  train the networks of the embedded study again (about an hour)"
