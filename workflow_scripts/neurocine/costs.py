@@ -63,16 +63,15 @@ def sum_costs(benchmarks: Path, gpus: Mapping[str, int]) -> list[Cost]:
 
 def write_costs(benchmarks: Path, gpus: Mapping[str, int], out: Path) -> str:
     """Write the table of costs and return one line that sums it up."""
+    from neurocine.io import replacing  # slow to import, and every job of a cluster reads this module
+
     costs = sum_costs(benchmarks, gpus)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
-    with open(part, "w", newline="") as handle:
+    with replacing(out) as temporary, open(temporary, "w", newline="") as handle:
         writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
         for cost in costs:
             values = dataclasses.astuple(cost)
             writer.writerow(f"{value:.4f}" if isinstance(value, float) else value for value in values)
-    part.replace(out)
     return (
         f"All steps so far: {sum(cost.jobs for cost in costs)} jobs, "
         f"{sum(cost.hours for cost in costs):.1f} hours, "
