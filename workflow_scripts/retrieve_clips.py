@@ -10,12 +10,12 @@ from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.assemble import SubjectFmri, windows
 from neurocine.io import open_arrays, write_arrays
+from neurocine.metrics.agreement import embed, mean_direction
 from neurocine.metrics.retrieval import RetrieveClipsSettings, nearest
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import pick_device
 from neurocine.provenance import COMPUTED_FROM, movies_behind
 from neurocine.stimuli.cached import CachedClips
-from neurocine.surface.occlusion import embed, mean_direction
 
 
 def read_clips(files: list[Path], wanted: list[tuple[str, int]]) -> np.ndarray:

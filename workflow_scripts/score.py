@@ -54,6 +54,7 @@ class Judges:
     names: ClassNames
     settings: ScoreSettings
     device: str
+    seed: int
 
 
 def movie_order(name: str) -> list[Any]:
@@ -128,6 +129,7 @@ def make_judges(
     settings: ScoreSettings,
     cache: Path | None,
     device: str,
+    seed: int,
 ) -> Judges:
     """Load the networks and make the trivial baselines in the size of the stimuli."""
     movies = find_movies(stimuli)
@@ -142,7 +144,7 @@ def make_judges(
         "constant": store.run(constant_video(shape, settings.grey)),
         "mean_frame": store.run(mean_frame),
     }
-    return Judges(movies, store, baselines, names, settings, device)
+    return Judges(movies, store, baselines, names, settings, device, seed)
 
 
 def score_condition(condition: Condition, judges: Judges) -> list[MovieScores]:
@@ -160,10 +162,8 @@ def score_condition(condition: Condition, judges: Judges) -> list[MovieScores]:
         predicted = judges.store.run(videos)
         shown = judges.store.run(truth)
         log.info("%s: scoring %d clips of %s", condition.name, len(clips), movie)
-        baselines, names, settings = judges.baselines, judges.names, judges.settings
-        scores.append(
-            score_movie(movie, clips[order], predicted, shown, baselines, names, settings, judges.device)
-        )
+        known = judges.baselines, judges.names, judges.settings, judges.device, judges.seed
+        scores.append(score_movie(movie, clips[order], predicted, shown, *known))
     return scores
 
 
@@ -217,7 +217,7 @@ def main(
         raise InputError("--decoded", "no file", "at least one file of decode", "Run decode.")
     device = str(pick_device(settings.device))
     networks = Networks(image_classifier, video_classifier, clip, vifi)
-    judges = make_judges(stimuli, train_stimuli, networks, settings, cache, device)
+    judges = make_judges(stimuli, train_stimuli, networks, settings, cache, device, seed)
     chances = metric_chances(judges.names, settings)
     conditions = [read_condition(path, seed) for path in decoded]
     if latents and stable_diffusion:

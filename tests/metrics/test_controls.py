@@ -12,10 +12,10 @@ import retrieve_clips
 from metrics.tiny import slow_movie
 from neurocine.errors import InputError
 from neurocine.io import read_arrays, write_arrays
+from neurocine.metrics.agreement import mean_direction
 from neurocine.metrics.baselines import MakeBaselinesSettings, blurred_video, hold_first_frame
 from neurocine.metrics.retrieval import RetrieveClipsSettings, nearest
 from neurocine.provenance import stamp_weights
-from neurocine.surface.occlusion import mean_direction
 from tiny_study import TR, tiny_encoder, write_fmri
 
 TRAIN = ("seg1", "seg2")

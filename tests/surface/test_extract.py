@@ -15,18 +15,12 @@ from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.grayordinates import CORTEX
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import read_arrays, read_table, write_arrays
+from neurocine.metrics.agreement import Targets, agreement, embed, find_rivals, mean_direction
 from neurocine.models.fmri_encoder import FmriEncoderConfig
 from neurocine.provenance import stamp_weights
 from neurocine.surface.attention import ExtractAttentionSettings, random_encoder
 from neurocine.surface.extract import TestClips, extract_attention, spaced
-from neurocine.surface.occlusion import (
-    Targets,
-    agreement,
-    embed,
-    find_rivals,
-    mean_direction,
-    measure_occlusion,
-)
+from neurocine.surface.occlusion import measure_occlusion
 from neurocine.surface.plot import PlotSurfaceSettings
 from neurocine.surface.regions import list_regions
 

@@ -164,7 +164,7 @@ def score_folders(
     scores = []
     for name, places, indices in parts:
         sides = [store.run(reader.read(side, places)) for side in (0, 1)]
-        scores.append(score_movie(name, indices, sides[0], sides[1], baselines, names, settings, where))
+        scores.append(score_movie(name, indices, sides[0], sides[1], baselines, names, settings, where, seed))
     scores, found = add_retrieval(scores, settings)
     chances |= found
     table = summarise_scores(scores, chances, settings, seed)

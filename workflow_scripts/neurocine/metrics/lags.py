@@ -15,9 +15,9 @@ from torch import Tensor, from_numpy
 
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri, existing_repeats
+from neurocine.metrics.agreement import SCORES, Targets, agreement, find_rivals, mean_direction
 from neurocine.metrics.statistics import block_bootstrap, interval
 from neurocine.seeds import numpy_generator
-from neurocine.surface.occlusion import SCORES, Targets, agreement, find_rivals, mean_direction
 
 CHANCE = {"cosine": 0.0, "identification": 0.5}
 

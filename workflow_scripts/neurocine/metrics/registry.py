@@ -58,6 +58,7 @@ class Judge:
     names : class names of the classifiers
     settings : section score
     device : where large matrix products run
+    seed : of the random trials of ``n_way_trials``
     matched : prediction i belongs to true clip i; their own scores are then exact and the others, of which
         only means over many are used, may be estimated
     """
@@ -65,6 +66,7 @@ class Judge:
     names: ClassNames
     settings: ScoreSettings
     device: str = "cpu"
+    seed: int = 0
     matched: bool = True
 
 
@@ -124,7 +126,7 @@ def _accuracy(kind: str) -> Family:
     def chances(names: ClassNames, settings: ScoreSettings) -> dict[str, float]:
         found = {}
         for name, n_way, top_k, n_targets in _n_way_settings(kind, settings):
-            success_table(len(labels(names)), n_targets, n_way, top_k)
+            success_table(len(labels(names)), n_targets, n_way, top_k)  # refuses too few classes
             found[name] = chance_n_way(n_way, n_targets, top_k)
             if settings.n_way_trials:
                 found[f"{name}_mc{settings.n_way_trials}"] = found[name]
@@ -143,7 +145,7 @@ def _accuracy(kind: str) -> Family:
             if settings.n_way_trials:
                 trials = pairs[name].copy()
                 if judge.matched:
-                    generator = numpy_generator(0, "n_way_trials", name, part)
+                    generator = numpy_generator(judge.seed, "n_way_trials", name, part)
                     targets = target_classes(truth, n_targets)
                     drawn = monte_carlo_n_way(
                         predicted, targets, n_way, top_k, settings.n_way_trials, generator

@@ -89,6 +89,7 @@ def score_movie(
     names: ClassNames,
     settings: ScoreSettings,
     device: str = "cpu",
+    seed: int = 0,
 ) -> MovieScores:
     """Score one movie's predictions and the baselines against its true clips.
 
@@ -98,6 +99,7 @@ def score_movie(
     clips : (n,) increasing clip indices, TR
     predicted, truth : n clips each, in this order
     baselines : ``constant`` and ``mean_frame``, one clip each
+    seed : of random N-way trials, where the settings ask for them
 
     Raises
     ------
@@ -107,7 +109,7 @@ def score_movie(
         raise InputError(
             f"clips of {movie}", "indices out of order or twice", "increasing indices", "Decode again."
         )
-    judge = Judge(names, settings, device)
+    judge = Judge(names, settings, device, seed)
     pairs = pair_scores(predicted, truth, judge)
     alone = replace(judge, matched=False)
     trivial = {

@@ -10,6 +10,7 @@ import pandas as pd
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import windows
 from neurocine.fmri.vertices import VertexSelection
+from neurocine.metrics.agreement import SCORES, Targets, find_rivals, mean_direction
 from neurocine.metrics.statistics import block_bootstrap, block_length, interval
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.seeds import numpy_generator
@@ -20,7 +21,7 @@ from neurocine.surface.attention import (
     measure_attention,
     random_encoder,
 )
-from neurocine.surface.occlusion import SCORES, Targets, find_rivals, mean_direction, measure_occlusion
+from neurocine.surface.occlusion import measure_occlusion
 from neurocine.surface.regions import Region, list_regions, scatter_to_brain
 
 log = logging.getLogger(__name__)
