@@ -90,6 +90,16 @@ class Page:
             raise RuntimeError(json.dumps(done["exceptionDetails"]))
         return done["result"].get("value")
 
+    def wait(self, condition: str, seconds: int = 20) -> None:
+        """Wait until an expression is true: on a busy machine keys act some time after they are pressed."""
+        script = """async (holds, seconds) => {
+          for (let tries = 0; tries < 20 * seconds && !holds(); tries++)
+            await new Promise((done) => setTimeout(done, 50));
+          return Boolean(holds());
+        }"""
+        if not self.run(f"({script})(() => {condition}, {seconds})"):
+            raise AssertionError(f"not so after {seconds} s: {condition}")
+
     def click(self, selector: str) -> None:
         """Click into the middle of an element, as a mouse does."""
         x, y = self.run(f"({STILL})({json.dumps(selector)})")

@@ -464,14 +464,16 @@ def test_everything_is_reached_by_keys(window: Page) -> None:
     assert window.run(tag) == rows[1]
     window.press("End")
     assert window.run(tag) == rows[-1]
+    opened, heading = (f"document.querySelector('#detail{part}')" for part in ("[open]", " h3"))
     window.press("Home", "Enter")
-    first = detail(window, "h3")
+    window.wait(opened)
+    (first,) = detail(window, "h3")
     window.press("ArrowRight")
-    assert detail(window, "h3") != first
+    window.wait(f"{heading}.textContent !== {json.dumps(first)}")
     window.press("ArrowLeft")
-    assert detail(window, "h3") == first
+    window.wait(f"{heading}.textContent === {json.dumps(first)}")
     window.press("Escape")
-    assert window.run("document.getElementById('detail').open") is False
+    window.wait(f"!{opened}")
     assert window.run(tag) == rows[0]  # back where it was opened
     window.press("Tab")
     assert window.run(f"{focused}.closest('tbody')") is None  # one stop for the whole table
