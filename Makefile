@@ -52,8 +52,9 @@ $(INSTALLED): constraints.txt pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[workflow,test]'
 	@touch $@
 
+# Tests of one file stay together: they share what took long to make.
 test: lint
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile
 
 test-kills: $(INSTALLED)
 	python -m pytest -m kills
