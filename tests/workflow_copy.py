@@ -28,14 +28,21 @@ def copy_workflow(folder: Path) -> Path:
     return folder
 
 
-def workflow_environment(folder: Path) -> dict[str, str]:
-    """Variables for a run in a folder: this Python, and the library of that copy, whatever is installed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def workflow_environment(folder: Path, *programs: Path) -> dict[str, str]:
+    """Variables for a run in a folder: this Python, and the library of that copy, whatever is installed.
+
+    Parameters
+    ----------
+    programs : folders whose programs come before all others
+    """
+    path = os.pathsep.join([*map(str, programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     return os.environ | {"PATH": path, "PYTHONPATH": str(folder / "workflow_scripts")}
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def snakemake(
+    folder: Path, *arguments: str, programs: tuple[Path, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a folder, with the programs' ``python`` being this one."""
     command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
-    environment = workflow_environment(folder)
+    environment = workflow_environment(folder, *programs)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

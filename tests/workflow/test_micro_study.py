@@ -2,23 +2,29 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 import zipfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import stand_in_conda
 from neurocine.provenance import movies_behind
-from workflow_copy import copy_workflow, snakemake
+from workflow_copy import ROOT, copy_workflow, snakemake
 
 pytestmark = pytest.mark.workflow
-MICRO = ("--configfile", "tests/micro/config.yaml", "--cores", "2", "--quiet", "rules", "host", "reason")
+PLAN = ("-n", "--quiet", "rules")
 RESULTS = "results/micro"
 RESULT = f"{RESULTS}/sub-3/neurocine/paper_main"
 
 
-def run_micro(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return snakemake(folder, *arguments, *MICRO)
+def run_micro(
+    folder: Path, *arguments: str, configs: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run each step in its own environment of envs/; ``configs`` are further config files."""
+    words = ["--configfile", "tests/micro/config.yaml", *configs, "--cores", "2", "--sdm", "conda"]
+    return snakemake(folder, *arguments, *words, programs=(folder / "conda/bin",))
 
 
 def said(run: subprocess.CompletedProcess[str]) -> str:
@@ -29,6 +35,7 @@ def said(run: subprocess.CompletedProcess[str]) -> str:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The micro study, run to its end."""
     folder = copy_workflow(tmp_path_factory.mktemp("micro"))
+    stand_in_conda.install(folder / "conda")
     run = run_micro(folder)
     assert run.returncode == 0, said(run)[-5000:]
     return folder
@@ -36,7 +43,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def planned(folder: Path, *more: str) -> set[str]:
     """Rules that a run would run; ``more`` are further config files."""
-    run = snakemake(folder, "-n", "--quiet", "rules", *MICRO[:2], *more)
+    run = run_micro(folder, *PLAN, configs=more)
     assert run.returncode == 0, said(run)
     return set(re.findall(r"^(\w+) +\d+$", said(run), flags=re.MULTILINE)) - {"all", "total"}
 
@@ -61,7 +68,7 @@ def test_everything_a_person_looks_for_is_there(study: Path) -> None:
 
 
 def test_snakemakes_report_holds_the_page_and_what_it_shows(study: Path) -> None:
-    run = snakemake(study, *MICRO[:4], "--report", "report.zip")
+    run = run_micro(study, "--report", "report.zip")
     assert run.returncode == 0, said(run)[-3000:]
     names = zipfile.ZipFile(study / "report.zip").namelist()
     page = next(name for name in names if name.endswith("/index.html"))
@@ -69,6 +76,17 @@ def test_snakemakes_report_holds_the_page_and_what_it_shows(study: Path) -> None
     shown = "assets/sub-3/neurocine/paper_main"
     for name in ("strips/best.mp4", "strips/best.png", "controls/shifted/best.mp4", "tables/clip_scores.tsv"):
         assert f"{folder}{shown}/{name}" in names
+
+
+def test_every_step_ran_in_an_environment_that_has_what_it_asks_for(study: Path) -> None:
+    """The environments of reading fMRI and of pictures have no torch, so nothing leaks in from outside."""
+    pythons = list((study / ".snakemake/conda").glob("*/bin/python"))
+    assert len(pythons) == len({"fmri", "report", "training"})
+    with_torch = [
+        subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode == 0
+        for python in pythons
+    ]
+    assert sorted(with_torch) == [False, False, True]
 
 
 def test_every_array_on_disk_says_which_movies_it_was_computed_from(study: Path) -> None:
@@ -126,9 +144,37 @@ def test_another_step_size_trains_the_decoders_again_and_what_depends_on_them(st
     }
 
 
+def reruns() -> list[tuple[str, str]]:
+    """Commands of docs/reruns.md and what they are said to run."""
+    rows = re.findall(
+        r"^\| `(snakemake [^`]+)` \| (.+) \|$", (ROOT / "docs/reruns.md").read_text(), re.MULTILINE
+    )
+    assert len(rows) >= 6
+    return rows
+
+
+@pytest.mark.parametrize(("command", "steps"), reruns())
+def test_documented_reruns_touch_what_they_say(study: Path, command: str, steps: str) -> None:
+    words = command.replace("results/cc2017", RESULTS).split()[1:]
+    run = run_micro(study, *words, "-n")
+    assert run.returncode == 0, said(run)
+    runs = set(re.findall(r"^(?:local)?rule (\w+):", said(run), re.MULTILINE))
+    targets = {"all", "sub_1"}
+    assert runs - targets == set(re.findall(r"\w+(?=,|$)", steps.rpartition(": ")[2]))
+    if "sub" in command:
+        assert "sub-3" not in said(run)
+
+
+def test_touched_code_runs_nothing(study: Path) -> None:
+    for name in ("Snakefile", "config.yaml", "rules", "schemas", "envs", "slurm", "workflow_scripts"):
+        for path in (study / name, *(study / name).rglob("*")):
+            path.touch()
+    assert planned(study) == set()
+
+
 def test_another_subject_is_added_without_touching_the_others(study: Path) -> None:
     (study / "mine.yaml").write_text("subjects: [1, 2, 3]\n")
-    run = snakemake(study, "-n", "--quiet", "rules", *MICRO[:2], "mine.yaml")
+    run = run_micro(study, *PLAN, configs=["mine.yaml"])
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
     assert jobs["train_encoder"] == jobs["train_decoder"] == jobs["check_data"] == "1"
     assert jobs["preprocess_run"] == "2"
@@ -150,7 +196,7 @@ def test_a_truncated_run_ends_with_a_clear_message_before_any_training(study: Pa
     assert (study / RESULT / "scores.tsv").is_file()
     # Repaired, what was made from this file is out of date, but not the movies, rest or other subjects.
     run_file.write_bytes(content)
-    run = snakemake(study, "-n", "--quiet", "rules", *MICRO[:2])
+    run = run_micro(study, *PLAN)
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
     assert (
         jobs["check_data"] == jobs["preprocess_run"] == jobs["train_encoder"] == jobs["train_decoder"] == "1"
