@@ -11,7 +11,7 @@ RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-in
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo install test test-kills test-cluster lint docs toy-models lavis-env clean-env
+.PHONY: help demo install test test-kills test-cluster test-cluster-short lint docs toy-models lavis-env clean-env
 
 help:
 	@echo "make demo        run the embedded study: no data, no GPU (CORES=$(CORES))"
@@ -62,6 +62,9 @@ test-kills: $(INSTALLED)
 # As root; tells which packages are missing.
 test-cluster: $(INSTALLED)
 	python -m pytest tests/cluster -m cluster
+
+test-cluster-short: $(INSTALLED)
+	python -m pytest tests/cluster -m "cluster and short"
 
 lint: $(INSTALLED)
 	ruff check .

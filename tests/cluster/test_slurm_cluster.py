@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from slurm_cluster import Cluster, ClusterError, missing, running_cluster, wait_for
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.short]
 
 
 @pytest.fixture(scope="module")

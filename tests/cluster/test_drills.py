@@ -1,0 +1,443 @@
+"""The micro study on a real Slurm, by the command of the README, and everything that goes wrong on clusters.
+
+Each drill trains the decoder of one subject again and disturbs it half way. It must end with the bytes of the
+undisturbed run, or with a message that names job and log, after which the same command goes on.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from slurm_cluster import Cluster, missing, running_cluster, wait_for
+
+from workflow_copy import copy_workflow, workflow_environment
+
+pytestmark = pytest.mark.cluster
+SCORES = "results/micro/sub-1/neurocine/paper_main/scores.tsv"
+TRAINING = "train_decoder"
+LOG = f"logs/micro/{TRAINING}"
+SLOW = 240  # seconds that one step of a drill may take on a busy machine
+
+# A part of the micro study, with a training of seconds that saves its state all the time.
+PART = {
+    "subjects": [1],
+    "conditions": ["fmri"],
+    "generation_seeds": [],
+    "compute": {"gpus": 1},
+    TRAINING: {"steps": 60, "checkpoint_minutes": 0.01, "validate_every": 30, "log_every": 5},
+}
+SITE = {
+    "partitions": {
+        "cpu": {"max_runtime": 1440, "max_mem_mb": 60000, "max_threads": 4},
+        "gpu": {"max_runtime": 1440, "max_mem_mb": 60000, "max_threads": 4, "max_gpu": 2},
+    },
+    "account": "lab",
+}
+# GPUs that are not there: whatever would insist on one computes on the CPU.
+ON_CPU = (
+    "pretrain_encoder",
+    "train_encoder",
+    "train_video_prior",
+    "train_decoder",
+    "decode",
+    "decode_captions",
+)
+
+
+def merged(*configs: dict[str, Any]) -> dict[str, Any]:
+    """Merge configs as Snakemake does: the later wins, key by key."""
+    out: dict[str, Any] = {}
+    for config in configs:
+        for key, value in config.items():
+            both = isinstance(value, dict) and isinstance(out.get(key), dict)
+            out[key] = merged(out[key], value) if both else value
+    return out
+
+
+class Study:
+    """A checkout in which a person has edited what a site edits, and the runs in it."""
+
+    def __init__(self, folder: Path, cluster: Cluster) -> None:
+        self.folder, self.cluster = folder, cluster
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, **settings: Any) -> None:
+        """Write config.yaml: the micro study with these settings."""
+        parts = [
+            yaml.safe_load((self.folder / name).read_text())
+            for name in ("base.yaml", "tests/micro/config.yaml")
+        ]
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(merged(*parts, settings)))
+
+    def site(self, **keys: Any) -> None:
+        """Write slurm/site.yaml."""
+        (self.folder / "slurm/site.yaml").write_text(yaml.safe_dump(SITE | keys))
+
+    def resources(self, **of_training: Any) -> None:
+        """Write the workflow's own profile: shorter pauses, no CUDA, and other resources for the training."""
+        of_rules = {name: {"device": "cpu"} for name in ON_CPU}
+        of_rules[TRAINING] |= of_training
+        profile = self.folder / "profiles/default/config.yaml"
+        profile.parent.mkdir(parents=True, exist_ok=True)
+        pauses = {"slurm-init-seconds-before-status-checks": 2, "latency-wait": 10}
+        profile.write_text(yaml.safe_dump(pauses | {"set-resources": of_rules}))
+
+    def start(self, *targets: str, how: tuple[str, ...] = ("--profile", "slurm")) -> None:
+        """Start `snakemake --profile slurm`, or otherwise."""
+        command = [str(Path(sys.executable).parent / "snakemake"), *targets, *how]
+        environment = self.cluster.environment | workflow_environment(self.folder) | {"OMP_NUM_THREADS": "1"}
+        environment["PATH"] += ":/usr/sbin:/sbin"
+        with open(self.folder / "run.log", "wb") as log:
+            self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
+
+    def said(self) -> str:
+        """What the newest run has printed."""
+        return (self.folder / "run.log").read_text()
+
+    def end(self, seconds: float = 2 * SLOW) -> int:
+        """Wait for the run; return its exit code."""
+        assert self.process is not None
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGINT)
+            raise AssertionError(f"still running after {seconds} s:\n{self.tell()}") from None
+
+    def run(self, *targets: str, seconds: float = 2 * SLOW) -> int:
+        """Start and wait."""
+        self.start(*targets)
+        return self.end(seconds)
+
+    def tell(self) -> str:
+        """What helps to understand a failure."""
+        queue = self.cluster.call("squeue", "--states=all", check=False)
+        return f"{self.said()[-4000:]}\n{queue}\n{self.training_log()[-2000:]}"
+
+    def training_log(self) -> str:
+        """What the newest attempt of the training has printed."""
+        return "".join(path.read_text(errors="replace") for path in (self.folder / LOG).glob("sub-1_*.log"))
+
+    def job(self) -> dict[str, str]:
+        """The job of the training, once it runs."""
+        wait_for(lambda: self.cluster.running(self.folder, TRAINING), SLOW, "no job runs", self.tell)
+        job = self.cluster.running(self.folder, TRAINING)
+        assert job is not None
+        return job
+
+    def processes(self) -> list[int]:
+        """The training's own processes, without shells and launchers."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (path / "cmdline").read_text().split("\0")
+                where = os.readlink(path / "cwd")
+            except OSError:
+                continue
+            ours = where == str(self.folder) and f"workflow_scripts/{TRAINING}.py" in words[1:3]
+            if ours and "python" in Path(words[0]).name:
+                found.append(int(path.name))
+        return found
+
+    def half_way(self) -> dict[str, str]:
+        """Wait until the training has saved its state, let it stand still, and return its job."""
+        state = self.folder / "results/micro/.state" / TRAINING
+        wait_for(
+            lambda: list(state.glob("sub-1_*/step-*")), SLOW, "no state was saved", self.tell, every=0.05
+        )
+        self.send(signal.SIGSTOP)
+        return self.job()
+
+    def send(self, number: int) -> None:
+        """Send a signal to the training's processes."""
+        for process in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """The cluster of all drills. Where it cannot run, these tests fail: nobody asked for them in vain."""
+    if problem := missing():
+        pytest.fail(problem)
+    with running_cluster() as started:
+        yield started
+
+
+def checkout(folder: Path, cluster: Cluster, **settings: Any) -> Study:
+    """A fresh copy of the workflow, set up for the cluster and these settings."""
+    copy_workflow(folder)
+    shutil.copy(folder / "config.yaml", folder / "base.yaml")
+    study = Study(folder, cluster)
+    study.configure(**settings)
+    study.site()
+    study.resources()
+    return study
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """One subject of the micro study, run by the literal command without any accident."""
+    study = checkout(tmp_path_factory.mktemp("cluster") / "study", cluster, **PART)
+    assert study.run(seconds=1500) == 0, study.tell()
+    return study
+
+
+@pytest.fixture
+def drill(undisturbed: Study, tmp_path: Path) -> Iterator[Study]:
+    """A finished study without the subject's decoder and what came out of it."""
+    folder = tmp_path / "study"
+    shutil.copytree(undisturbed.folder, folder, symlinks=True)
+    # What was decoded as well: Snakemake makes a lost file again only if what is asked for needs it.
+    for name in (TRAINING, "neurocine"):
+        shutil.rmtree(folder / "results/micro/sub-1" / name)
+    study = Study(folder, undisturbed.cluster)
+    yield study
+    study.send(signal.SIGCONT)
+    if study.process is not None and study.process.poll() is None:
+        study.process.send_signal(signal.SIGINT)
+        study.process.wait(60)
+
+
+def same_scores(drill: Study, undisturbed: Study) -> None:
+    """Check that a drill ended with the bytes of the undisturbed run."""
+    weights = sorted((undisturbed.folder / f"results/micro/sub-1/{TRAINING}").rglob("*.safetensors"))
+    assert len(weights) == 2
+    for path in [undisturbed.folder / SCORES, *weights]:
+        name = path.relative_to(undisturbed.folder)
+        assert (drill.folder / name).read_bytes() == path.read_bytes(), f"{name} differs\n{drill.tell()}"
+
+
+@pytest.mark.short
+def test_the_literal_command_runs_the_study(undisturbed: Study) -> None:
+    assert (undisturbed.folder / "results/micro/browser/index.html").is_file()
+    jobs = [job for job in undisturbed.cluster.jobs() if job["folder"] == str(undisturbed.folder)]
+    assert all(job["state"] == "COMPLETED" for job in jobs)
+    # Some of the steps run beside Snakemake, and some share a job.
+    assert not any(word in job["rule"] for job in jobs for word in ("tabulate", "browser", "select_vertices"))
+    steps = len(list((undisturbed.folder / "benchmarks/micro").rglob("*.tsv")))
+    assert len(jobs) <= steps - 7, f"{len(jobs)} jobs, {steps} steps"
+    assert undisturbed.run() == 0
+    assert "Nothing to be done" in undisturbed.said()
+
+
+def test_the_whole_study_has_the_results_of_this_machine_alone(cluster: Cluster, tmp_path: Path) -> None:
+    there, here = checkout(tmp_path / "there", cluster), checkout(tmp_path / "here", cluster)
+    assert there.run(seconds=1800) == 0, there.tell()
+    here.start(how=("--cores", "2"))
+    assert here.end(1800) == 0, here.tell()
+    tables = [
+        path.relative_to(here.folder) for path in here.folder.glob("results/micro/sub-*/**/*scores.tsv")
+    ]
+    tables += [path.relative_to(here.folder) for path in here.folder.glob("results/micro/tables/*.tsv")]
+    assert len(tables) >= 8
+    for name in tables:
+        assert (there.folder / name).read_bytes() == (here.folder / name).read_bytes(), name
+
+
+@pytest.mark.short
+def test_nodes_have_no_network(cluster: Cluster) -> None:
+    program = "import socket; socket.create_connection(('198.51.100.1', 80), 3)"
+    command = ["srun", "--partition=gpu", "--gpus=1", sys.executable, "-c", program]
+    done = subprocess.run(
+        command, env=cluster.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert "Network is unreachable" in done.stderr
+
+
+@pytest.mark.short
+def test_cancelled_job_is_tried_again_and_goes_on(drill: Study, undisturbed: Study) -> None:
+    drill.start(SCORES)
+    drill.cluster.call("scancel", drill.half_way()["id"])
+    assert drill.end() == 0, drill.tell()
+    assert "CANCELLED" in drill.said()
+    assert "going on from step" in drill.training_log()
+    same_scores(drill, undisturbed)
+
+
+@pytest.mark.short
+def test_node_that_dies_loses_no_training(drill: Study, undisturbed: Study) -> None:
+    drill.start(SCORES)
+    job = drill.half_way()
+    drill.cluster.node_down(job["node"])
+    try:
+        wait_for(
+            lambda: (again := drill.cluster.running(drill.folder, TRAINING)) and again["node"] != job["node"],
+            SLOW, "not started on another node", drill.tell,
+        )  # fmt: skip
+        assert drill.end() == 0, drill.tell()
+    finally:
+        drill.cluster.node_up(job["node"])
+    assert "going on from step" in drill.training_log()
+    same_scores(drill, undisturbed)
+
+
+def test_preempted_training_goes_on_later(drill: Study, undisturbed: Study) -> None:
+    drill.start(SCORES)
+    job = drill.half_way()
+    urgent = ["sbatch", "--parsable", "--partition=urgent", "--exclusive", "--nodes=2", "--wrap=sleep 5"]
+    other = drill.cluster.call(*urgent, "--output=/dev/null").strip()
+    wait_for(
+        lambda: any(one["id"] == other and one["state"] == "RUNNING" for one in drill.cluster.jobs()),
+        SLOW, "the urgent job does not start", drill.tell,
+    )  # fmt: skip
+    assert drill.end() == 0, drill.tell()
+    assert "Restarts=1" in drill.cluster.call("scontrol", "show", "job", job["id"])
+    assert "going on from step" in drill.training_log()
+    same_scores(drill, undisturbed)
+
+
+def test_time_limit_in_a_training_costs_no_step(drill: Study, undisturbed: Study) -> None:
+    # Slurm warns up to a minute early, and looks at its clock twice a minute.
+    drill.resources(runtime="2 if attempt == 1 else 30", slurm_extra="'--signal=USR1@45'")
+    drill.start(SCORES)
+    drill.half_way()  # standing still, it is a long training as far as Slurm can tell
+    (process,) = drill.processes()
+
+    def warned() -> bool:
+        try:
+            status = Path(f"/proc/{process}/status").read_text()
+        except FileNotFoundError:  # Slurm may also wake whom it warns: the training has saved and ended
+            return True
+        return any(int(mask, 16) >> (signal.SIGUSR1 - 1) & 1 for mask in re.findall(r"Pnd:\s+(\w+)", status))
+
+    wait_for(warned, SLOW, "Slurm gave no warning", drill.tell)
+    drill.send(signal.SIGCONT)
+    assert drill.end() == 0, drill.tell()
+    logs = sorted((drill.folder / "logs/slurm" / f"rule_{TRAINING}").rglob("*.log"), key=os.path.getmtime)
+    assert "signal SIGUSR1: saving after this step" in logs[-2].read_text()
+    assert "going on from step" in logs[-1].read_text()
+    same_scores(drill, undisturbed)
+
+
+def test_too_little_memory_is_asked_again_with_more(drill: Study, undisturbed: Study) -> None:
+    drill.resources(mem_mb="300 * 10 ** (attempt - 1)")
+    assert drill.run(SCORES) == 0, drill.tell()
+    assert re.search(r"failed, SLURM status is: '(OUT_OF_MEMORY|FAILED|CANCELLED)'", drill.said())
+    same_scores(drill, undisturbed)
+
+
+def test_controller_may_be_away(drill: Study, undisturbed: Study) -> None:
+    drill.start(SCORES)
+    drill.half_way()
+    drill.cluster.controller_down()
+    try:
+        drill.send(signal.SIGCONT)
+        time.sleep(20)
+    finally:
+        drill.cluster.controller_up()
+    assert drill.end() == 0, drill.tell()
+    same_scores(drill, undisturbed)
+
+
+@pytest.mark.short
+def test_refused_submission_is_told_and_the_rest_is_done(drill: Study, undisturbed: Study) -> None:
+    drill.resources(gpu=9)
+    other = "results/micro/make_baselines/static.safetensors"
+    assert drill.run(SCORES, other) == 1
+    assert "SLURM sbatch failed" in drill.said()
+    assert "Requested node configuration is not available" in drill.said()
+    assert f"Error in rule {TRAINING}" in drill.said()
+    assert (drill.folder / other).is_file()
+    drill.resources()
+    assert drill.run(SCORES) == 0, drill.tell()
+    same_scores(drill, undisturbed)
+
+
+@pytest.mark.short
+def test_second_run_waits_for_the_jobs_of_a_killed_one(drill: Study, undisturbed: Study) -> None:
+    drill.start(SCORES)
+    job = drill.half_way()  # standing still, it is at work when the second run starts
+    assert drill.process is not None
+    drill.process.kill()
+    drill.process.wait()
+    assert drill.run(SCORES) == 1
+    assert "LockException" in drill.said()
+    assert drill.run("--unlock") == 0
+    before = len(drill.cluster.jobs())
+    assert drill.run(SCORES) == 1
+    assert f"found jobs of an earlier run at work: {job['id']} ({TRAINING}" in drill.said()
+    assert len(drill.cluster.jobs()) == before
+    drill.send(signal.SIGCONT)
+    wait_for(
+        lambda: not drill.cluster.running(drill.folder, TRAINING), SLOW, "the job does not end", drill.tell
+    )
+    assert drill.run(SCORES) == 0, drill.tell()
+    same_scores(drill, undisturbed)
+
+
+def test_full_disk_is_told_and_loses_nothing(drill: Study, undisturbed: Study) -> None:
+    disk = drill.cluster.small_disk
+    (drill.folder / f"results/micro/sub-1/{TRAINING}").symlink_to(disk, target_is_directory=True)
+    filler = disk / "filler"
+    subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4096"], capture_output=True, check=False)
+    assert drill.run(SCORES) == 1
+    assert f"Error in rule {TRAINING}" in drill.said()
+    assert re.search(rf"log: .*{LOG}/sub-1_\S+\.log", drill.said())
+    assert "No space left on device" in drill.training_log()
+    filler.unlink()
+    assert drill.run(SCORES) == 0, drill.tell()
+    # The training itself had ended before the disk was found full, and is not repeated.
+    assert "going on from step 60" in drill.training_log()
+    same_scores(drill, undisturbed)
+
+
+@pytest.mark.short
+def test_two_gpus_are_two_processes_of_one_job_on_one_node(drill: Study) -> None:
+    drill.configure(**PART | {"compute": {"gpus": 2}})
+    # One GPU of each node is taken, so that two free ones do not lie on one node at first.
+    hold = ["sbatch", "--parsable", "--partition=gpu", "--gpus=1", "--nodes=1", "--output=/dev/null"]
+    for node in ("gpu1", "gpu2"):
+        drill.cluster.call(*hold, f"--nodelist={node}", "--wrap=sleep 15")
+    before = {job["id"] for job in drill.cluster.jobs()}
+    drill.start(SCORES)
+    job = drill.half_way()
+    assert len(drill.processes()) == 2
+    detail = drill.cluster.call("scontrol", "show", "job", job["id"])
+    assert "NumNodes=1 " in detail
+    assert "gres/gpu=2" in detail
+    drill.send(signal.SIGCONT)
+    assert drill.end() == 0, drill.tell()
+    new = [one for one in drill.cluster.jobs() if one["id"] not in before and TRAINING in one["rule"]]
+    assert len(new) == 1
+    assert drill.training_log().count("state of step 60 saved") == 1
+
+
+@pytest.mark.parametrize(
+    ("flavour", "asked"),
+    [
+        ({"gpu_type": "fake"}, "TresPerJob=gres:gpu:fake:1"),
+        ({"ask_gpus_by": "gres"}, "TresPerNode=gres:gpu:1"),
+        ({"ask_gpus_by": "gres", "gpu_type": "fake"}, "TresPerNode=gres:gpu:fake:1"),
+    ],
+    ids=["gpus with a type", "gres", "gres with a type"],
+)
+def test_sites_ask_for_gpus_in_their_own_way(drill: Study, flavour: dict[str, str], asked: str) -> None:
+    drill.site(**flavour)
+    (encoder,) = (drill.folder / "results/micro/sub-1/train_encoder").iterdir()
+    assert drill.run(f"results/micro/sub-1/retrieve_clips/{encoder.name}.safetensors") == 0, drill.tell()
+    (job,) = [one for one in drill.cluster.jobs() if one["folder"] == str(drill.folder)]
+    detail = drill.cluster.call("scontrol", "show", "job", job["id"])
+    assert asked in detail
+    assert "gres/gpu=1" in detail
+
+
+def test_site_without_accounting(drill: Study, undisturbed: Study) -> None:
+    """The last of all, because the cluster starts afresh."""
+    drill.site(account=None)
+    drill.cluster.start(accounting=False)
+    drill.start(SCORES)
+    drill.cluster.call("scancel", drill.half_way()["id"])
+    assert drill.end() == 0, drill.tell()
+    assert "CANCELLED" in drill.said()
+    same_scores(drill, undisturbed)
