@@ -127,9 +127,12 @@ def settings(step):
     return json.dumps(config[step], sort_keys=True)
 
 
+LEAST_MEMORY = 3  # GB, of which Snakemake itself takes some tenths beside each program on a cluster
+
+
 def memory(gigabytes):
     """Memory in MB that grows when a job is tried again."""
-    megabytes = 1000 * max(2, gigabytes * config["compute"]["memory_share"])
+    megabytes = 1000 * max(LEAST_MEMORY, gigabytes * config["compute"]["memory_share"])
 
     def grow(wildcards, attempt):
         return round(megabytes * attempt)
