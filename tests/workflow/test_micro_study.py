@@ -2,8 +2,8 @@
 
 import re
 import subprocess
-from collections.abc import Sequence
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,9 +19,7 @@ RESULTS = "results/micro"
 RESULT = f"{RESULTS}/sub-3/neurocine/paper_main"
 
 
-def run_micro(
-    folder: Path, *arguments: str, configs: Sequence[str] = ()
-) -> subprocess.CompletedProcess[str]:
+def run_micro(folder: Path, *arguments: str, configs: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run each step in its own environment of envs/; ``configs`` are further config files."""
     words = ["--configfile", "tests/micro/config.yaml", *configs, "--cores", "2", "--sdm", "conda"]
     return snakemake(folder, *arguments, *words, programs=(folder / "conda/bin",))
