@@ -61,7 +61,7 @@ def main(
     full : encoder of train_decoder
     fmri : test samples of assemble_subject
     embeddings : files of embed_clips that hold the test movies
-    vertices : file of select_vertices
+    vertices : file of select_vertices or import_fmri
     seed : of the encoders with random weights and of the bootstrap
     settings : section extract_attention of the config, as JSON
     out : maps on the 59 412 cortical vertices, or on all voxels of the volumes' grid
@@ -74,7 +74,7 @@ def main(
     encoders = {stage: FmriEncoder.from_pretrained(folder).to(device) for stage, folder in stages.items()}
     bold = SubjectFmri.read(fmri, with_repeats=False).bold
     text, image = read_embeddings(embeddings, list(bold))
-    selection = VertexSelection.read(vertices)
+    selection = VertexSelection.read(vertices, needs_places=True)
     result = extract_attention(encoders, TestClips(bold, text, image), selection, settings, seed)
     meta = {"step": "extract_attention", "version": __version__, "settings": dataclasses.asdict(settings)}
     shown = {"stages": list(stages), "layers": list(settings.layers), "seed": seed, "whole": result.whole}

@@ -19,11 +19,11 @@ def main(*, rest: list[Path], vertices: Path, settings: PreprocessHcpSettings, o
     Parameters
     ----------
     rest : cleaned dense time series of one subject, rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii
-    vertices : file of select_vertices
+    vertices : file of select_vertices or import_fmri
     settings : section preprocess_hcp of the config, as JSON
     out : array bold (samples, vertices)
     """
-    vertex = VertexSelection.read(vertices).vertex
+    vertex = VertexSelection.read(vertices, needs_places=True).vertex
     bold = preprocess_hcp(rest, vertex, settings)
     meta = {
         "step": "preprocess_hcp",

@@ -35,7 +35,7 @@ def main(
     out : one array per movie (repeats, samples, vertices); missing and excluded repeats are NaN
     excluded : runs not to use, as movie:repeat
     """
-    selection = VertexSelection.read(vertices)
+    selection = VertexSelection.read(vertices, needs_places=True)
     left_out = parse_excluded(excluded or [])
     cleaned = preprocess_run(runs, selection.vertex, settings, left_out, selection.grid)
     meta = {

@@ -30,6 +30,7 @@ HIERARCHY: dict[str, tuple[str, ...]] = {
 GROUP_OF = {area: group for group, areas in HIERARCHY.items() for area in areas}
 SHOWN_AREAS = 8  # listed where a name is wrong
 OTHER_GROUP = "other"  # areas outside this list of visual areas
+UNKNOWN = "unknown"  # area, group and hemisphere of vertices whose places nobody told
 
 
 def _areas(*groups: str) -> tuple[str, ...]:
@@ -95,12 +96,14 @@ class VertexSelection:
 
     Attributes
     ----------
-    vertex : (V,) int64, cortical grayordinates 0...59 411; with a grid, places in the flattened grid
+    vertex : (V,) int64, cortical grayordinates 0...59 411; with a grid, places in the flattened grid; of
+        unknown places 0...V-1
     area : (V,) int64, index into `areas`
-    hemisphere : (V,) int8, 0 left, 1 right
+    hemisphere : (V,) int8, 0 left, 1 right, -1 unknown
     areas : names in hierarchy order
     groups : group of each of `areas`
     grid : of the volumes, where the vertices are voxels
+    placed : whether it is known where the vertices lie
     """
 
     vertex: np.ndarray
@@ -109,6 +112,19 @@ class VertexSelection:
     areas: tuple[str, ...]
     groups: tuple[str, ...]
     grid: VoxelGrid | None = None
+    placed: bool = True
+
+    @classmethod
+    def unplaced(cls, n_vertices: int) -> "VertexSelection":
+        """Name so many vertices of which nobody told where they lie: one area, in no hemisphere."""
+        return cls(
+            vertex=np.arange(n_vertices),
+            area=np.zeros(n_vertices, np.int64),
+            hemisphere=np.full(n_vertices, -1, np.int8),
+            areas=(UNKNOWN,),
+            groups=(UNKNOWN,),
+            placed=False,
+        )
 
     def keep(self, kept: np.ndarray) -> "VertexSelection":
         """Return the selection with the vertices (V,) bool only, in the same order; areas without any go."""
@@ -127,36 +143,48 @@ class VertexSelection:
         return {"vertex": self.vertex, "area": self.area, "hemisphere": self.hemisphere}
 
     def table(self) -> pd.DataFrame:
-        """One row per vertex: vertex, area, group, hemisphere (left, right)."""
+        """One row per vertex: vertex, area, group, hemisphere (left, right, unknown)."""
         return pd.DataFrame(
             {
                 "vertex": self.vertex,
                 "area": np.array(self.areas)[self.area],
                 "group": np.array(self.groups)[self.area],
-                "hemisphere": np.array(["left", "right"])[self.hemisphere],
+                "hemisphere": np.array(["left", "right", UNKNOWN])[self.hemisphere],
             }
         )
 
     def meta(self) -> dict[str, Any]:
         """Metadata that `read` needs."""
         meta: dict[str, Any] = {"areas": list(self.areas), "groups": list(self.groups)}
+        if not self.placed:
+            return meta | {"vertex": "columns of a package; where they lie is unknown", "placed": False}
         if self.grid is None:
             return meta | {"vertex": "cortical grayordinates of the 91k space, 0...59411"}
         return meta | {"vertex": "voxels of the grid, flattened in C order", "grid": self.grid.meta()}
 
     @classmethod
-    def read(cls, path: Path) -> "VertexSelection":
-        """Read the file that select_vertices wrote.
+    def read(cls, path: Path, needs_places: bool = False) -> "VertexSelection":
+        """Read the file that select_vertices or import_fmri wrote.
+
+        Parameters
+        ----------
+        path : the file
+        needs_places : refuse vertices of which it is unknown where they lie
 
         Raises
         ------
-        InputError : no such file, or another kind of file
+        InputError : no such file, another kind of file, or unknown places where they are needed
         """
         arrays, meta = read_arrays(path, ["vertex", "area", "hemisphere"])
         if "areas" not in meta or "groups" not in meta:
             raise InputError(path, "no list of areas", "a file of select_vertices", "Make the file again.")
         grid = VoxelGrid.from_meta(meta["grid"]) if "grid" in meta else None
-        return cls(**arrays, areas=tuple(meta["areas"]), groups=tuple(meta["groups"]), grid=grid)
+        placed = meta.get("placed", True)
+        if needs_places and not placed:
+            found, expected = f"{len(arrays['vertex'])} vertices at unknown places", "vertices on the cortex"
+            raise InputError(path, found, expected, "Give package.vertex_masks in the config (docs/data.md).")
+        areas, groups = tuple(meta["areas"]), tuple(meta["groups"])
+        return cls(**arrays, areas=areas, groups=groups, grid=grid, placed=placed)
 
 
 def _ordered_areas(settings: SelectVerticesSettings, known: AreaVertices) -> list[str]:
