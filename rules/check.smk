@@ -10,6 +10,9 @@ rule check_data:
     input:
         stimuli=map(str, STUDY.stimuli.values()),
         runs=[path for subject in SUBJECTS for path in used_runs(subject, MOVIES)],
+        package_train=[str(files["train"]) for files in PACKAGES.values()],
+        package_test=[str(files["test"]) for files in PACKAGES.values()],
+        package_vertex=[str(files["vertex"]) for files in PACKAGES.values()] if PLACED else [],
         rest=[path for files in REST.values() for path in files],
         models=[path for name in ALWAYS for path in MODEL_FILES[name]],
     output:
@@ -20,17 +23,20 @@ rule check_data:
         benchmark_file("check_data/check_data")
     priority: 100
     conda:
-        "../envs/fmri.yaml"
+        "../envs/training.yaml" if FMRI_FROM == "neuroclips" else "../envs/fmri.yaml"
     resources:
         mem_mb=memory(4),
         runtime=minutes(60),
     params:
         models=[str(MODELS[name]) for name in ALWAYS],
+        package=PACKAGE,
         settings=settings("check_data"),
         preprocess_run=settings("preprocess_run"),
         prepare_stimuli=settings("prepare_stimuli"),
     shell:
         "python workflow_scripts/check_data.py --stimuli {input.stimuli:q} --runs {input.runs:q} "
         "--rest {input.rest:q} --models {params.models:q} --settings {params.settings:q} "
-        "--preprocess-run {params.preprocess_run:q} --prepare-stimuli {params.prepare_stimuli:q} --out {output:q} "
+        "--preprocess-run {params.preprocess_run:q} --prepare-stimuli {params.prepare_stimuli:q} "
+        "--package {params.package:q} --package-train {input.package_train:q} "
+        "--package-test {input.package_test:q} --package-vertex {input.package_vertex:q} --out {output:q} "
         "2> >(tee {log} >&2)"

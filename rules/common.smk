@@ -16,7 +16,14 @@ from snakemake.exceptions import WorkflowError
 sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 
 from neurocine import datasets
-from neurocine.config import complete_config, encoder_key, encoder_parameters, prior_key, vertices_per_subject
+from neurocine.config import (
+    complete_config,
+    encoder_key,
+    encoder_parameters,
+    prior_key,
+    vertices_known,
+    vertices_per_subject,
+)
 from neurocine.errors import InputError
 from neurocine.models.catalogue import ALWAYS, MissingModels, model_files, used_models
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT
@@ -36,8 +43,10 @@ MOVIES = TRAIN + TEST
 SIMULATED = config["simulate"]
 EXPERIMENTS = config["experiments"]
 METHOD = "neurocine"
-# Vertices chosen by reliability differ between subjects, and so does all that is made of them.
-OWN_VERTICES = vertices_per_subject(config)
+FMRI_FROM = config["fmri_from"]
+FROM_RUNS = FMRI_FROM == "runs"
+# Vertices chosen by reliability or by others differ between subjects, and so does all that is made of them.
+OWN_VERTICES = not FROM_RUNS or vertices_per_subject(config)
 PUBLISHED_ENCODER = config["pretrain_on"] == "published"
 MODELS = used_models(config["models"], config["caption_clips"]["backend"])
 
@@ -162,8 +171,9 @@ def find_study():
         movie: config["repeats"][part] for part in ("train", "test") for movie in config["movies"][part]
     }
     excluded = [(run["subject"], run["movie"], run["repeat"]) for run in config["exclude_runs"]]
+    with_runs = SUBJECTS if FROM_RUNS else []
     study = datasets.wen2018_study(
-        config["data_dir"], SUBJECTS, repeats, excluded, SIMULATED, config["space"]
+        config["data_dir"], with_runs, repeats, excluded, SIMULATED, config["space"]
     )
     if study.missing and not only_fetching():
         folders = datasets.wen2018_stimulus_folders(config["data_dir"])
@@ -175,6 +185,24 @@ def find_study():
         )
         raise datasets.MissingFiles(DATASET, study.missing, folders, todo)
     return study
+
+
+def find_packages():
+    """Map each subject to the files of its preprocessed package; end with one message if any is missing."""
+    if FROM_RUNS or only_fetching():
+        return {}
+    package = config["package"]
+    found = {
+        subject: datasets.package_files(
+            package["dir"], FMRI_FROM, subject, package["vertex_masks"].get(subject)
+        )
+        for subject in SUBJECTS
+    }
+    missing = [path for files in found.values() for path in files.values() if not path.is_file()]
+    if missing:
+        todo = "Set package.dir and package.vertex_masks in the config, or fmri_from: runs (docs/data.md)."
+        raise datasets.MissingFiles(f"package {FMRI_FROM}", missing, [Path(package["dir"])], todo)
+    return found
 
 
 def find_rest():
@@ -215,7 +243,7 @@ def find_models():
 
 def find_all():
     problems, found = [], []
-    for look in (find_study, find_rest, find_models):
+    for look in (find_study, find_packages, find_rest, find_models):
         try:
             found.append(look())
         except InputError as error:
@@ -225,7 +253,7 @@ def find_all():
     return found
 
 
-STUDY, REST, MODEL_FILES = find_all()
+STUDY, PACKAGES, REST, MODEL_FILES = find_all()
 EXCLUDED = {(run["subject"], run["movie"], run["repeat"]) for run in config["exclude_runs"]}
 
 
@@ -258,8 +286,12 @@ def batch_videos(wildcards):
 
 
 def used_runs(subject, movies):
-    """The runs of a subject, without those the config excludes."""
-    runs = [(movie, repeat, path) for movie in movies for repeat, path in STUDY.runs[subject, movie].items()]
+    """The runs of a subject, without those the config excludes; none where a package takes their place."""
+    runs = [
+        (movie, repeat, path)
+        for movie in movies
+        for repeat, path in STUDY.runs.get((subject, movie), {}).items()
+    ]
     return [str(path) for movie, repeat, path in runs if (subject, movie, repeat) not in EXCLUDED]
 
 
@@ -272,11 +304,36 @@ def batch_runs(wildcards):
     return used_runs(wildcards.subject, BATCHES[wildcards.batch])
 
 
-def batch_excluded(wildcards):
-    """``movie:repeat`` of the batch's runs that are left out."""
-    movies = BATCHES[wildcards.batch]
-    runs = [run for run in config["exclude_runs"] if run["subject"] == wildcards.subject]
+def excluded_runs(subject, movies):
+    """``movie:repeat`` of a subject's runs that are left out."""
+    runs = [run for run in config["exclude_runs"] if run["subject"] == subject]
     return [f"{run['movie']}:{run['repeat']}" for run in runs if run["movie"] in movies]
+
+
+def batch_excluded(wildcards):
+    return excluded_runs(wildcards.subject, BATCHES[wildcards.batch])
+
+
+def package_file(name):
+    """A file of the subject's package, if it has it."""
+
+    def path(wildcards):
+        return [str(path) for key, path in PACKAGES[wildcards.subject].items() if key == name]
+
+    return path
+
+
+# What packages must hold by the config.
+PACKAGE = json.dumps(
+    {
+        "kind": FMRI_FROM,
+        "train_movies": TRAIN,
+        "test_movies": TEST,
+        "train_repeats": config["repeats"]["train"],
+        "test_repeats": config["repeats"]["test"],
+        "clips_per_movie": config["prepare_stimuli"]["clips_per_movie"],
+    }
+)
 
 
 def encoder_of(experiment):
@@ -399,7 +456,10 @@ wildcard_constraints:
 STAGES = ("pretrained", "contrastive", "full")  # of the encoder, one map each per layer
 LAYERS = config["extract_attention"]["layers"]
 MAPS = ["overview", "occlusion", *expand("attention_{stage}_layer{layer}", stage=STAGES, layer=LAYERS)]
-MAPS = [f"maps/{name}.png" for name in MAPS]
+# Where nobody knows which vertices were recorded, there are no areas to compare and no maps to draw.
+PLACED = vertices_known(config)
+MAPS = [f"maps/{name}.png" for name in MAPS] if PLACED else []
+AREA_TABLES = ["attention.tsv"] if PLACED else []
 
 
 def each_result(path, experiments):
@@ -415,7 +475,7 @@ def subject_results(subject, experiment):
     names = [f"decode/{name}.safetensors" for name in decoded_from_fmri()]
     names += ["scores.tsv", "clip_scores.tsv"]
     names += [f"clips/{movie}.mp4" for movie in TEST] + STRIPS + CONTROL_STRIPS
-    names += ["attention.tsv", *MAPS]
+    names += [*AREA_TABLES, *MAPS]
     found = [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]
     return [*found, of_subject("noise_ceiling.tsv").format(subject=subject)]
 

@@ -1,10 +1,14 @@
-"""From CIFTI runs to the arrays that trainings read."""
+"""From CIFTI runs, or a preprocessed package, to the arrays that trainings read."""
 
 ATLAS = [config["atlas"]] if config["atlas"] else []
 LABELS = [config["atlas_labels"]] if config["atlas_labels"] else []
 # Volumes: one run, whose grid all have.
 LIKE = used_runs(SUBJECTS[0], TRAIN)[:1] if config["space"] == "mni" else []
-VERTICES = of_vertices("select_vertices/vertices.safetensors")
+SELECTED = of_vertices("select_vertices/vertices.safetensors")
+VERTICES = SELECTED if FROM_RUNS else of_subject("import_fmri/vertices.safetensors")
+CLEANED_RUNS = of_subject("preprocess_run/{batch}.safetensors")
+CLEANED_TRAIN = train_files(CLEANED_RUNS) if FROM_RUNS else of_subject("import_fmri/train.safetensors")
+CLEANED_TEST = test_files(CLEANED_RUNS) if FROM_RUNS else of_subject("import_fmri/test.safetensors")
 
 
 rule select_vertices:
@@ -14,7 +18,7 @@ rule select_vertices:
         like=LIKE,
         runs=reliability_runs,
     output:
-        vertices=VERTICES,
+        vertices=SELECTED,
         table=of_vertices("select_vertices/vertices.tsv"),
     log:
         log_file(f"select_vertices/{own('', 'select_vertices')}"),
@@ -42,9 +46,9 @@ rule select_vertices:
 rule preprocess_run:
     input:
         runs=batch_runs,
-        vertices=VERTICES,
+        vertices=SELECTED,
     output:
-        of_subject("preprocess_run/{batch}.safetensors"),
+        CLEANED_RUNS,
     log:
         log_file("preprocess_run/sub-{subject}_{batch}"),
     benchmark:
@@ -62,10 +66,46 @@ rule preprocess_run:
         "--vertices {input.vertices:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
 
 
+rule import_fmri:
+    input:
+        train=package_file("train"),
+        test=package_file("test"),
+        vertex=package_file("vertex"),
+        roi=package_file("roi"),
+        atlas=ATLAS,
+    output:
+        train=of_subject("import_fmri/train.safetensors"),
+        test=of_subject("import_fmri/test.safetensors"),
+        vertices=of_subject("import_fmri/vertices.safetensors"),
+        table=of_subject("import_fmri/vertices.tsv"),
+    log:
+        log_file("import_fmri/sub-{subject}"),
+    benchmark:
+        benchmark_file("import_fmri/sub-{subject}")
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem_mb=memory(16),
+        runtime=minutes(60),
+    params:
+        vertex=lambda wildcards, input: "--vertex" if input.vertex else "",
+        roi=lambda wildcards, input: "--roi" if input.roi else "",
+        atlas="--atlas" if ATLAS else "",
+        excluded=lambda wildcards: excluded_runs(wildcards.subject, MOVIES),
+        package=PACKAGE,
+        settings=settings("import_fmri"),
+    shell:
+        "python workflow_scripts/import_fmri.py --train {input.train:q} --test {input.test:q} "
+        "{params.vertex} {input.vertex:q} {params.roi} {input.roi:q} {params.atlas} {input.atlas:q} "
+        "--excluded {params.excluded:q} --package {params.package:q} --settings {params.settings:q} "
+        "--out-train {output.train:q} --out-test {output.test:q} --vertices {output.vertices:q} --table {output.table:q} "
+        "2> >(tee {log} >&2)"
+
+
 rule assemble_subject:
     input:
-        train=train_files(of_subject("preprocess_run/{batch}.safetensors")),
-        test=test_files(of_subject("preprocess_run/{batch}.safetensors")),
+        train=CLEANED_TRAIN,
+        test=CLEANED_TEST,
     output:
         train=of_subject("assemble_subject/train.safetensors"),
         test=of_subject("assemble_subject/test.safetensors"),
@@ -88,7 +128,7 @@ rule assemble_subject:
 
 rule measure_noise_ceiling:
     input:
-        runs=test_files(of_subject("preprocess_run/{batch}.safetensors")),
+        runs=CLEANED_TEST,
         vertices=VERTICES,
     output:
         of_subject("noise_ceiling.tsv"),

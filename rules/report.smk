@@ -138,7 +138,9 @@ rule build_browser:
         controls=[path for name in CONTROL_STRIPS for path in each_result(name, config["run_experiments"])],
         clips=[path for name in TEST for path in each_result(f"clips/{name}.mp4", config["run_experiments"])],
         maps=[path for name in MAPS for path in each_result(name, config["run_experiments"])],
-        attention_tables=each_result("attention.tsv", config["run_experiments"]),
+        attention_tables=[
+            path for name in AREA_TABLES for path in each_result(name, config["run_experiments"])
+        ],
         result_tables=[
             path
             for name in ("scores.tsv", "clip_scores.tsv")
@@ -245,7 +247,9 @@ use rule build_browser as build_ablation_browser with:
             for path in each_result(f"clips/{name}.mp4", config["ablation_experiments"])
         ],
         maps=[path for name in MAPS for path in each_result(name, config["ablation_experiments"])],
-        attention_tables=each_result("attention.tsv", config["ablation_experiments"]),
+        attention_tables=[
+            path for name in AREA_TABLES for path in each_result(name, config["ablation_experiments"])
+        ],
         result_tables=[
             path
             for name in ("scores.tsv", "clip_scores.tsv")

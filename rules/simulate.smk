@@ -31,7 +31,7 @@ if SIMULATED:
             "--scripts {output.scripts:q} 2> >(tee {log} >&2)"
 
     # One rule per subject, because how many runs a subject has differs.
-    for subject in SUBJECTS:
+    for subject in SUBJECTS if FROM_RUNS else []:
 
         rule:
             name:

@@ -14,6 +14,7 @@ from neurocine.check import CheckDataSettings, check_data, check_model, safetens
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import write_dtseries
 from neurocine.fmri.grayordinates import GRAYORDINATES
+from neurocine.fmri.package import Package, PackageLayout
 from neurocine.fmri.preprocess import PreprocessRunSettings
 from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.video import write_video
@@ -60,6 +61,7 @@ def test_good_files_make_a_report(good: Path, tmp_path: Path) -> None:
         settings=SETTINGS,
         prepare_stimuli=PREPARE,
         preprocess_run=PREPROCESS,
+        package=PackageLayout("runs", ("seg1",), ("test1",), 1, 1, 3),
         out=tmp_path / "report" / "report.tsv",
     )
     table = pd.read_csv(tmp_path / "report" / "report.tsv", sep="\t")
@@ -135,6 +137,22 @@ def test_safetensors_size_is_the_files_size(good: Path, tmp_path: Path) -> None:
     pointer.write_bytes(struct.pack("<Q", 10**15) + b"{}")
     with pytest.raises(InputError, match="without a safetensors header"):
         safetensors_size(pointer)
+
+
+def test_packages_take_the_place_of_runs(good: Path, tmp_path: Path) -> None:
+    layout = PackageLayout("mind_video", ("seg1", "seg2"), ("test1",), 2, 2, 3)
+    train, test = tmp_path / "fmri_train_subject1.npy", tmp_path / "fmri_test_subject1.npy"
+    np.save(train, np.zeros((2, 3, 7), np.float32))
+    np.save(test, np.zeros((1, 3, 7), np.float32))
+    arguments = ([], [], [], [], good, SETTINGS, PREPARE, PREPROCESS)
+    table = check_data(*arguments, [Package(train, test, layout)])
+    assert list(table["kind"]) == ["package", "disk"]
+    assert table["found"][0] == "2 and 1 movies of 3 clips, 7 vertices at unknown places"
+    np.save(test, np.zeros((1, 4, 7), np.float32))
+    with pytest.raises(
+        InputErrors, match=r"fmri_test_subject1.npy: found shape \(1, 4, 7\); expected shape \(1, 3, V\)"
+    ):
+        check_data(*arguments, [Package(train, test, layout)])
 
 
 def test_a_full_disk_is_told(good: Path) -> None:

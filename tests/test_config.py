@@ -22,6 +22,7 @@ from neurocine.config import (
     prior_key,
     read_schema,
     resolve,
+    vertices_known,
 )
 from neurocine.errors import InputErrors
 
@@ -168,6 +169,8 @@ def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> No
         ("space", "mni", "atlas: found null; expected a file, with space mni"),
         ("space", "mni", "pretrain_on: found rest"),
         ("atlas_labels", "names.tsv", "null with space cifti"),
+        ("fmri_from", "neuroclips", "pretrain_on: found rest; expected training_fmri or published"),
+        ("package.vertex_masks", {"1": "mask.npy"}, "found files of subject 1; expected none"),
     ],
 )  # fmt: skip
 def test_wrong_values_are_told_with_place_and_remedy(path: str, value: Any, expected: str) -> None:
@@ -180,6 +183,32 @@ def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(InputErrors) as raised:
         complete_config(config)
     assert [problem.where for problem in raised.value.problems] == ["decode.steps", "seed"]
+
+
+def of_package(**changes: Any) -> dict[str, Any]:
+    """The published config with the fMRI of a package and its movies from 1 to 18."""
+    return merge(with_value("fmri_from", "mind_video"), changes)
+
+
+def test_a_package_fixes_what_runs_leave_open() -> None:
+    config = complete_config(of_package(pretrain_on="training_fmri"))
+    assert not vertices_known(config)
+    # With a mask rest runs can be read, and the length of runs is nobody's concern.
+    masks = {"vertex_masks": {1: "1.npy", 2: "2.npy", 3: "3.npy"}}
+    masked = of_package(package=masks, prepare_stimuli={"clips_per_movie": 100})
+    assert vertices_known(complete_config(masked))
+    assert vertices_known(complete_config(of_package(fmri_from="arrays")))
+    for changes, expected in (
+        (
+            {"fmri_from": "arrays", "package": masks},
+            "found files of subject 1, 2, 3; expected none with fmri_from",
+        ),
+        ({"package": {"vertex_masks": {1: "1.npy"}}}, "expected a file of each subject: 1, 2, 3"),
+        ({"movies": {"train": ["seg2", "seg1"], "validation": []}}, "found seg2, seg1; expected seg1, seg2"),
+        ({"space": "mni"}, "cifti with fmri_from mind_video"),
+    ):
+        with pytest.raises(InputErrors, match=expected):
+            complete_config(of_package(**changes))
 
 
 def test_eleven_rows_share_eight_encoders_and_four_priors() -> None:

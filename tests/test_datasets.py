@@ -7,6 +7,7 @@ import pytest
 from neurocine.datasets import (
     MissingFiles,
     find_rest,
+    package_files,
     rest_run,
     rest_subjects,
     wen2018_run,
@@ -50,6 +51,30 @@ def test_volumes_lie_beside_the_surfaces(tmp_path: Path) -> None:
     study = wen2018_study(tmp_path, ["1"], REPEATS, space="mni")
     assert study.runs["1", "seg2"] == {1: folder / "seg2/mni/seg2_1.mni.nii.gz"}
     assert study.missing == [folder / "seg10/mni/seg10_1_mni.nii.gz"]
+
+
+def test_packages_are_found_under_their_authors_names(tmp_path: Path) -> None:
+    usual = tmp_path / "preprocessed/fmri_train_subject2.npy"
+    assert package_files(tmp_path, "mind_video", "2")["train"] == usual
+    flat = touch(tmp_path / "fmri_train_subject2.npy")
+    assert package_files(tmp_path, "mind_video", "2", "masks/2.npy") == {
+        "train": flat,
+        "test": tmp_path / "preprocessed/fmri_test_subject2.npy",
+        "vertex": Path("masks/2.npy"),
+    }
+    assert package_files(tmp_path, "neuroclips", "2") == {
+        "train": tmp_path / "subj02_train_fmri.pt",
+        "test": tmp_path / "subj02_test_fmri.pt",
+    }
+    folder = tmp_path / "sub-2"
+    for name in ("fmri_test.npy", "fmri_test_rep.npy", "roi.npy"):
+        touch(folder / name)
+    assert package_files(tmp_path, "arrays", "2") == {
+        "train": folder / "fmri_train.npy",
+        "test": folder / "fmri_test_rep.npy",
+        "vertex": folder / "vertex_index.npy",
+        "roi": folder / "roi.npy",
+    }
 
 
 @pytest.mark.parametrize("archive", ["Subject01", "Subject1"])

@@ -23,8 +23,8 @@ def main(
 
     Parameters
     ----------
-    train : files of preprocess_run with the training movies
-    test : files of preprocess_run with the test movies
+    train : files of preprocess_run or import_fmri with the training movies
+    test : the same with the test movies
     settings : section assemble_subject of the config, as JSON
     out_train : training samples per movie, with the mean and standard deviation used
     out_test : test samples per movie, with the single repeats
@@ -41,9 +41,8 @@ def main(
             "part": name,
             "movies": part.movies,
             COMPUTED_FROM: movies,
-            "preprocess_run": source,
         }
-        write_arrays(path, part.arrays(), meta)
+        write_arrays(path, part.arrays(), meta | source)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from neurocine.check import CheckDataSettings, check_data
 from neurocine.cli import program
+from neurocine.fmri.package import Package, PackageLayout
 from neurocine.fmri.preprocess import PreprocessRunSettings
 from neurocine.io import write_table
 from neurocine.stimuli.prepare import PrepareStimuliSettings
@@ -19,9 +20,13 @@ def main(
     settings: CheckDataSettings,
     prepare_stimuli: PrepareStimuliSettings,
     preprocess_run: PreprocessRunSettings,
+    package: PackageLayout,
     out: Path,
+    package_train: list[Path] | None = None,
+    package_test: list[Path] | None = None,
+    package_vertex: list[Path] | None = None,
 ) -> None:
-    """Check movies, fMRI runs and models from their headers and sizes, and tell all problems at once.
+    """Check movies, fMRI and models from their headers and sizes, and tell all problems at once.
 
     Parameters
     ----------
@@ -32,10 +37,22 @@ def main(
     settings : section check_data of the config, as JSON
     prepare_stimuli : section prepare_stimuli of the config, as JSON
     preprocess_run : section preprocess_run of the config, as JSON
+    package : kind of the preprocessed packages in place of runs, their movies, repeats and clips, as JSON
     out : report, one row per file (TSV)
+    package_train : training fMRI of packages, a file per subject
+    package_test : test fMRI of packages, a file per subject
+    package_vertex : where the columns of packages lie, a file per subject or none at all
     """
+    trains, tests = package_train or [], package_test or []
+    places: list[Path | None] = list(package_vertex) if package_vertex else [None] * len(trains)
+    packages = [
+        Package(train, test, package, vertex)
+        for train, test, vertex in zip(trains, tests, places, strict=True)
+    ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    table = check_data(stimuli, runs, rest, models, out.parent, settings, prepare_stimuli, preprocess_run)
+    table = check_data(
+        stimuli, runs, rest, models, out.parent, settings, prepare_stimuli, preprocess_run, packages
+    )
     write_table(out, table)
 
 

@@ -18,7 +18,7 @@ def main(*, checkpoint: Path, vertices: Path, settings: ImportEncoderSettings, o
     Parameters
     ----------
     checkpoint : PyTorch file of DC-MAE, MinD-Vis or MinD-Video
-    vertices : file of select_vertices
+    vertices : file of select_vertices or import_fmri
     settings : section import_encoder of the config, as JSON
     out : results directory: encoder/, tensors.tsv (what was loaded and what was not), done.json
     """

@@ -20,8 +20,8 @@ def main(
 
     Parameters
     ----------
-    runs : files of preprocess_run with the test movies
-    vertices : file of select_vertices
+    runs : files of preprocess_run or import_fmri with the test movies
+    vertices : file of select_vertices or import_fmri
     seed : of the drawn splits
     settings : section measure_noise_ceiling of the config, as JSON
     out : table (TSV)

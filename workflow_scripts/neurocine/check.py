@@ -12,6 +12,7 @@ import pandas as pd
 
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import check_dtseries
+from neurocine.fmri.package import Package, check_package
 from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
 from neurocine.fmri.volumes import check_volumes
 from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
@@ -71,6 +72,15 @@ def check_run(path: Path, settings: PreprocessRunSettings) -> Finding:
         todo = "Copy the run again, list it in exclude_runs, or add its length to preprocess_run.crop."
         raise InputError(path, f"{volumes} volumes", expected, todo)
     return Finding(f"{volumes} volumes, {grid}", expected)
+
+
+def check_fmri_package(package: Package) -> Finding:
+    """Check that the files of one subject's package are readable, belong together and fit the config."""
+    n_vertices, layout = check_package(package), package.layout
+    places = "at unknown places" if package.vertex is None else f"placed by {package.vertex.name}"
+    movies = f"{len(layout.train_movies)} and {len(layout.test_movies)} movies"
+    found = f"{movies} of {layout.clips_per_movie} clips, {n_vertices} vertices {places}"
+    return Finding(found, f"{layout.kind}: {movies} of {layout.clips_per_movie} clips")
 
 
 def check_rest(path: Path, settings: CheckDataSettings) -> Finding:
@@ -166,6 +176,7 @@ def check_data(
     settings: CheckDataSettings,
     prepare: PrepareStimuliSettings,
     preprocess: PreprocessRunSettings,
+    packages: Iterable[Package] = (),
 ) -> pd.DataFrame:
     """Check all raw files of a study from their headers and sizes.
 
@@ -179,6 +190,7 @@ def check_data(
     settings : section check_data of the config
     prepare : section prepare_stimuli of the config, for the length of movies
     preprocess : section preprocess_run of the config, for the number of volumes
+    packages : preprocessed fMRI in place of runs, one per subject
 
     Returns
     -------
@@ -188,9 +200,11 @@ def check_data(
     ------
     InputErrors : all problems found
     """
+    package_of = {package.train: package for package in packages}
     looks: list[tuple[str, Iterable[Path], Callable[[Path], Finding]]] = [
         ("stimulus", stimuli, lambda path: check_stimulus(path, prepare)),
         ("run", runs, lambda path: check_run(path, preprocess)),
+        ("package", package_of, lambda path: check_fmri_package(package_of[path])),
         ("rest", rest, lambda path: check_rest(path, settings)),
         ("model", models, check_model),
         ("disk", [disk], lambda path: check_disk(path, settings)),

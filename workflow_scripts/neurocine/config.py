@@ -8,6 +8,7 @@ import copy
 import difflib
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,12 @@ def check_schema(config: Config, schema: Schema) -> list[InputError]:
     return sorted(found, key=lambda problem: problem.where)
 
 
+def vertices_known(config: Config) -> bool:
+    """Say whether it is known where the vertices lie."""
+    # A package of arrays has its vertex_index.npy.
+    return config["fmri_from"] in ("runs", "arrays") or bool(config["package"]["vertex_masks"])
+
+
 def vertices_per_subject(config: Config) -> bool:
     """Say whether vertices are chosen by reliability, which differs between subjects."""
     section = config["select_vertices"]
@@ -237,6 +244,8 @@ def _check_seeds(config: Config) -> Iterator[InputError]:
 
 def _check_lengths(config: Config) -> Iterator[InputError]:
     """Runs and movies must agree: as many samples are left of a run as its movie has clips."""
+    if config["fmri_from"] != "runs":
+        return
     clips = config["prepare_stimuli"]["clips_per_movie"]
     for volumes, (first, last) in config["preprocess_run"]["crop"].items():
         left = int(volumes) - first - last
@@ -247,6 +256,8 @@ def _check_lengths(config: Config) -> Iterator[InputError]:
 
 
 def _check_reliability(config: Config) -> Iterator[InputError]:
+    if config["fmri_from"] != "runs":
+        return
     found = {"movies.train": len(config["movies"]["train"]), "repeats.train": config["repeats"]["train"]}
     for where, count in found.items():
         if vertices_per_subject(config) and count < 2:
@@ -268,6 +279,32 @@ def _check_space(config: Config) -> Iterator[InputError]:
         yield InputError("pretrain_on", "rest", "training_fmri or published, with space mni", todo)
     if config["simulate"]:
         yield InputError("simulate", "true", "false, with space mni", "The simulated brains are surfaces.")
+
+
+def _check_package(config: Config) -> Iterator[InputError]:
+    kind, masks, subjects = config["fmri_from"], config["package"]["vertex_masks"], config["subjects"]
+    found = f"files of subject {', '.join(masks)}"
+    if masks and kind in ("runs", "arrays"):
+        todo = "Leave it out: where the vertices lie is known without it."
+        yield InputError("package.vertex_masks", found, f"none with fmri_from {kind}", todo)
+    elif masks and not set(subjects) <= set(masks):
+        expected = f"a file of each subject: {', '.join(subjects)}"
+        yield InputError("package.vertex_masks", found, expected, "Give the others, or none at all.")
+    if kind == "runs":
+        return
+    if config["space"] != "cifti":
+        todo = "Packages are of the cortical surface; leave space out."
+        yield InputError("space", config["space"], f"cifti with fmri_from {kind}", todo)
+    if config["pretrain_on"] == "rest" and not vertices_known(config):
+        expected = "training_fmri or published, where it is unknown which vertices of rest runs to take"
+        yield InputError("pretrain_on", "rest", expected, "Change it, or give package.vertex_masks.")
+    for part in ("train", "test"):
+        movies = config["movies"][part]
+        # Packages name no movies; theirs are in the order of their numbers.
+        ordered = sorted(movies, key=lambda movie: [int(digits) for digits in re.findall(r"\d+", movie)])
+        if movies != ordered:
+            todo = "A package holds its movies in this order and does not name them."
+            yield InputError(f"movies.{part}", ", ".join(movies), ", ".join(ordered), todo)
 
 
 def _widths(config: Any, where: str = "") -> Iterator[tuple[str, int, int]]:
@@ -332,6 +369,7 @@ def check_combinations(config: Config) -> list[InputError]:
         _check_lengths,
         _check_reliability,
         _check_space,
+        _check_package,
         _check_frames,
         _check_trainings,
         _check_networks,

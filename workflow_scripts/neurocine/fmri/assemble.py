@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 Direction = Literal["forward", "backward", "centred"]
 REPEATS = "repeats"  # arrays named {movie}/repeats
+CLEANED_BY = ("preprocess_run", "import_fmri")  # steps that write cleaned runs
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class SubjectFmri:
 def read_cleaned(
     train: Sequence[Path], test: Sequence[Path]
 ) -> tuple[tuple[dict[str, np.ndarray], dict[str, np.ndarray]], dict[str, Any]]:
-    """Read files of preprocess_run that belong to one subject.
+    """Read files of preprocess_run or of import_fmri that belong to one subject.
 
     Parameters
     ----------
@@ -132,11 +133,11 @@ def read_cleaned(
     Returns
     -------
     (train, test) : movie -> (n_repeats, T, V) float32
-    source : settings and vertices that all the files share, and the excluded runs
+    source : name of their step -> settings and vertices that all the files share, and the excluded runs
 
     Raises
     ------
-    InputError : a bad file, a movie in two files, files made with different settings or vertices
+    InputError : a bad file, a movie in two files, files made by different steps, settings or vertices
     """
     source: dict[str, Any] = {}
     excluded: list[str] = []
@@ -145,14 +146,13 @@ def read_cleaned(
         for path in paths:
             with open_arrays(path) as handle:
                 meta = read_meta(handle)
-                if meta.get("step") != "preprocess_run":
-                    raise InputError(
-                        path, str(meta.get("step")), "a file of preprocess_run", "Correct the name."
-                    )
-                made = {key: meta[key] for key in ("settings", "vertices")}
+                if meta.get("step") not in CLEANED_BY:
+                    expected = f"a file of {' or '.join(CLEANED_BY)}"
+                    raise InputError(path, str(meta.get("step")), expected, "Correct the name.")
+                made = {key: meta[key] for key in ("step", "settings", "vertices")}
                 if source and made != source:
                     raise InputError(
-                        path, str(made), f"{source}, as in the others", "Run preprocess_run again."
+                        path, str(made), f"{source}, as in the others", f"Run {meta['step']} again."
                     )
                 source = made
                 excluded += [entry for entry in meta["excluded"] if entry not in excluded]
@@ -162,7 +162,8 @@ def read_cleaned(
                             path, f"{movie} once more", "each movie in one file", "Give it once."
                         )
                     part[movie] = handle.get_tensor(movie)
-    return parts, source | {"excluded": sorted(excluded)}
+    step = source.pop("step", CLEANED_BY[0])
+    return parts, {step: source | {"excluded": sorted(excluded)}}
 
 
 def existing_repeats(repeats: np.ndarray, movie: str) -> np.ndarray:

@@ -1,0 +1,327 @@
+"""Preprocessed fMRI that others published, read in place of runs and brought into the form of preprocess_run.
+
+The layouts (n movies of T clips, k repeats, V vertices), with `kind` as the config has it:
+
+mind_video : Mind-Video, ``fmri_{train,test}_subject{s}.npy`` (n, T, V), means over the repeats
+neuroclips : NeuroClips, ``subj0{s}_{train,test}_fmri.pt`` (n T, k, V), every movie's clips in a row; axis 1
+    holds the repeats: its length is their number (2 and 10 in Wen 2018), and the authors average over it
+arrays : plain arrays, ``fmri_{train,test}.npy`` (n, T, V), or ``fmri_{train,test}_rep.npy`` (n, k, T, V) with
+    NaN for a repeat that is missing, and ``vertex_index.npy`` (V,)
+
+None of them names its movies: they are taken in the order of their numbers. Sample j of a movie is taken to
+belong to clip j, which is so if the runs were cropped as in `neurocine.fmri.preprocess`.
+"""
+
+import logging
+import pickle
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neurocine.errors import InputError
+from neurocine.fmri.grayordinates import CORTEX
+from neurocine.fmri.parcellation import LABEL
+from neurocine.fmri.preprocess import refuse_nonfinite, zscore
+from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection, select_vertices
+
+log = logging.getLogger(__name__)
+KINDS = ("runs", "mind_video", "neuroclips", "arrays")  # runs: no package
+CENTRED = 0.01  # largest mean over a movie of a vertex that counts as z-scored; rounding leaves less
+FETCH_AGAIN = "Fetch the file again, or correct package in the config (docs/data.md)."
+
+
+@dataclass(frozen=True)
+class ImportFmriSettings:
+    """What is done to a package beyond reading it."""
+
+    # z-score each vertex in each repeat of a movie, as preprocess_run does; for packages that did not
+    zscore_runs: bool = False
+
+
+@dataclass(frozen=True)
+class PackageLayout:
+    """What a package must hold by the config.
+
+    Attributes
+    ----------
+    kind : of KINDS
+    train_movies, test_movies : in the order in which the package holds them
+    train_repeats, test_repeats : of each movie, where the package holds single repeats
+    clips_per_movie : T
+    """
+
+    kind: str
+    train_movies: tuple[str, ...]
+    test_movies: tuple[str, ...]
+    train_repeats: int
+    test_repeats: int
+    clips_per_movie: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is {self.kind!r}, must be one of {', '.join(KINDS)}")
+
+    def movies(self, part: str) -> tuple[str, ...]:
+        """Movies of the part train or test."""
+        return self.train_movies if part == "train" else self.test_movies
+
+    def repeats(self, part: str) -> int:
+        """Repeats of each movie of the part."""
+        return self.train_repeats if part == "train" else self.test_repeats
+
+
+@dataclass(frozen=True)
+class Package:
+    """The files of one subject.
+
+    Attributes
+    ----------
+    train, test : fMRI
+    layout : what they must hold
+    vertex : where the columns lie, for `read_vertices`; None where it is unknown
+    """
+
+    train: Path
+    test: Path
+    layout: PackageLayout
+    vertex: Path | None = None
+
+
+def read_values(path: Path, kind: str) -> np.ndarray:
+    """Open an array of floats memory-mapped; nothing that is pickled in it is run.
+
+    Parameters
+    ----------
+    path : .npy file, or the .pt file of one tensor
+    kind : of KINDS
+
+    Raises
+    ------
+    InputError : no such file, not one array of floats, truncated, or pickled objects
+    """
+    expected = "one tensor of floats" if kind == "neuroclips" else "an array of floats"
+    try:
+        if kind == "neuroclips":
+            import torch  # takes seconds: only when wanted
+
+            # A memory map reads the header alone, and refuses formats before PyTorch 1.6.
+            tensor = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            if not isinstance(tensor, torch.Tensor):
+                raise InputError(path, f"an object of type {type(tensor).__name__}", expected, FETCH_AGAIN)
+            values = tensor.detach().numpy()
+        else:
+            values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(path, "no such file", expected, FETCH_AGAIN) from None
+    except (OSError, EOFError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        found = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(path, f"a file that cannot be read ({found})", expected, FETCH_AGAIN) from None
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+        raise InputError(path, str(getattr(values, "dtype", type(values).__name__)), expected, FETCH_AGAIN)
+    return values
+
+
+def check_shape(shape: tuple[int, ...], layout: PackageLayout, part: str, path: Path) -> int:
+    """Check the shape of one part and return its number of vertices.
+
+    Raises
+    ------
+    InputError : other axes, or another number of movies, clips or repeats
+    """
+    n, clips, repeats = len(layout.movies(part)), layout.clips_per_movie, layout.repeats(part)
+    wanted: tuple[int, ...] = (n, clips)
+    meaning = f"{n} movies, {clips} clips, vertices"
+    if layout.kind == "neuroclips":
+        wanted, meaning = (n * clips, repeats), f"{clips} clips of {n} movies, {repeats} repeats, vertices"
+    elif layout.kind == "arrays" and len(shape) == 4:
+        wanted, meaning = (n, repeats, clips), f"{n} movies, {repeats} repeats, {clips} clips, vertices"
+    if shape[:-1] != wanted or shape[-1] < 1:
+        expected = f"shape ({', '.join(map(str, wanted))}, V): {meaning}"
+        todo = "Correct movies, repeats or prepare_stimuli.clips_per_movie, or fetch the file again."
+        raise InputError(path, f"shape {shape}", expected, todo)
+    return shape[-1]
+
+
+def read_vertices(path: Path) -> np.ndarray:
+    """Read which cortical grayordinates the columns of a package are.
+
+    Parameters
+    ----------
+    path : .npy file: a mask (59412,), bool or 0 and 1, whose set vertices are the columns in ascending order
+        (Mind-Animator's ``mask_correct.npy``), or one index per column (V,)
+
+    Returns
+    -------
+    (V,) int64, 0...59411, each once
+
+    Raises
+    ------
+    InputError : no such file, neither a mask nor indices
+    """
+    expected = f"a mask ({CORTEX},), or different indices 0...{CORTEX - 1}"
+    todo = "Give the file that belongs to the package (package.vertex_masks, docs/data.md)."
+    try:
+        values = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(path, "no such file", expected, todo) from None
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(path, f"a file that cannot be read ({error})", expected, todo) from None
+    found = f"{values.dtype} of shape {values.shape}"
+    if values.shape == (CORTEX,) and values.dtype.kind in "buif" and np.isin(values, (0, 1)).all():
+        return np.flatnonzero(values)
+    if values.ndim != 1 or values.dtype.kind not in "ui" or not values.size:
+        raise InputError(path, found, expected, todo)
+    if values.min() < 0 or values.max() >= CORTEX or len(np.unique(values)) < len(values):
+        found = f"{len(np.unique(values))} different of {len(values)} numbers {values.min()}...{values.max()}"
+        raise InputError(path, found, expected, todo)
+    return values.astype(np.int64)
+
+
+def check_package(package: Package) -> int:
+    """Check the files of one subject by their headers and return V.
+
+    Raises
+    ------
+    InputError : a file that cannot be read, of another shape, or with another number of vertices than the
+        training file
+    """
+    layout = package.layout
+    counts = {
+        path: check_shape(read_values(path, layout.kind).shape, layout, part, path)
+        for part, path in (("train", package.train), ("test", package.test))
+    }
+    if package.vertex is not None:
+        counts[package.vertex] = len(read_vertices(package.vertex))
+    n_vertices = counts[package.train]
+    for path, count in counts.items():
+        if count != n_vertices:
+            expected = f"{n_vertices}, as in {package.train}"
+            todo = "Give files that belong together: of one subject and one package."
+            raise InputError(path, f"{count} vertices", expected, todo)
+    return n_vertices
+
+
+def _check_areas(path: Path, selection: VertexSelection, columns: np.ndarray) -> None:
+    """Compare the area names of the columns (V,) in a file with those of the atlas."""
+    expected = "the name of each column's area, as in the atlas"
+    try:
+        names = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(path, f"a file that cannot be read ({error})", expected, FETCH_AGAIN) from None
+    if names.dtype.kind != "U" or names.shape != columns.shape:
+        raise InputError(path, f"{names.dtype} of shape {names.shape}", expected, FETCH_AGAIN)
+    for column, vertex, area in zip(columns, selection.vertex, selection.area, strict=True):
+        label = LABEL.fullmatch(names[column])
+        name = label["area"] if label else names[column]
+        if name != selection.areas[area]:
+            raise InputError(
+                path,
+                f"{names[column]} at column {column}",
+                f"{selection.areas[area]}, where vertex {vertex} lies in the atlas",
+                "Correct vertex_index.npy, name the atlas in the config, or remove roi.npy.",
+            )
+
+
+def place_columns(
+    n_vertices: int, vertex: Path | None, roi: Path | None = None, atlas: Path | None = None
+) -> tuple[VertexSelection, np.ndarray]:
+    """Find where the columns of a package lie, and put them in the order of the visual hierarchy.
+
+    Parameters
+    ----------
+    n_vertices : V, columns of the package
+    vertex : file for `read_vertices`, of V vertices; None: the columns keep their order, in an area "unknown"
+    roi : names of the columns' areas (V,), only compared with the atlas
+    atlas : HCP-MMP 1.0 label file; by default the installed table
+
+    Returns
+    -------
+    selection : the vertices
+    columns : (V,) int64, the column of each of them
+
+    Raises
+    ------
+    InputError : a bad file, vertices outside the areas of the atlas, or names of other areas
+    """
+    if vertex is None:
+        log.warning("it is unknown where the %d vertices lie: there will be no brain maps", n_vertices)
+        return VertexSelection.unplaced(n_vertices), np.arange(n_vertices)
+    places = read_vertices(vertex)
+    cortex = select_vertices(SelectVerticesSettings(roi_set="all"), atlas)
+    selection = cortex.keep(np.isin(cortex.vertex, places))
+    if len(selection.vertex) != n_vertices:
+        found = f"{len(selection.vertex)} of {n_vertices} vertices within areas of the atlas"
+        raise InputError(vertex, found, "all of them", "Give the atlas that the package was made with.")
+    column_of = np.zeros(CORTEX, np.int64)
+    column_of[places] = np.arange(n_vertices)
+    columns = column_of[selection.vertex]
+    if roi is not None:
+        _check_areas(roi, selection, columns)
+    return selection, columns
+
+
+def missing_repeats(runs: np.ndarray) -> list[int]:
+    """Which repeats (from 1) of one movie (n_repeats, T, V) are NaN."""
+    return [int(index) + 1 for index in np.flatnonzero(np.isnan(runs).all((1, 2)))]
+
+
+def read_part(
+    package: Package,
+    part: str,
+    columns: np.ndarray,
+    excluded: Collection[tuple[str, int]],
+    settings: ImportFmriSettings,
+) -> dict[str, np.ndarray]:
+    """Read the training or the test movies of one subject.
+
+    Parameters
+    ----------
+    package : its files, that `check_package` accepts
+    part : train or test
+    columns : (V,), which columns to take, in this order
+    excluded : (movie, repeat from 1) that must not be used; only of packages that hold single repeats
+    settings : section import_fmri of the config
+
+    Returns
+    -------
+    movie -> (n_repeats, T, V) float32, NaN in an excluded or missing repeat; means are one repeat
+
+    Raises
+    ------
+    InputError : a bad file or shape, NaN or infinity in a repeat that is not missing as a whole
+    """
+    layout, path = package.layout, package.train if part == "train" else package.test
+    movies, values = layout.movies(part), read_values(path, layout.kind)
+    check_shape(values.shape, layout, part, path)
+    means = values.ndim == 3 and layout.kind != "neuroclips"
+    if layout.kind == "neuroclips":
+        values = values.reshape(len(movies), layout.clips_per_movie, *values.shape[1:]).swapaxes(1, 2)
+    elif means:
+        values = values[:, None]
+    runs: dict[str, np.ndarray] = {}
+    largest = 0.0
+    for movie, repeats in zip(movies, values, strict=True):
+        runs[movie] = repeats[..., columns].astype(np.float32)
+        for number, run in enumerate(runs[movie], 1):
+            where = f"{path}: {movie}" if means else f"{path}: {movie} repeat {number}"
+            if (movie, number) in excluded and not means:
+                log.info("%s left out, as the config says", where)
+                run[:] = np.nan
+            elif means or layout.kind == "neuroclips" or not np.isnan(run).all():
+                refuse_nonfinite(run, where)
+                if settings.zscore_runs:
+                    run[:] = zscore(run, 1, np.abs(run).max(0), where)
+                largest = max(largest, float(np.abs(run.mean(0, dtype=np.float64)).max()))
+    lost = sorted(f"{movie} repeat {number}" for movie, number in excluded if means and movie in movies)
+    if lost:
+        log.warning("%s holds means over repeats: %s cannot be left out of them", path, ", ".join(lost))
+    if largest > CENTRED:
+        log.warning(
+            "%s is not z-scored per movie (a vertex's mean is up to %.3g): averages of repeats and noise "
+            "ceilings expect it, see import_fmri.zscore_runs",
+            path,
+            largest,
+        )
+    return runs
