@@ -11,8 +11,9 @@ from neurocine.cli import program
 from neurocine.costs import sum_costs
 from neurocine.errors import InputError
 from neurocine.io import read_table, replacing
+from neurocine.naming import natural
 from neurocine.report.browser import BuildBrowserSettings, build_browser
-from neurocine.report.study import SCORE_COLUMNS, Medium, Owner, Results, TrainingLog, natural
+from neurocine.report.study import SCORE_COLUMNS, Medium, Owner, Results, TrainingLog
 
 PLACE = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
 SUBJECT = re.compile(r"(?:^|/)sub-([^/]+)/")

@@ -1,11 +1,9 @@
 """Score decoded clips against what was shown."""
 
 import logging
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +27,7 @@ from neurocine.metrics.score import (
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_vae, pick_device
 from neurocine.models.vae import decode_latents
+from neurocine.naming import natural
 
 log = logging.getLogger("score")
 CEILING = "vae"  # condition name of the round trip through the VAE
@@ -57,18 +56,13 @@ class Judges:
     seed: int
 
 
-def movie_order(name: str) -> list[Any]:
-    """Sort key that puts test2 before test10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
-
-
 def find_movies(files: list[Path]) -> dict[str, Path]:
     """Map each movie to the file that holds it, in natural order."""
     found: dict[str, Path] = {}
     for path in files:
         with open_arrays(path) as handle:
             found |= dict.fromkeys(handle.keys(), path)
-    return {name: found[name] for name in sorted(found, key=movie_order)}
+    return {name: found[name] for name in sorted(found, key=natural)}
 
 
 def read_movie(movies: dict[str, Path], movie: str, clips: np.ndarray, where: str) -> np.ndarray:
@@ -90,7 +84,7 @@ def read_condition(path: Path, default_seed: int) -> Condition:
     with open_arrays(path) as handle:
         meta = read_meta(handle)
         names = [name.removesuffix("/clip") for name in list(handle.keys()) if name.endswith("/clip")]
-        clips = {name: handle.get_tensor(f"{name}/clip") for name in sorted(names, key=movie_order)}
+        clips = {name: handle.get_tensor(f"{name}/clip") for name in sorted(names, key=natural)}
     empty = [name for name, numbers in clips.items() if not len(numbers)]
     if not clips or empty:
         found = f"no clips of {', '.join(empty)}" if empty else "no array named <movie>/clip"

@@ -16,7 +16,7 @@ from neurocine.errors import InputError
 from neurocine.report.browser import BuildBrowserSettings
 from neurocine.report.figures import axis_range, read_log, round_ticks, thin, track
 from neurocine.report.markup import number, p_text
-from neurocine.report.study import Order, Owner, natural
+from neurocine.report.study import Order, Owner
 from neurocine.stimuli.video import write_video
 from report.chromium import CHROMIUM, Page, chromium
 
@@ -514,7 +514,6 @@ def test_order_of_owners() -> None:
     ]
     assert order.label(owners[0]) == "exp10"
     assert Order((), ("a", "b")).label(Owner("1", "b", "main")) == "b main"
-    assert sorted(["test10", "test2"], key=natural) == ["test2", "test10"]
 
 
 def test_track_places_dot_and_says_it_in_words() -> None:

@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from neurocine.errors import InputError
 from neurocine.io import open_arrays
+from neurocine.naming import natural
 from neurocine.stimuli.video import read_frames_at, video_info
 
 MOVIES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
@@ -38,11 +38,6 @@ class ClipFile:
     where: str
     seconds: float | None
     read: Callable[[], np.ndarray]
-
-
-def natural(name: str) -> list[Any]:
-    """Sort key that puts clip2 before clip10."""
-    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _check_array(array: np.ndarray, where: str, axes: int) -> None:

@@ -13,8 +13,8 @@ import pandas as pd
 
 from neurocine.errors import InputError
 from neurocine.metrics.statistics import block_bootstrap, block_length, holm, interval, sign_flip_p
+from neurocine.naming import natural
 from neurocine.seeds import numpy_generator
-from neurocine.stimuli.cached import natural
 
 RESULT = ["subject", "method", "experiment", "condition"]  # what the scores of clips belong to
 NOT_METRICS = {*RESULT, "dataset", "movie", "clip", "seed"}

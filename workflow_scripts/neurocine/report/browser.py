@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from neurocine import __version__
+from neurocine.naming import natural
 from neurocine.report import sections
 from neurocine.report.comparisons import CEILINGS, COMPARISONS, PUBLISHED, SUMMARY, frame_table
 from neurocine.report.conditions import CONDITIONS, told
@@ -22,7 +23,7 @@ from neurocine.report.details import cost_table, detail_templates
 from neurocine.report.glance import glance_section
 from neurocine.report.markup import number, select
 from neurocine.report.media import film_section, map_section
-from neurocine.report.study import Medium, Order, Results, natural, score_records
+from neurocine.report.study import Medium, Order, Results, score_records
 
 
 @dataclass(frozen=True)

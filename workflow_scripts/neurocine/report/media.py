@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from neurocine.naming import natural
 from neurocine.report.conditions import told
 from neurocine.report.markup import fold, key_attributes
-from neurocine.report.study import Medium, Order, group_media, natural
+from neurocine.report.study import Medium, Order, group_media
 
 CHOICES = ("random", "best", "median", "worst")  # what tells most about a result first
 

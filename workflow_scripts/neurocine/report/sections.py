@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from neurocine.naming import natural
 from neurocine.report.conditions import told
 from neurocine.report.figures import axis_range, curve, read_log, track
 from neurocine.report.markup import (
@@ -20,7 +21,7 @@ from neurocine.report.markup import (
     setting_text,
     table,
 )
-from neurocine.report.study import Medium, Order, Owner, TrainingLog, natural
+from neurocine.report.study import Medium, Order, Owner, TrainingLog
 
 STEPS = {
     "pretrain_encoder": "Encoder pretraining",

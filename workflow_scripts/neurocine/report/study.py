@@ -1,7 +1,6 @@
 """What a study's page is made of: scores, media, training logs and the configuration."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -11,6 +10,7 @@ import pandas as pd
 
 from neurocine.costs import Cost
 from neurocine.metrics.direction import best, lower_is_better
+from neurocine.naming import natural
 
 SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"]
 KEY_COLUMNS = ("subject", "method", "experiment", "condition", "metric", "kind")  # what filters look at
@@ -101,11 +101,6 @@ class Results:
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
     ceilings: pd.DataFrame = field(default_factory=pd.DataFrame)
     costs: Sequence[Cost] = ()
-
-
-def natural(text: str) -> list[Any]:
-    """Sort key that puts test2 before test10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(text))]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Read what was computed once per clip (latents, text states) from the files of several movies."""
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,9 @@ import numpy as np
 
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_meta
+from neurocine.naming import natural
 
 Clip = tuple[str, int]  # movie, index of the clip in it
-
-
-def natural(name: str) -> list[int | str]:
-    """Sort key that puts seg2 before seg10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def movies_in(handle: Any, suffix: str = "") -> list[str]:
