@@ -128,6 +128,11 @@ def model_folder(name):
     return folder
 
 
+def if_made(path):
+    """A file that is shown where an earlier run made it, and that nothing asks for."""
+    return [path] if Path(path).is_file() else []
+
+
 # Settings and resources
 
 

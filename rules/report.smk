@@ -125,6 +125,8 @@ rule compare_results:
 
 
 NOISE_CEILINGS = expand(of_subject("noise_ceiling.tsv"), subject=SUBJECTS)
+# Optional, as the target lag_sweep is: an input once there is one, so that the next run builds the page again.
+LAG_SWEEP = if_made(results("tables/lag_sweep.tsv"))
 
 
 rule build_browser:
@@ -148,6 +150,7 @@ rule build_browser:
         ],
         logs=training_logs(config["run_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
+        lag_sweep=LAG_SWEEP,
     output:
         report(directory(results("browser")), htmlindex="index.html", category="All results"),
     log:
@@ -169,7 +172,8 @@ rule build_browser:
         "--summary {input.summary:q} --comparisons {input.comparisons:q} --published {input.published:q} "
         "--strips {input.strips:q} --controls {input.controls:q} --clips {input.clips:q} --maps {input.maps:q} "
         "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} --logs {input.logs:q} "
-        "--noise-ceilings {input.noise_ceilings:q} --benchmarks {params.benchmarks:q} --gpus {resources.gpus:q} "
+        "--noise-ceilings {input.noise_ceilings:q} --lag-sweep {input.lag_sweep:q} "
+        "--benchmarks {params.benchmarks:q} --gpus {resources.gpus:q} "
         "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log} >&2)"
 
 
@@ -257,6 +261,7 @@ use rule build_browser as build_ablation_browser with:
         ],
         logs=training_logs(config["ablation_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
+        lag_sweep=LAG_SWEEP,
     output:
         report(directory(results("ablation/browser")), htmlindex="index.html", category="All results"),
     log:

@@ -68,6 +68,11 @@ def read_attention(paths: list[Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
+def read_optional(path: Path | None = None) -> pd.DataFrame:
+    """Read a table; empty where there is none."""
+    return read_table(path) if path else pd.DataFrame()
+
+
 def read_ceilings(paths: list[Path]) -> pd.DataFrame:
     """Join the noise ceilings of all subjects; the column subject comes from their paths."""
     tables = []
@@ -106,6 +111,7 @@ def main(
     comparisons: Path | None = None,
     published: Path | None = None,
     noise_ceilings: list[Path] | None = None,
+    lag_sweep: list[Path] | None = None,
     benchmarks: Path | None = None,
     gpus: str = "{}",
 ) -> None:
@@ -129,6 +135,7 @@ def main(
     comparisons : paired differences (compare_results)
     published : published values beside ours (compare_results)
     noise_ceilings : tables of measure_noise_ceiling
+    lag_sweep : table of sweep_lags, or nothing where it was not made
     benchmarks : folder of Snakemake's benchmarks of the study, for the cost
     gpus : GPUs that a job of each step holds, as JSON
     """
@@ -136,7 +143,12 @@ def main(
     text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
     files = [
         Medium(_copy(path, folder, f"assets/tables/{path.name}"), path.stem)
-        for path in (scores, *filter(None, (summary, comparisons, published)), *(tables or []))
+        for path in (
+            scores,
+            *filter(None, (summary, comparisons, published)),
+            *(tables or []),
+            *(lag_sweep or []),
+        )
     ]
     files += [
         copy_medium(path, folder, "tables") for path in [*(attention_tables or []), *(result_tables or [])]
@@ -153,10 +165,11 @@ def main(
         maps=[copy_medium(path, folder, "maps") for path in maps or []],
         files=files,
         logs=[read_log(path) for path in sorted(logs or [], key=lambda path: natural(path.as_posix()))],
-        summary=read_table(summary) if summary else pd.DataFrame(),
-        comparisons=read_table(comparisons) if comparisons else pd.DataFrame(),
-        published=read_table(published) if published else pd.DataFrame(),
+        summary=read_optional(summary),
+        comparisons=read_optional(comparisons),
+        published=read_optional(published),
         ceilings=read_ceilings(noise_ceilings or []),
+        lag_sweep=read_optional(*(lag_sweep or [])),
         costs=sum_costs(benchmarks, json.loads(gpus)) if benchmarks else [],
     )
     with replacing(out) as temporary:

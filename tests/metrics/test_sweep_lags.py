@@ -11,6 +11,7 @@ from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import read_table, write_arrays
 from neurocine.metrics.lags import MovieEmbeddings, SweepLagsSettings, fit_ridge, sweep_lags
+from neurocine.report.lags import lag_section
 
 SETTINGS = SweepLagsSettings(lags=(-1, 0, 2), min_distance_tr=3, bootstrap_draws=100, draws=3)
 N_VERTICES, N_FEATURES = 30, 6
@@ -166,5 +167,12 @@ def test_program_writes_one_table_for_all_subjects(tmp_path: Path) -> None:
     assert list(table.subject) == [1] * 6 + [3] * 6
     for rows in (table[:6], table[6:]):
         np.testing.assert_allclose(rows.identification, expected.identification, atol=1e-5)
+    page = lag_section(table)
+    best = {
+        score: expected[score][expected.test_repeats == 4].max() for score in ("cosine", "identification")
+    }
+    for score, value in best.items():
+        assert page.count(f'aria-label="{score} by lag, TR: highest {value:.3f} at 0, ') == 2
+    assert page.count("<svg") == 2 * 4
     with pytest.raises(InputError, match="values computed from seg1"):
         program.main(train=[learned], test=[learned], subjects=["1"], **given)

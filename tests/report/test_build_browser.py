@@ -14,13 +14,25 @@ from PIL import Image
 import build_browser as program
 from neurocine.errors import InputError
 from neurocine.report.browser import BuildBrowserSettings
-from neurocine.report.figures import axis_range, read_log, round_ticks, thin, track
+from neurocine.report.figures import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    TOP,
+    WIDTH,
+    axis_range,
+    interval_curve,
+    read_log,
+    round_ticks,
+    thin,
+    track,
+)
 from neurocine.report.markup import number, p_text
 from neurocine.report.study import Order, Owner
 from neurocine.stimuli.video import write_video
 from report.chromium import CHROMIUM, Page, chromium
 
-VOID = {"wbr", "meta", "link", "img", "br", "input", "hr", "circle", "line", "polyline"}
+VOID = {"wbr", "meta", "link", "img", "br", "input", "hr", "line", "polyline", "polygon"}
 METRICS = {"ssim_mv": (0.2, float("nan")), "acc_image_50_any3": (0.058, 0.058)}
 
 
@@ -78,6 +90,20 @@ def make_summary() -> pd.DataFrame:
     numbers |= {"baseline_constant": 0.1, "baseline_mean_frame": 0.15, "p_holm": 0.002, "n_clips": 60}
     names = {"subject": 1, "method": "neurocine", "experiment": "paper_main", "condition": "fmri"}
     return pd.DataFrame([{**names, "metric": "ssim_mv", **numbers, "seeds": 3, "seed_sd": 0.0123}])
+
+
+def make_lag_sweep() -> pd.DataFrame:
+    """Two subjects: the best lag is 1 TR for both; only subject 10 has curves over repeats."""
+    rows = []
+    for subject, repeats in (("10", (4, 1, 2)), ("2", (1,))):
+        for lag, count in [*((lag, repeats[0]) for lag in (-1, 0, 1, 2)), *((0, n) for n in repeats[1:])]:
+            row = {"subject": subject, "lag_tr": lag, "test_repeats": count, "n_clips": 30}
+            for score, chance in (("cosine", 0.0), ("identification", 0.5)):
+                value = chance + 0.2 - 0.05 * abs(lag - 1) - 0.01 * (repeats[0] - count)
+                row |= {score: value, f"{score}_low": value - 0.02, f"{score}_high": value + 0.04}
+                row[f"{score}_chance"] = chance
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def make_attention() -> pd.DataFrame:
@@ -141,6 +167,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = root / f"benchmarks/{name}.tsv"
         path.parent.mkdir(parents=True)
         path.write_text(f"s\tmax_rss\tcpu_time\n{seconds}\t2500\t{seconds}\n")
+    make_lag_sweep().to_csv(root / "tables/lag_sweep.tsv", sep="\t", index=False)
     log = root / "sub-1/train_encoder/plain/log.jsonl"
     log.parent.mkdir(parents=True)
     lines = [{"step": 10 * n, "loss": 5.0 - n, "lr": 1.0, "seconds": n} for n in range(1, 4)]
@@ -158,6 +185,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out=root / "browser/index.html",
         settings=BuildBrowserSettings(),
         logs=[log],
+        lag_sweep=[root / "tables/lag_sweep.tsv"],
         **media,
         **{name: root / f"tables/{name}.tsv" for name in frames},
         benchmarks=root / "benchmarks",
@@ -280,6 +308,39 @@ def test_page_holds_comparisons_ceilings_and_cost(page: Path) -> None:
     assert means in plain
 
 
+def test_page_draws_the_lag_sweep_of_each_subject(page: Path) -> None:
+    text = page.read_text()
+    section = text.partition('id="lags"')[2].partition("</section>")[0]
+    cards = section.split("<article")[1:]
+    assert [re.findall(r"Subject (\w+)", card) for card in cards] == [["2"], ["10"]]
+    assert 'data-subject="10"' in cards[1]
+    said = re.findall(r'aria-label="([^"]*)"', cards[1])
+    assert said == [
+        "cosine by lag, TR: highest 0.200 at 1, chance 0",
+        "identification by lag, TR: highest 0.700 at 1, chance 0.5",
+        "cosine by test repeats: highest 0.150 at 4, chance 0",
+        "identification by test repeats: highest 0.650 at 4, chance 0.5",
+    ]
+    assert len(re.findall("<svg", cards[0])) == 2  # one repeat makes no curve
+    assert "0: 0.650, 95 % interval 0.630 to 0.690" in cards[1]
+    assert 'href="assets/tables/lag_sweep.tsv"' in section
+    assert (page.parent / "assets/tables/lag_sweep.tsv").is_file()
+
+
+def test_an_interval_curve_lies_where_its_values_are() -> None:
+    drawn = interval_curve("x by lag", [(-1, 0.0, -0.5, 0.5), (1, 1.0, 0.5, 1.5)], 0.0)
+    circles = re.findall(r'<circle class="mean" cx="([\d.]+)" cy="([\d.]+)"', drawn)
+    (left, low), (right, high) = [tuple(map(float, place)) for place in circles]
+    assert (left, right) == (LEFT, WIDTH - 8)
+    # Heights run down; values from -0.5 to 1.5 with air of 0.1 on each side fill the drawing.
+    inside = HEIGHT - TOP - BOTTOM
+    assert low == pytest.approx(TOP + inside * 1.6 / 2.2, abs=0.1)
+    assert high == pytest.approx(TOP + inside * 0.6 / 2.2, abs=0.1)
+    chance = re.search(r'<polyline class="chance" points="[\d.]+,([\d.]+) [\d.]+,([\d.]+)"', drawn)
+    assert chance
+    assert chance[1] == chance[2] == f"{low:.1f}"
+
+
 def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path: Path) -> None:
     stale = tmp_path / "assets/sub-9/neurocine/old/clips/test1.mp4"
     stale.parent.mkdir(parents=True)
@@ -295,6 +356,7 @@ def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path:
         pages.append((tmp_path / "index.html").read_bytes())
     assert pages[0] == pages[1]
     assert b"No films were made" in pages[0]
+    assert b"snakemake lag_sweep makes it" in pages[0]
     assert [path.name for path in (tmp_path / "assets").rglob("*") if path.is_file()] == ["scores.tsv"]
 
 

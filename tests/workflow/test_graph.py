@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurocine import datasets
-from workflow_copy import snakemake
+from workflow_copy import copy_workflow, snakemake
 
 TOY = ("--configfile", "studies/toy/config.yaml")
 
@@ -98,6 +98,18 @@ def test_lag_sweep_needs_no_training(checkout: Path) -> None:
     assert jobs["sweep_lags"] == 1
     assert jobs["assemble_subject"] == 2
     assert not any(name.startswith(("train_", "pretrain_", "decode")) for name in jobs)
+
+
+def test_a_lag_sweep_is_shown_once_it_was_made(tmp_path: Path) -> None:
+    checkout = copy_workflow(tmp_path)
+    assert "sweep_lags" not in planned(checkout, *TOY)
+    table = checkout / "results/toy/tables/lag_sweep.tsv"
+    table.parent.mkdir(parents=True)
+    table.touch()
+    run = snakemake(checkout, "-n", *TOY)
+    inputs = re.findall(r"rule build_browser:\n +input: (.*)", run.stdout + run.stderr)
+    assert len(inputs) == 1
+    assert "results/toy/tables/lag_sweep.tsv" in inputs[0].split(", ")
 
 
 def test_volumes_need_an_atlas_and_no_rest(checkout: Path, tmp_path: Path) -> None:

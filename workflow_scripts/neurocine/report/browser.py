@@ -21,6 +21,7 @@ from neurocine.report.comparisons import CEILINGS, COMPARISONS, PUBLISHED, SUMMA
 from neurocine.report.conditions import CONDITIONS, told
 from neurocine.report.details import cost_table, detail_templates
 from neurocine.report.glance import glance_section
+from neurocine.report.lags import lag_section
 from neurocine.report.markup import number, select
 from neurocine.report.media import film_section, map_section
 from neurocine.report.study import Medium, Order, Results, score_records
@@ -143,6 +144,9 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
         },
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),
         "maps": map_section(results.maps, order),
+        "lag_sweep": lag_section(
+            results.lag_sweep, next((file.href for file in results.files if file.name == "lag_sweep"), "")
+        ),
         "costs": cost_table("costs-table", results.costs),
         **_area_parts(results, settings, order),
         "training": sections.training_section(results.logs),

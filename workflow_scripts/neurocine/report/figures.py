@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from neurocine.metrics.direction import lower_is_better
 from neurocine.report.markup import number
@@ -119,6 +119,45 @@ def round_ticks(low: float, high: float, about: int = 4) -> list[float]:
     return [index * step for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
+class Plane(NamedTuple):
+    """The part of a drawing that values lie in: ends of the horizontal and of the vertical axis."""
+
+    left: float
+    right: float
+    low: float
+    high: float
+
+    def xy(self, x: float, y: float) -> tuple[float, float]:
+        """Place of a value in the drawing's units."""
+        across, down = (x - self.left) / (self.right - self.left), (self.high - y) / (self.high - self.low)
+        return LEFT + (WIDTH - LEFT - 8) * across, TOP + (HEIGHT - TOP - BOTTOM) * down
+
+    def axes(self, ticks: Sequence[float]) -> list[str]:
+        """Lines at round heights with their numbers, and numbers at ``ticks`` below."""
+        parts = []
+        for tick in round_ticks(self.low, self.high):
+            y = self.xy(self.left, tick)[1]
+            parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<text x="{LEFT - 5}" y="{y + 3.5:.1f}" text-anchor="end">{tick:g}</text>')
+        for tick in ticks:
+            x = self.xy(tick, self.low)[0]
+            anchor = "end" if x > WIDTH - 20 else "middle"
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{tick:g}</text>')
+        return parts
+
+    def path(self, points: Iterable[tuple[float, float]]) -> str:
+        """Corners of a line or an area through these values."""
+        return " ".join("{:.1f},{:.1f}".format(*self.xy(x, y)) for x, y in points)
+
+
+def _figure(title: str, said: str, parts: Iterable[str]) -> str:
+    return (
+        f'<figure class="curve"><figcaption>{escape(title)}</figcaption>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(said)}">'
+        f"{''.join(parts)}</svg></figure>"
+    )
+
+
 def curve(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """Draw one quantity over the steps of a training as SVG.
 
@@ -136,32 +175,48 @@ def curve(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> st
     low, high = min(value for _, value in points), max(value for _, value in points)
     if high == low:
         low, high = low - 0.5, high + 0.5
-    inner = (WIDTH - LEFT - 8, HEIGHT - TOP - BOTTOM)
-
-    def xy(step: float, value: float) -> tuple[float, float]:
-        return LEFT + inner[0] * step / last, TOP + inner[1] * (high - value) / (high - low)
-
-    parts = []
-    for tick in round_ticks(low, high):
-        y = xy(0, tick)[1]
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 5}" y="{y + 3.5:.1f}" text-anchor="end">{tick:g}</text>')
-    for tick in round_ticks(0, last, 3):
-        x = xy(tick, low)[0]
-        anchor = "end" if x > WIDTH - 20 else "middle"
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{tick:g}</text>')
+    plane = Plane(0, last, low, high)
+    parts = plane.axes(round_ticks(0, last, 3))
     for name, values in series.items():
-        corners = [xy(*point) for point in thin(values)]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
-        parts.append(f'<polyline class="{escape(name)}" points="{path}"/>')
+        corners = thin(values)
+        parts.append(f'<polyline class="{escape(name)}" points="{plane.path(corners)}"/>')
         if name == "validation" and len(corners) <= 40:
             parts.extend(
-                f'<circle class="validation" cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in corners
+                '<circle class="validation" cx="{:.1f}" cy="{:.1f}" r="2.2"/>'.format(*plane.xy(*corner))
+                for corner in corners
             )
     ending = ", ".join(f"{name} ends at {values[-1][1]:.4g}" for name, values in series.items())
-    said = escape(f"{title} over steps: {ending}")
-    return (
-        f'<figure class="curve"><figcaption>{escape(title)}</figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{said}">'
-        f"{''.join(parts)}</svg></figure>"
-    )
+    return _figure(title, f"{title} over steps: {ending}", parts)
+
+
+def interval_curve(title: str, points: Sequence[tuple[float, float, float, float]], chance: float) -> str:
+    """Draw values with their intervals beside chance as SVG.
+
+    Parameters
+    ----------
+    title : what is drawn over what
+    points : (x, value, low end, high end), two or more, x increasing
+    chance : the level that luck reaches
+
+    Returns
+    -------
+    a ``figure`` element; colours come from the page's style sheet
+    """
+    low, high = min(chance, *(point[2] for point in points)), max(chance, *(point[3] for point in points))
+    air = 0.05 * (high - low) or 0.5
+    plane = Plane(points[0][0], points[-1][0], low - air, high + air)
+    places = [x for x, *_ in points]
+    parts = plane.axes(places if len(places) <= 12 else round_ticks(places[0], places[-1]))
+    band = [(x, end) for x, _, end, _ in points] + [(x, end) for x, _, _, end in reversed(points)]
+    level = plane.path([(places[0], chance), (places[-1], chance)])
+    parts.append(f'<polygon class="interval" points="{plane.path(band)}"/>')
+    parts.append(f'<polyline class="chance" points="{level}"/>')
+    parts.append(f'<polyline points="{plane.path((x, value) for x, value, *_ in points)}"/>')
+    for x, value, start, end in points:
+        across, down = plane.xy(x, value)
+        parts.append(
+            f'<circle class="mean" cx="{across:.1f}" cy="{down:.1f}" r="2.6">'
+            f"<title>{x:g}: {number(value)}, 95 % interval {number(start)} to {number(end)}</title></circle>"
+        )
+    best_x, best_value = max(points, key=lambda point: point[1])[:2]
+    return _figure(title, f"{title}: highest {number(best_value)} at {best_x:g}, chance {chance:g}", parts)

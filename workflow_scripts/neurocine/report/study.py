@@ -85,6 +85,7 @@ class Results:
     logs : trainings
     summary, comparisons, published : tables of compare_results
     ceilings : tables of measure_noise_ceiling, with the column subject
+    lag_sweep : table of sweep_lags, if it was made
     costs : time and memory per stage and subject
     """
 
@@ -100,6 +101,7 @@ class Results:
     comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
     ceilings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    lag_sweep: pd.DataFrame = field(default_factory=pd.DataFrame)
     costs: Sequence[Cost] = ()
 
 
