@@ -60,6 +60,18 @@ rule plot_surface:
         "--name {params.name:q} --out {params.out:q} 2> >(tee {log} >&2)"
 
 
+# What decides whether published values may be compared with those of this study.
+STUDY_FACTS = {
+    "dataset": DATASET,
+    "test_movies": TEST,
+    "height": config["prepare_stimuli"]["height"],
+    "width": config["prepare_stimuli"]["width"],
+    "frames_per_tr": config["prepare_stimuli"]["frames_per_tr"],
+    "every": config["decode"]["every"],
+    "test_repeats": config["assemble_subject"]["test_repeats"],
+}
+
+
 rule tabulate_scores:
     input:
         each_result("scores.tsv", config["run_experiments"]),
@@ -77,23 +89,12 @@ rule tabulate_scores:
         mem_mb=memory(4),
         runtime=minutes(10),
     params:
+        study=json.dumps(STUDY_FACTS),
         settings=settings("tabulate_scores"),
     shell:
-        "python workflow_scripts/tabulate_scores.py --scores {input:q} --settings {params.settings:q} "
+        "python workflow_scripts/tabulate_scores.py --scores {input:q} --study {params.study:q} --settings {params.settings:q} "
         "--out-scores {output.scores:q} --out-main {output.main:q} --out-ablation {output.ablation:q} "
         "2> >(tee {log} >&2)"
-
-
-# What decides whether published values may be compared with those of this study.
-STUDY_FACTS = {
-    "dataset": DATASET,
-    "test_movies": TEST,
-    "height": config["prepare_stimuli"]["height"],
-    "width": config["prepare_stimuli"]["width"],
-    "frames_per_tr": config["prepare_stimuli"]["frames_per_tr"],
-    "every": config["decode"]["every"],
-    "test_repeats": config["assemble_subject"]["test_repeats"],
-}
 
 
 rule compare_results:
@@ -115,12 +116,16 @@ rule compare_results:
         runtime=minutes(30),
     params:
         study=json.dumps(STUDY_FACTS),
+        image_classifier=model_folder("image_classifier"),
+        video_classifier=model_folder("video_classifier"),
+        clip=model_folder("clip"),
         seed=config["seed"],
         settings=settings("compare_results"),
     shell:
         "python workflow_scripts/compare_results.py --clip-scores {input.clip_scores:q} --scores {input.scores:q} "
-        "--study {params.study:q} --seed {params.seed} --settings {params.settings:q} "
-        "--out-results {output.results:q} --out-comparisons {output.comparisons:q} "
+        "--study {params.study:q} --image-classifier {params.image_classifier:q} "
+        "--video-classifier {params.video_classifier:q} --clip {params.clip:q} --seed {params.seed} "
+        "--settings {params.settings:q} --out-results {output.results:q} --out-comparisons {output.comparisons:q} "
         "--out-published {output.published:q} 2> >(tee {log} >&2)"
 
 

@@ -6,18 +6,17 @@ that name.
 
 from pathlib import Path
 
-import neurocine.metrics
 from neurocine.cli import program
 from neurocine.io import read_table, write_table
+from neurocine.metrics.published import StudyFacts, read_published
 from neurocine.metrics.tables import TabulateScoresSettings, ablation_table, gather_scores, wide_table
-
-PUBLISHED = Path(neurocine.metrics.__file__).with_name("published_table1.tsv")
 
 
 @program
 def main(
     *,
     scores: list[Path],
+    study: StudyFacts,
     settings: TabulateScoresSettings,
     out_scores: Path,
     out_main: Path,
@@ -28,6 +27,7 @@ def main(
     Parameters
     ----------
     scores : tables of score
+    study : what decides whether published values may be compared, as JSON
     settings : section tabulate_scores of the config, as JSON
     out_scores : all rows, long, with p-values corrected over metrics (TSV)
     out_main : one row per result, one group of columns per metric (TSV)
@@ -47,7 +47,7 @@ def main(
     table = gather_scores([read_table(path, columns) for path in scores])
     write_table(out_scores, table)
     write_table(out_main, wide_table(table, settings))
-    write_table(out_ablation, ablation_table(table, read_table(PUBLISHED, ["experiment", "ssim"]), settings))
+    write_table(out_ablation, ablation_table(table, read_published(), study, settings))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The scores of a condition, and the programs score and tabulate_scores on files."""
 
+import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import tabulate_scores
 from metrics.tiny import FRAMES, SIZE, slow_movie, write_classifiers, write_decoded
 from neurocine.errors import InputError
 from neurocine.io import read_arrays, read_table, write_arrays
+from neurocine.metrics.published import StudyFacts, read_published
 from neurocine.metrics.registry import ClassNames as Names
 from neurocine.metrics.registry import n_way_name
 from neurocine.metrics.score import metric_chances
@@ -27,6 +29,7 @@ from tiny_models import write_clip
 SETTINGS = ScoreSettings(min_shift_tr=8, bootstrap_draws=1000, label_factors=("colour", "shape"))
 CLIPS = {"test1": np.arange(0, 40, 2), "test2": np.arange(24)}
 SHIFT = 10
+FACTS = StudyFacts("toy", tuple(f"test{n}" for n in range(1, 6)), 256, 256, 6, 1, "mean")
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +250,7 @@ def test_tabulate_scores(study: dict[str, Any], scored: Path, tmp_path: Path) ->
     outs = [tmp_path / f"{name}.tsv" for name in ("scores", "main", "ablation")]
     tabulate_scores.main(
         scores=[scored / "scores.tsv", tmp_path / "other.tsv"],
+        study=FACTS,
         settings=TabulateScoresSettings(),
         out_scores=outs[0],
         out_main=outs[1],
@@ -272,17 +276,11 @@ def test_tabulate_scores(study: dict[str, Any], scored: Path, tmp_path: Path) ->
 
 def test_published_values_compare_on_their_own_data_only(scored: Path) -> None:
     scores = read_table(scored / "scores.tsv")
-    published = read_table(tabulate_scores.PUBLISHED)
-    cases = {("cc2017", 1): "yes", ("cc2017", 2): "no", ("toy", 1): "no"}
-    for (dataset, subject), expected in cases.items():
-        table = gather_scores([scores.assign(dataset=dataset, subject=subject)])
-        assert ablation_table(table, published, TabulateScoresSettings())["comparable"].tolist() == [expected]
+    paper = dataclasses.replace(FACTS, dataset="cc2017")
+    small = dataclasses.replace(paper, height=64)
+    known = read_published(), TabulateScoresSettings()
+    for facts, subject, expected in ((paper, 1, "yes"), (paper, 2, "no"), (FACTS, 1, "no"), (small, 1, "no")):
+        table = gather_scores([scores.assign(dataset=facts.dataset, subject=subject)])
+        assert ablation_table(table, known[0], facts, known[1])["comparable"].tolist() == [expected]
     unknown = gather_scores([scores.assign(experiment="mine")])
-    assert ablation_table(unknown, published, TabulateScoresSettings())["published"].tolist() == [""]
-
-
-def test_the_published_table_is_complete() -> None:
-    published = read_table(tabulate_scores.PUBLISHED).set_index("experiment")["ssim"]
-    assert [f"exp{number:02d}" for number in range(11)] == list(published.index[:11])
-    assert published["paper_main"] == published["exp10"]
-    assert published["paper_best"] == published["exp08"] == published.max()
+    assert ablation_table(unknown, known[0], paper, known[1])["published"].tolist() == [""]

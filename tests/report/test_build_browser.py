@@ -78,10 +78,14 @@ def make_comparisons() -> pd.DataFrame:
 def make_published() -> pd.DataFrame:
     """A value that may be compared, one that may not."""
     row = {"source": "Table 1", "system": "NeuroCine", "subject": 1, "metric": "ssim_mv", "published": 0.225}
-    row |= {"value": 0.211, "ci_low": 0.2, "ci_high": 0.22, "seeds": 1}
+    row |= {"year": 2024, "dataset": "CC2017", "value": 0.211, "ci_low": 0.2, "ci_high": 0.22, "seeds": 1}
     same = {"experiment": "paper_main", "comparable": "yes", "reason": "", "note": ""}
     other = {"experiment": "exp<00>", "comparable": "no", "note": "perhaps not run again"}
-    return pd.DataFrame([row | same, row | other | {"reason": "not comparable: all clips, here 1 of 3"}])
+    other |= {"reason": "not comparable: all clips, here 1 of 3"}
+    foreign = {"system": "Someone", "subject": "", "experiment": "", "metric": "ssim", "comparable": "no"}
+    foreign |= {"value": np.nan, "ci_low": np.nan, "ci_high": np.nan, "note": ""}
+    foreign |= {"reason": "not comparable: its subjects are not stated"}
+    return pd.DataFrame([row | same, row | other, row | foreign])
 
 
 def make_summary() -> pd.DataFrame:
@@ -297,8 +301,10 @@ def test_page_holds_comparisons_ceilings_and_cost(page: Path) -> None:
     rows = [re.sub(r"<[^>]*>", " ", line).split() for line in lines]
     plain = [" ".join(row) for row in rows]
     said = "not comparable: all clips, here 1 of 3; perhaps not run again"
-    assert f"Table 1 NeuroCine 1 exp&lt;00&gt; ssim_mv 0.225 0.211 0.200 – 0.220 {said}" in plain
-    assert "Table 1 NeuroCine 1 paper_main ssim_mv 0.225 0.211 0.200 – 0.220 yes" in plain
+    ours, where = "NeuroCine 1 ssim_mv 0.225 0.211 0.200 – 0.220", "Table 1 2024 CC2017"
+    assert f"{ours} {said} exp&lt;00&gt; {where}" in plain
+    assert f"{ours} yes paper_main {where}" in plain
+    assert f"Someone ssim 0.225 – – not comparable: its subjects are not stated {where}" in plain
     conditions = "neurocine paper_main fmri neurocine paper_main shifted"
     assert f"2 condition {conditions} ssim_mv 0.250 0.200 – 0.300 &lt; 0.001 0.020 60" in plain
     assert "1 early V1 12 0.400 0.600 0.632 0.778" in plain
@@ -443,6 +449,15 @@ def test_filters_narrow_everything(window: Page) -> None:
     )
     assert set(column(window, 4)) == {"fmri"}
     assert window.run("document.querySelector('[data-count]').textContent") == "2 of 26 rows"
+    published = "document.querySelectorAll('#published-table tbody tr:not([hidden])').length"
+    window.choose("subject", "")
+    assert window.run(published) == 3
+    window.choose("system", "Someone")
+    assert window.run(published) == 1
+    window.choose("system", "")
+    window.click('input[data-filter="comparable"]')
+    assert window.run(published) == 1
+    window.click('input[data-filter="comparable"]')
     window.choose("kind", "method")
     assert window.run("document.querySelectorAll('#comparisons-table tbody tr:not([hidden])').length") == 1
 

@@ -1,20 +1,117 @@
-"""Our scores beside published ones, and why they may not be compared where they may not."""
+"""Our scores beside published ones, and why they may not be compared where they may not.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+``published.tsv`` holds what was printed; the rules here say how it was measured and which of our metrics, if
+any, has that definition. What no rule vouches for is not comparable.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from neurocine.io import read_table
+
+PUBLISHED = Path(__file__).with_name("published.tsv")
 MINIMAL = (  # beginnings of the names of the metrics in the minimal table, in its order
     *("ssim_mv", "psnr255", "acc_image_2_", "acc_image_50_", "acc_video_2_", "acc_video_50_"),
-    *("vifi", "clip_pcc", "epe", "retrieval"),
+    *("vifi", "clip_video", "clip_pcc", "epe", "retrieval"),
 )
 RESULT = ["dataset", "subject", "method", "experiment", "condition"]
-PUBLISHED_METHOD = "neurocine"
+METHOD, MAIN_EXPERIMENT = "neurocine", "paper_main"  # ours, beside the values of other systems
+SUBJECTS = ("1", "2", "3")  # of CC2017
 PUBLISHED_COLUMNS = [
-    *("source", "system", "subject", "experiment", "metric", "published", "value", "ci_low", "ci_high"),
-    *("seeds", "comparable", "reason", "note"),
+    *("source", "reading", "system", "year", "dataset", "subject", "experiment", "metric", "named", "n_way"),
+    *("top_k", "published", "std", "value", "ci_low", "ci_high", "seeds", "comparable", "reason", "note"),
 ]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a source measured.
+
+    Parameters
+    ----------
+    metrics : name of the metric in ``published.tsv`` -> our metric of the same definition, without N and k
+    size : height and width of the frames, px
+    frames : of a clip
+    others : name of the metric -> in what it differs from all of ours
+    """
+
+    metrics: Mapping[str, str]
+    size: int
+    frames: int
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+N_WAY = {"acc_image": "acc_image", "acc_video": "acc_video"}  # any-of-3 in the code of all that publish it
+# The paper compares with MinD-Video's numbers, so its SSIM and N-way rule are taken to be the same.
+NEUROCINE = MIND_VIDEO = Protocol({"ssim": "ssim_mv", **N_WAY}, 256, 6)
+MIND_ANIMATOR = Protocol(
+    {
+        **{"ssim": "ssim_mv", "psnr_db": "psnr255", "vifi_clip": "vifi", "epe_px": "epe_farneback_512"},
+        **{"clip_pcc_thresholded": "clip_pcc_thresholded", **N_WAY},
+    },
+    512,
+    8,
+    {"hue_pcc": "of the first 6 of 8 frames, hue_cos_ma takes all"},
+)
+MIND_VIDEO_BY_MIND_ANIMATOR = Protocol(
+    {
+        **{"ssim": "ssim_mv", "psnr_db": "psnr255", "vifi_clip": "vifi", "hue_pcc": "hue_cos_ma"},
+        **{"clip_pcc_thresholded": "clip_pcc_thresholded", "acc_image": "acc_image"},
+    },
+    256,
+    6,
+    {
+        "acc_video": "the classifier was made for 8 frames, the clips have 6",
+        "epe_px": "how the flow of 6 frames was compared with that of 8 is not stated",
+    },
+)
+# Beginning of the source, systems (none: all), how they were measured or why that is not known.
+SOURCES: tuple[tuple[str, tuple[str, ...], Protocol | str], ...] = (
+    ("arXiv 2402.01590", (), NEUROCINE),
+    ("arXiv 2305.11675", (), MIND_VIDEO),
+    ("arXiv 2405.03280v2", ("MinD-Video",), MIND_VIDEO_BY_MIND_ANIMATOR),
+    (
+        "arXiv 2405.03280v2",
+        ("Mind-Animator", "Mind-Animator (CC2017+external video)"),
+        MIND_ANIMATOR,
+    ),
+    ("arXiv 2405.03280v2", (), "size and number of this system's frames are not stated"),
+    ("arXiv 2405.03280v1", (), "of the paper's first version, for whose second it was measured again"),
+    ("arXiv 2410.19452", (), "the code of its metrics is not published"),
+    ("arXiv 2504.00432", (), "only the abstract was read, which does not say how it was measured"),
+)
+# How a number was read, where that is not good enough to compare with.
+READINGS = {
+    "summary": "read in a summary of the paper, not in the paper",
+    "quotation": "quoted from another paper",
+    "issue thread": "a third party's run, of whose code nothing is known",
+}
+# Metrics that no metric here equals, whoever publishes them.
+UNLIKE = {
+    "semantic_accuracy_headline": "task and N are not stated",
+    "acc_semantic_headline": "task and N are not stated",
+    "retrieval_percent_small_set": "retrieves by the embedding decoded from fMRI, not by the clip's",
+    "retrieval_percent_large_set": "retrieves by the embedding decoded from fMRI, not by the clip's",
+    "retrieval_percent_keyframe": "retrieves among 300 clips by a decoded key frame",
+    "retrieval_percent_fmri": "retrieves among 300 clips by the embedding decoded from fMRI",
+    "shuffle_p_clip_pcc": "the p-value of a test that shuffles frames, no score",
+    "shuffle_p_epe": "the p-value of a test that shuffles frames, no score",
+    "epe_px_other_protocol": "on another scale than Mind-Animator's end-point error",
+    "spatial_consistency": "only its name is known",
+    "motion_cosine": "only its name is known",
+    "basic_h": "only its name is known",
+    "basic_l": "only its name is known",
+}
+# Published metric -> our network that scores it, and what that was in the papers.
+NETWORKS = {
+    "acc_image": ("image_classifier", "ViT-B/16 of 1000 classes"),
+    "acc_video": ("video_classifier", "VideoMAE-B/16 of 400 classes"),
+    "clip_pcc_thresholded": ("clip", "CLIP ViT-B/32"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,16 +126,17 @@ class StudyFacts:
     every: int  # clips 0, k, 2k ... are decoded
     test_repeats: str | int
 
-    def differences(self) -> Iterator[str]:
-        """Name what differs from the published measurement."""
+    def differences(self, protocol: Protocol) -> Iterator[str]:
+        """Name what differs from a published measurement."""
+        size = protocol.size
         if self.dataset != "cc2017":
             yield f"measured on cc2017, not on {self.dataset}"
         elif sorted(self.test_movies) != [f"test{number}" for number in range(1, 6)]:
             yield f"five test movies, here {', '.join(self.test_movies)}"
-        if (self.height, self.width) != (256, 256):
-            yield f"frames of 256 x 256, here {self.height} x {self.width}"
-        if self.frames_per_tr != 6:
-            yield f"6 frames per clip, here {self.frames_per_tr}"
+        if (self.height, self.width) != (size, size):
+            yield f"frames of {size} x {size}, here {self.height} x {self.width}"
+        if self.frames_per_tr != protocol.frames:
+            yield f"{protocol.frames} frames per clip, here {self.frames_per_tr}"
         if self.every != 1:
             yield f"all clips, here 1 of {self.every}"
         if self.test_repeats != "mean":
@@ -72,33 +170,119 @@ def minimal_table(summary: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return table.assign(_result=result, _order=order).sort_values(["_result", "_order"])[table.columns]
 
 
-def published_table(summary: pd.DataFrame, published: pd.DataFrame, facts: StudyFacts) -> pd.DataFrame:
+def read_published() -> pd.DataFrame:
+    """Read the published values: source, how it was read, system, subject, metric with N and k, value ...
+
+    ``experiment`` names, separated by spaces, those of ours with the parameters of the row.
+    """
+    return read_table(PUBLISHED)
+
+
+def published_ablation(published: pd.DataFrame) -> dict[str, float]:
+    """SSIM of each experiment in Table 1 of NeuroCine."""
+    rows = published[published["source"].str.endswith("2402.01590v1 Table 1")].to_dict("records")
+    return {name: float(row["value"]) for row in rows for name in row["experiment"].split()}
+
+
+def protocol_of(entry: Mapping[str, Any]) -> Protocol | str:
+    """Find how a published value was measured, or say why it compares with nothing.
+
+    Parameters
+    ----------
+    entry : a row of ``read_published``
+
+    Returns
+    -------
+    the protocol, whose ``metrics`` hold the row's metric; or the reason
+    """
+    if entry["dataset"] != "CC2017":
+        return f"measured on {entry['dataset']}"
+    if not entry["subject"]:
+        return "its subjects are not stated"
+    for known, name in ((READINGS, "reading"), (UNLIKE, "metric")):
+        if entry[name] in known:
+            return known[entry[name]]
+    for source, systems, found in SOURCES:
+        if entry["source"].startswith(source) and (not systems or entry["system"] in systems):
+            if isinstance(found, str) or entry["metric"] in found.metrics:
+                return found
+            return found.others.get(entry["metric"], "no metric here has its definition")
+    return "how it was measured is not known"
+
+
+def our_metric(entry: Mapping[str, Any], protocol: Protocol) -> str:
+    """Name our metric of a published value's definition, N, k and rule for correct classes included."""
+    name = protocol.metrics[entry["metric"]]
+    if not entry["n_way"]:
+        return name
+    top = "" if str(entry["top_k"]) == "1" else f"_top{entry['top_k']}"
+    return f"{name}_{entry['n_way']}{top}_any3"
+
+
+def _printed_metric(entry: Mapping[str, Any]) -> str:
+    """Name of a metric that is not ours, with its N and k."""
+    parts = (entry["metric"], entry["n_way"], entry["n_way"] and f"top{entry['top_k']}")
+    return "_".join(str(part) for part in parts if part)
+
+
+def _our_value(
+    results: Mapping[tuple[str, str, str], Mapping[str, Any]], subject: str, experiment: str, metric: str
+) -> dict[str, Any] | None:
+    """Our value, interval and number of seeds; of a mean over subjects without interval."""
+    rows = [results.get((one, experiment, metric)) for one in (SUBJECTS if subject == "mean" else (subject,))]
+    found = [row for row in rows if row]
+    if len(found) < len(rows):
+        return None
+    if len(found) == 1:
+        return {name: found[0][name] for name in ("value", "ci_low", "ci_high", "seeds")}
+    mean = sum(float(row["value"]) for row in found) / len(found)
+    blank = {"ci_low": float("nan"), "ci_high": float("nan")}
+    return {"value": mean, **blank, "seeds": min(int(row["seeds"]) for row in found)}
+
+
+def published_table(
+    summary: pd.DataFrame, published: pd.DataFrame, facts: StudyFacts, networks: Mapping[str, str]
+) -> pd.DataFrame:
     """Put our values beside the published ones.
 
     Parameters
     ----------
     summary : of `neurocine.metrics.comparisons.compare_results`
-    published : columns source, system, subject, experiment, metric, value, note
+    published : of ``read_published``
+    networks : image_classifier, video_classifier and clip, as `catalogue.describe_network` names them
 
     Returns
     -------
-    ``PUBLISHED_COLUMNS``, one row per published value; value is NaN where we have none; comparable is yes or
-    no, with the reason
+    ``PUBLISHED_COLUMNS``, one row per published value, those that compare first; ``metric`` is ours where
+    it has the definition of ``named``, the published one; value is NaN where we have none; comparable is yes
+    or no, with the reason
     """
-    ours = summary[(summary["condition"] == "fmri") & (summary["method"] == PUBLISHED_METHOD)]
-    found = {(str(r["subject"]), r["experiment"], r["metric"]): r for r in ours.to_dict("records")}
-    differences = list(facts.differences())
+    ours = summary[(summary["condition"] == "fmri") & (summary["method"] == METHOD)]
+    records = [{str(name): value for name, value in row.items()} for row in ours.to_dict("records")]
+    found = {(str(r["subject"]), str(r["experiment"]), str(r["metric"])): r for r in records}
     rows = []
-    for entry in published.to_dict("records"):
-        own = found.get((str(entry["subject"]), entry["experiment"], entry["metric"]))
-        wanted = f"{entry['experiment']} with {entry['metric']} of subject {entry['subject']}"
-        reasons = [*([] if own else [f"here is no {wanted}"]), *differences]
-        row = {name: entry[name] for name in ("source", "system", "subject", "experiment", "metric", "note")}
-        row["published"] = entry["value"]
-        for name in ("value", "ci_low", "ci_high"):
-            row[name] = own[name] if own else float("nan")
-        row["seeds"] = int(own["seeds"]) if own else 0
+    for record in published.to_dict("records"):
+        entry = {str(name): value for name, value in record.items()}
+        experiments = entry["experiment"].split() or [MAIN_EXPERIMENT]
+        row = {name: entry[name] for name in PUBLISHED_COLUMNS if name in entry}
+        row |= {"named": entry["metric"], "published": entry["value"], "value": float("nan"), "seeds": 0}
+        protocol = protocol_of(entry)
+        if isinstance(protocol, str):
+            reasons, rank = [protocol], 2
+            row |= {"metric": _printed_metric(entry)}
+        else:
+            metric = our_metric(entry, protocol)
+            values = [(name, _our_value(found, entry["subject"], name, metric)) for name in experiments]
+            experiment, value = next((pair for pair in values if pair[1]), values[0])
+            wanted = f"{experiment} with {metric} of subject {entry['subject']}"
+            network, expected = NETWORKS.get(entry["metric"], ("", ""))
+            used = networks.get(network, "")
+            reasons = [*([] if value else [f"here is no {wanted}"]), *facts.differences(protocol)]
+            reasons += [f"scored by {expected}, here {used or 'another'}"] if used != expected else []
+            rank = 1 if reasons else 0
+            row |= {"metric": metric, "experiment": experiment, **(value or {})}
         row["comparable"] = "no" if reasons else "yes"
-        row["reason"] = "; ".join(["not comparable: " + reasons[0], *reasons[1:]]) if reasons else ""
-        rows.append(row)
-    return pd.DataFrame(rows, columns=PUBLISHED_COLUMNS)
+        row["reason"] = "not comparable: " + "; ".join(reasons) if reasons else ""
+        rows.append((rank, row))
+    rows.sort(key=lambda pair: pair[0])  # stable: within a rank as in the file
+    return pd.DataFrame([row for _, row in rows], columns=PUBLISHED_COLUMNS)

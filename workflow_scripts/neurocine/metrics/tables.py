@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from neurocine.metrics.direction import best
+from neurocine.metrics.published import METHOD, NEUROCINE, StudyFacts, published_ablation
 from neurocine.metrics.statistics import holm
 
 KEYS = ["dataset", "subject", "method", "experiment", "condition"]
-# The published ablation was measured on this data set and subject, with the SSIM that ssim_mv repeats.
-PUBLISHED_DATASET, PUBLISHED_SUBJECT, PUBLISHED_METRIC = "cc2017", "1", "ssim_mv"
+PUBLISHED_SUBJECT, PUBLISHED_METRIC = "1", "ssim_mv"  # of the published ablation
 
 ABLATION_COLUMNS = [
     *("dataset", "subject", "method", "experiment", "seed", "n_clips", "value", "ci_low", "ci_high"),
@@ -79,26 +79,27 @@ def wide_table(scores: pd.DataFrame, settings: TabulateScoresSettings) -> pd.Dat
 
 
 def ablation_table(
-    scores: pd.DataFrame, published: pd.DataFrame, settings: TabulateScoresSettings
+    scores: pd.DataFrame, published: pd.DataFrame, facts: StudyFacts, settings: TabulateScoresSettings
 ) -> pd.DataFrame:
     """SSIM of all experiments decoded from fMRI, beside the published value of the same experiment.
 
     Parameters
     ----------
     scores : result of ``gather_scores``
-    published : columns experiment ssim
+    published : of `neurocine.metrics.published.read_published`
+    facts : what decides whether values of Subject 1 are ``comparable``
 
     Returns
     -------
-    columns ``ABLATION_COLUMNS``; the published values are those of Subject 1 of CC2017 at 256 x 256, so
-    ``comparable`` is yes there and no elsewhere
+    columns ``ABLATION_COLUMNS``
     """
     chosen = scores[(scores["metric"] == PUBLISHED_METRIC) & (scores["condition"] == "fmri")]
-    known = dict(zip(published["experiment"], published["ssim"], strict=True))
+    known = published_ablation(published)
+    alike = not list(facts.differences(NEUROCINE))
     rows = []
     for _, entry in chosen.sort_values(["subject", "method", "experiment", "seed"]).iterrows():
-        same = str(entry["dataset"]) == PUBLISHED_DATASET and str(entry["subject"]) == PUBLISHED_SUBJECT
-        paper = known.get(entry["experiment"]) if entry["method"] == "neurocine" else None
+        same = alike and str(entry["subject"]) == PUBLISHED_SUBJECT
+        paper = known.get(entry["experiment"]) if entry["method"] == METHOD else None
         row = {
             name: entry[name] for name in ("dataset", "subject", "method", "experiment", "seed", "n_clips")
         }

@@ -3,6 +3,7 @@
 Sizes are those of the files that are used (fp32 weights), from the numbers of parameters.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,36 @@ def model_files(folder: Path) -> list[str]:
     return sorted(
         str(folder / path) for path in files if not any(part.startswith(".") for part in path.parts)
     )
+
+
+# model_type -> name, and the width, layers and patch that its config.json may leave out
+KINDS = {
+    "clip": ("CLIP ViT", 768, 12, 32),
+    "vit": ("ViT", 768, 12, 16),
+    "videomae": ("VideoMAE", 768, 12, 16),
+}
+SIZES = {(384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H"}
+
+
+def describe_network(folder: Path) -> str:
+    """Name a CLIP or a classifier from its config.json: "CLIP ViT-B/32", "ViT-B/16 of 1000 classes".
+
+    Raises
+    ------
+    InputError : no config.json of such a network
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        name, width, layers, patch = KINDS[config["model_type"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        todo = "Correct its folder in the config section models."
+        raise InputError(path, f"no such network ({error!r})", f"one of {', '.join(KINDS)}", todo) from None
+    tower = config.get("vision_config", {}) if config["model_type"] == "clip" else config
+    width, layers = tower.get("hidden_size", width), tower.get("num_hidden_layers", layers)
+    size = SIZES.get((width, layers), f"({width} wide, {layers} layers)")
+    classes = "" if tower is not config else f" of {len(config.get('id2label', ()))} classes"
+    return f"{name}-{size}/{tower.get('patch_size', patch)}{classes}"
 
 
 class MissingModels(InputError):

@@ -11,7 +11,7 @@
     (searched[table] || "").split(/\s+/).every((word) => text.toLowerCase().includes(word));
 
   function apply() {
-    for (const element of all("[data-subject], [data-experiment]")) {
+    for (const element of all("[data-subject], [data-experiment], [data-system]")) {
       if (scores.contains(element)) continue;
       const table = element.closest("table");
       element.hidden = !(fits(element.dataset) && (!table || holds(element.textContent, table.id)));

@@ -118,6 +118,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     shown = [name for name in CONDITIONS if name in choices["condition"]]
     conditions = "".join(f"<dt>{name}</dt><dd>{told(name).text}</dd>" for name in shown)
     kinds = results.comparisons.get("kind", pd.Series(dtype=str)).unique()
+    systems = results.published.get("system", pd.Series(dtype=str)).unique()
     parts = {
         "title": escape(settings.title or str(results.config.get("dataset", "")) or "Results"),
         "version": escape(__version__),
@@ -133,6 +134,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
         "scores": sections.score_table(records, settings.digits, order),
         "details": detail_templates(results, order),
         "kind_choice": select("kind", "Compared", list(kinds), "everything"),
+        "system_choice": select("system", "System", list(systems), "all systems"),
         **{
             name: frame_table(f"{name}-table", caption, frame, columns, settings.digits)
             for name, caption, frame, columns in (

@@ -13,7 +13,8 @@ from neurocine.metrics.direction import best, lower_is_better
 from neurocine.naming import natural
 
 SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"]
-KEY_COLUMNS = ("subject", "method", "experiment", "condition", "metric", "kind")  # what filters look at
+# what filters look at
+KEY_COLUMNS = ("subject", "method", "experiment", "condition", "metric", "kind", "system", "comparable")
 SCORE_NUMBERS = [
     *("value", "chance", "null_mean", "null_p99", "p_value", "p_holm"),
     *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "n_clips", "seed"),
