@@ -139,6 +139,7 @@ rule score:
         image_classifier=MODEL_FILES["image_classifier"],
         video_classifier=MODEL_FILES["video_classifier"],
         clip=MODEL_FILES["clip"],
+        vifi=MODEL_FILES.get("vifi", []),
     output:
         scores=of_experiment("scores.tsv"),
         clip_scores=of_experiment("clip_scores.tsv"),
@@ -158,6 +159,7 @@ rule score:
         image_classifier=model_folder("image_classifier"),
         video_classifier=model_folder("video_classifier"),
         clip=model_folder("clip"),
+        vifi=["--vifi", str(MODELS["vifi"])] if "vifi" in MODELS else [],
         seed=config["seed"],
         dataset=DATASET,
         method=METHOD,
@@ -167,7 +169,7 @@ rule score:
         "python workflow_scripts/score.py --decoded {input.decoded:q} {input.retrieved:q} --stimuli {input.stimuli:q} "
         "--train-stimuli {input.train_stimuli:q} --latents {input.latents:q} "
         "--stable-diffusion {params.stable_diffusion:q} --image-classifier {params.image_classifier:q} "
-        "--video-classifier {params.video_classifier:q} --clip {params.clip:q} "
+        "--video-classifier {params.video_classifier:q} --clip {params.clip:q} {params.vifi:q} "
         "--seed {params.seed} --dataset {params.dataset} --subject {wildcards.subject} --method {params.method} --experiment {wildcards.experiment} "
         "--settings {params.settings:q} --cache {params.cache:q} --out {output.scores:q} "
         "--clip-scores {output.clip_scores:q} 2> >(tee {log} >&2)"

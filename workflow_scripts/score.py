@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from neurocine.errors import InputError
 from neurocine.io import fixed_digits, open_arrays, read_arrays, read_meta, write_arrays, write_table
 from neurocine.metrics.baselines import constant_video, mean_frame_video
 from neurocine.metrics.features import Clips, FeatureStore
-from neurocine.metrics.judges import Networks, make_store
+from neurocine.metrics.judges import Networks, make_store, with_fallbacks
 from neurocine.metrics.registry import ClassNames
 from neurocine.metrics.score import (
     MovieScores,
@@ -200,7 +200,8 @@ def main(
     image_classifier : folder of the image classifier, for acc_image
     video_classifier : folder of the video classifier, for acc_video
     clip : folder of CLIP, for the metrics of its embeddings
-    vifi : folder of ViFi-CLIP in CLIP's layout, for vifi and clip_pcc_thresholded
+    vifi : folder of ViFi-CLIP in CLIP's layout, for vifi and clip_pcc_thresholded; without it the same of
+        CLIP are scored in their place, as clip_video and clip_pcc_thresholded_clip
     clip_scores : scores of single clips (TSV)
     cache : logits, embeddings and flows of an earlier run, used where nothing changed, and written
         (safetensors)
@@ -211,6 +212,10 @@ def main(
         raise InputError("--decoded", "no file", "at least one file of decode", "Run decode.")
     device = str(pick_device(settings.device))
     networks = Networks(image_classifier, video_classifier, clip, vifi)
+    metrics, told = with_fallbacks(settings.metrics, networks)
+    settings = replace(settings, metrics=metrics)
+    for sentence in told:
+        log.info(sentence)
     judges = make_judges(stimuli, train_stimuli, networks, settings, cache, device, seed)
     chances = metric_chances(judges.names, settings)
     conditions = [read_condition(path, seed) for path in decoded]

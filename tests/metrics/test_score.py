@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from transformers import CLIPImageProcessorPil, CLIPModel
 
 import score
 import tabulate_scores
@@ -94,7 +95,7 @@ def test_the_truth_scores_perfectly(table: pd.DataFrame) -> None:
     perfect = table.loc["caption"]["value"]
     # Consistency in time does not look at the original.
     expected = {"psnr255": 100, "epe_farneback": 0}
-    for metric, value in perfect.drop(["clip_pcc_unthresholded"]).items():
+    for metric, value in perfect.drop(["clip_pcc_unthresholded", "clip_pcc_thresholded_clip"]).items():
         assert value == pytest.approx(expected.get(metric, 1), abs=1e-3), metric
     assert {"acc_image_50_single", "acc_video_2_any3", "acc_video_shape", "acc_image_colour"} <= set(
         perfect.index
@@ -148,6 +149,44 @@ def test_two_runs_write_the_same_bytes(study: dict[str, Any], scored: Path, tmp_
     expected = (scored / "scores.tsv").read_bytes()
     assert (tmp_path / "plain.tsv").read_bytes() == expected
     assert (tmp_path / "cached.tsv").read_bytes() == expected
+
+
+def test_vifi_is_scored_by_its_own_weights_or_a_fallback_of_another_name(
+    study: dict[str, Any], table: pd.DataFrame, tmp_path: Path
+) -> None:
+    own, fallback = {"vifi", "clip_pcc_thresholded"}, {"clip_video", "clip_pcc_thresholded_clip"}
+    assert fallback <= set(table.loc["fmri"].index)
+    assert not own & set(table.loc["fmri"].index)
+    torch.manual_seed(1)
+    write_clip(tmp_path / "vifi")
+    settings = dataclasses.replace(SETTINGS, metrics=("vifi", "clip_pcc_thresholded"))
+    given = study | {"decoded": study["decoded"][1:2], "settings": settings, "vifi": tmp_path / "vifi"}
+    score.main(**given, out=tmp_path / "scores.tsv", clip_scores=tmp_path / "clips.tsv")
+    found = read_table(tmp_path / "scores.tsv").set_index("metric")
+    assert set(found.index) == own
+    clips = read_table(tmp_path / "clips.tsv")
+    decoded = read_arrays(study["decoded"][1])[0]
+
+    def embeddings(folder: Path, videos: np.ndarray) -> torch.Tensor:
+        model = CLIPModel.from_pretrained(folder).eval()
+        shown = CLIPImageProcessorPil.from_pretrained(folder)(list(videos.reshape(-1, *videos.shape[2:])))
+        pixels = torch.from_numpy(np.stack(shown["pixel_values"]))
+        with torch.inference_mode():
+            made = model.visual_projection(model.vision_model(pixels).pooler_output)
+        return made.unflatten(0, videos.shape[:2]).double()
+
+    cosine = torch.nn.functional.cosine_similarity
+    for movie, path in zip(CLIPS, study["stimuli"], strict=True):
+        truth = read_arrays(path)[0][movie][CLIPS[movie]]
+        predicted, true = (embeddings(tmp_path / "vifi", videos) for videos in (decoded[movie], truth))
+        vifi = cosine(predicted.mean(1), true.mean(1), dim=-1)
+        frames = embeddings(study["clip"], decoded[movie])
+        consistency = cosine(frames[:, 0], frames[:, 1], dim=-1)  # clips of two frames
+        rows = clips[clips["movie"] == movie]
+        np.testing.assert_allclose(rows["vifi"], vifi, atol=2e-6)
+        expected = torch.where(vifi > 0.6, consistency, 0.0)
+        np.testing.assert_allclose(rows["clip_pcc_thresholded"], expected, atol=2e-6)
+    assert found.loc["vifi", "value"] != pytest.approx(table.loc[("fmri", "clip_video"), "value"], abs=1e-3)
 
 
 def test_the_round_trip_through_the_vae_is_a_condition(study: dict[str, Any], tmp_path: Path) -> None:

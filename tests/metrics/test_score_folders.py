@@ -207,6 +207,20 @@ def test_metrics_that_cannot_be_computed_are_left_out() -> None:
     assert any("two frames" in line for line in left)
     with pytest.raises(InputError, match="give --clip"):
         choose_metrics(["clip_image"], Networks(), 2)
+    with pytest.raises(InputError, match="give --clip and --vifi"):
+        choose_metrics(["clip_pcc_thresholded"], Networks(), 2)
+
+
+def test_without_vifi_clip_is_used_under_another_name() -> None:
+    clip = Networks(clip=Path("clip"))
+    names, told = choose_metrics(["vifi", "clip_video", "ssim_mv"], clip, 2)
+    assert names == ("clip_video", "ssim_mv")
+    assert told == ["Without ViFi-CLIP clip_video is in the place of vifi."]
+    both = Networks(clip=Path("clip"), vifi=Path("vifi"))
+    assert choose_metrics(["vifi", "clip_video"], both, 2) == (("vifi", "clip_video"), [])
+
+
+def test_unknown_metrics_are_named() -> None:
     with pytest.raises(InputError, match="'ssim'"):
         choose_metrics(["ssim"], Networks(), 2)
 

@@ -261,6 +261,8 @@ def test_missing_networks_are_one_message() -> None:
     assert "about 4.3 GB, licence CreativeML OpenRAIL-M" in said
     assert "snakemake fetch_models --cores 1" in said
     assert "lavis" not in used_models(models, "transformers")
+    assert "vifi" not in used_models(models | {"vifi": None}, "transformers")
+    assert used_models(models | {"vifi": "mine"}, "transformers")["vifi"] == Path("mine")
 
 
 @pytest.mark.parametrize("wrong", [{"clip": "no-owner"}, {"clip": "a/b@x y"}, {"lavis_weights": "file"}])

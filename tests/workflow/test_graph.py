@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurocine import datasets
+from tiny_models import write_clip
 from workflow_copy import copy_workflow, snakemake
 
 TOY = ("--configfile", "studies/toy/config.yaml")
@@ -205,6 +206,32 @@ def test_a_published_encoder_takes_the_place_of_pretraining(checkout: Path, tmp_
     jobs = planned(checkout, *TOY, str(mine))
     assert jobs["import_encoder"] == 1
     assert not jobs.keys() & {"pretrain_encoder", "preprocess_hcp"}
+
+
+def test_vifi_is_used_and_checked_where_its_weights_are_given(tmp_path: Path) -> None:
+    checkout = copy_workflow(tmp_path)
+    target = "results/toy/sub-1/neurocine/paper_main/scores.tsv"
+    run = snakemake(checkout, target, "-n", "-p", *TOY)
+    assert run.returncode == 0, run.stderr
+    assert "--vifi" not in run.stdout + run.stderr
+    mine = checkout / "mine.yaml"
+    mine.write_text("models: {vifi: models/vifi}\n")
+    run = snakemake(checkout, target, "-n", *TOY, str(mine))
+    assert run.returncode != 0
+    assert "models/vifi/config.json" in run.stdout + run.stderr  # the workflow makes none
+    write_clip(checkout / "models/vifi")
+    run = snakemake(checkout, target, "results/toy/check_data/report.tsv", "-n", "-p", *TOY, str(mine))
+    assert run.returncode == 0, run.stderr
+    said = run.stdout + run.stderr
+    commands = {
+        name: re.search(rf"python workflow_scripts/{name}.py .*", said) for name in ("score", "check_data")
+    }
+    assert commands["score"]
+    assert " --vifi models/vifi " in commands["score"][0]
+    assert commands["check_data"]
+    assert " models/vifi " in commands["check_data"][0].partition("--models")[2].partition("--settings")[0]
+    run = snakemake(checkout, "fetch_models", "-n", "-p", *TOY, str(mine))
+    assert "models/vifi" not in run.stdout + run.stderr
 
 
 def test_captions_by_lavis_need_its_network_and_not_the_other(checkout: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from neurocine.io import read_arrays, write_arrays, write_table
 from neurocine.metrics.baselines import constant_video, mean_frame_video
 from neurocine.metrics.clip_files import find_clips, pair_clips, reconcile, split_movies
 from neurocine.metrics.direction import lower_is_better
-from neurocine.metrics.judges import Networks, make_store
+from neurocine.metrics.judges import Networks, make_store, with_fallbacks
 from neurocine.metrics.null import allowed_shifts
 from neurocine.metrics.registry import FAMILIES
 from neurocine.metrics.score import (
@@ -44,7 +44,7 @@ def choose_metrics(
 
     Returns
     -------
-    the names, and a sentence for each group that is left out
+    the names, and a sentence for each metric that is replaced and each group that is left out
 
     Raises
     ------
@@ -53,9 +53,10 @@ def choose_metrics(
     names = list(asked) if asked else list(ScoreSettings().metrics)
     if names == ["all"]:
         names = list(FAMILIES)
+    chosen, told = with_fallbacks(names, networks)
     kept: list[str] = []
     left: dict[str, list[str]] = {}
-    for name in names:
+    for name in chosen:
         if name not in FAMILIES:
             known = f"all, or some of {', '.join(FAMILIES)}"
             raise InputError("--metrics", f"'{name}'", known, "Correct it.")
@@ -71,7 +72,7 @@ def choose_metrics(
     if not kept:
         reasons = "; ".join(left)
         raise InputError("--metrics", f"none that can be computed ({reasons})", "one or more", "See --help.")
-    return tuple(kept), [f"Left out: {', '.join(group)} ({why})." for why, group in left.items()]
+    return tuple(kept), told + [f"Left out: {', '.join(group)} ({why})." for why, group in left.items()]
 
 
 def smallest_shift(indices: list[np.ndarray], asked: int | None) -> int:

@@ -1,6 +1,6 @@
 """Load the networks that the chosen metrics need, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ SOURCES = {
     "clip": "clip",
     "vifi": "vifi",
 }
+# Metric of ViFi-CLIP -> the same from the study's CLIP, used where there are no weights of ViFi-CLIP
+FALLBACKS = {"vifi": "clip_video", "clip_pcc_thresholded": "clip_pcc_thresholded_clip"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,20 @@ class Networks:
     def missing_for(self, needs: tuple[str, ...]) -> list[str]:
         """Names of the networks that features need and that are not given."""
         return [SOURCES[name] for name in needs if name in SOURCES and getattr(self, SOURCES[name]) is None]
+
+
+def with_fallbacks(metrics: Sequence[str], networks: Networks) -> tuple[tuple[str, ...], list[str]]:
+    """Put CLIP's metrics, under names of their own, in the place of those of a ViFi-CLIP that is not given.
+
+    Returns
+    -------
+    the metrics, each once, and a sentence for each that was replaced
+    """
+    if networks.vifi is not None or networks.clip is None:
+        return tuple(metrics), []
+    chosen = tuple(dict.fromkeys(FALLBACKS.get(name, name) for name in metrics))
+    replaced = [name for name in FALLBACKS if name in metrics]
+    return chosen, [f"Without ViFi-CLIP {FALLBACKS[name]} is in the place of {name}." for name in replaced]
 
 
 def make_store(

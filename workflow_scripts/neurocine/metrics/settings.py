@@ -11,9 +11,9 @@ class ScoreSettings:
 
     # Families of metrics (docs/scoring.md says what each is)
     metrics: tuple[str, ...] = (
-        *("ssim_mv", "psnr255", "hue_circ_corr", "acc_image", "acc_video", "clip_image"),
-        *("clip_pcc_unthresholded", "retrieval_clip", "epe_farneback", "flow_cos", "motion_energy_rho"),
-        "motion_id_2way",
+        *("ssim_mv", "psnr255", "hue_circ_corr", "acc_image", "acc_video", "clip_image", "vifi"),
+        *("clip_pcc_unthresholded", "clip_pcc_thresholded", "retrieval_clip", "epe_farneback", "flow_cos"),
+        *("motion_energy_rho", "motion_id_2way"),
     )
     n_ways: tuple[int, ...] = (2, 50)  # N of the N-way identification
     top_ks: tuple[int, ...] = (1,)  # a true class among the k best counts as found; used where k < N

@@ -45,6 +45,9 @@ PUBLISHED = {
     "video_classifier": Published(
         "VideoMAE-B of Kinetics-400", "MCG-NJU/videomae-base-finetuned-kinetics", 0.3, "CC-BY-NC-4.0"
     ),
+    "vifi": Published(
+        "ViFi-CLIP in CLIP's layout", "muzairkhattak/ViFi-CLIP on GitHub; not fetched", 0.6, "see there"
+    ),
     "lavis": Published(
         "the BLIP captioner of LAVIS", "Salesforce and bert-base-uncased", 0.9, "BSD-3-Clause"
     ),
@@ -52,16 +55,17 @@ PUBLISHED = {
 ALWAYS = ("clip", "blip", "stable_diffusion", "image_classifier", "video_classifier")
 
 
-def used_models(models: Mapping[str, str], caption_backend: str) -> dict[str, Path]:
-    """Return the folders of the networks that a study with this captioner loads.
+def used_models(models: Mapping[str, str | None], caption_backend: str) -> dict[str, Path]:
+    """Return the folders of the networks that a study with this captioner loads; ViFi-CLIP if it is given.
 
     Parameters
     ----------
     models : config section ``models``
     caption_backend : ``caption_clips.backend``
     """
-    names = [*ALWAYS, "lavis"] if caption_backend == "lavis" else list(ALWAYS)
-    return {name: Path(models[name]) for name in names}
+    optional = {"lavis": caption_backend == "lavis", "vifi": models.get("vifi") is not None}
+    names = [*ALWAYS, *(name for name, used in optional.items() if used)]
+    return {name: Path(str(models[name])) for name in names}
 
 
 def model_files(folder: Path) -> list[str]:
