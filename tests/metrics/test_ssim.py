@@ -7,7 +7,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from metrics.tiny import slow_movie
 from neurocine.errors import InputError
+from neurocine.metrics.baselines import constant_video
+from neurocine.metrics.features import Clips
 from neurocine.metrics.psnr import psnr255, psnr_pairs
+from neurocine.metrics.registry import FAMILIES, ClassNames, Judge
+from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.ssim import (
     COLUMN_BUG,
     GAUSS_GREY,
@@ -44,6 +48,17 @@ def test_all_pairs_equal_skimage() -> None:
     first, second = soft_videos(3, 0), soft_videos(4, 1)
     expected = [[np.mean([skimage_ssim(x[f], y[f]) for f in range(2)]) for y in second] for x in first]
     np.testing.assert_allclose(ssim_pairs(first, second), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "window"), [("ssim_mv", MV), ("ssim_gauss_gray", GAUSS_GREY), ("ssim_colbug", COLUMN_BUG)]
+)
+def test_a_baseline_scores_as_in_the_products_of_all_pairs(name: str, window: SsimWindow) -> None:
+    grey, clips = constant_video((2, 20, 17, 3)), soft_videos(4, 1)
+    judge = Judge(ClassNames([], []), ScoreSettings(), matched=False)
+    for one in (grey, soft_videos(1, 0)):
+        found = FAMILIES[name].pairs(Clips(one), Clips(clips), judge)[name]
+        np.testing.assert_allclose(found, ssim_pairs(one, clips, window=window), atol=1e-6)
 
 
 def test_identity_scores_one() -> None:

@@ -27,8 +27,9 @@ def _hue_factors() -> np.ndarray:
 def opencv_hue(frames: np.ndarray) -> np.ndarray:
     """Hue of 8-bit pixels as OpenCV's BGR2HSV rounds it: uint8 (..., 3) in BGR -> uint8 (...), 0..179."""
     blue, green, red = (frames[..., channel].astype(np.int32) for channel in range(3))
-    value = frames.max(-1).astype(np.int32)
-    chroma = value - frames.min(-1)
+    # Of whole channels: numpy's maximum over an axis of three takes ten times as long.
+    value = np.maximum(np.maximum(blue, green), red)
+    chroma = value - np.minimum(np.minimum(blue, green), red)
     angle = np.where(
         value == red,
         green - blue,
@@ -41,8 +42,8 @@ def opencv_hue(frames: np.ndarray) -> np.ndarray:
 def hue_and_saturation(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Hue as an angle and saturation of RGB pixels: uint8 (..., 3) -> float32 (...) radians, (...) 0..1."""
     red, green, blue = (frames[..., channel].astype(np.float32) for channel in range(3))
-    value, low = frames.max(-1).astype(np.float32), frames.min(-1).astype(np.float32)
-    chroma = value - low
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
     divisor = np.where(chroma > 0, chroma, 1)
     sextant = np.where(
         value == red,

@@ -70,13 +70,12 @@ def check_videos(
 
 
 def _box_sum(values: np.ndarray) -> np.ndarray:
-    """Sum integers over 7 x 7 windows of the axes 1 and 2, exactly."""
-    for axis in (1, 2):
-        total = np.cumsum(values, axis=axis, dtype=values.dtype)
-        total = np.concatenate([np.zeros_like(np.take(total, [0], axis=axis)), total], axis=axis)
-        size = values.shape[axis] - WINDOW + 1
-        high = np.take(total, range(WINDOW, WINDOW + size), axis=axis)
-        values = high - np.take(total, range(size), axis=axis)
+    """Sum integers over 7 x 7 windows of the first two axes, exactly: (H, W, 3) -> (H - 6, W - 6, 3)."""
+    for axis in (0, 1):
+        one = np.moveaxis(values, axis, 0)
+        two = one[:-1] + one[1:]
+        four = two[:-2] + two[2:]
+        values = np.moveaxis(four[:-3] + two[4:-1] + one[6:], 0, axis)
     return values
 
 
@@ -106,16 +105,17 @@ def ssim_mv(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     check_videos(predicted, truth, matched=True)
     result = np.empty(predicted.shape[:2])
     count = WINDOW * WINDOW
-    for clip, (first, second) in enumerate(zip(predicted, truth, strict=True)):
-        # 49 * 49 * 255^2 and running sums over up to 4,000 pixels stay below 2^31.
-        x, y = first.astype(np.int32), second.astype(np.int32)
+    # Frame by frame, because a core's cache holds the arrays of one.
+    for place in np.ndindex(*result.shape):
+        # 49 * 49 * 255^2 stays below 2^31.
+        x, y = predicted[place].astype(np.int32), truth[place].astype(np.int32)
         sum_x, sum_y = _box_sum(x), _box_sum(y)
         # Whole numbers up to here: no rounding in the differences that make the (co)variances.
         covariance = (count * _box_sum(x * y) - sum_x * sum_y) / (count * (count - 1))
         variance_x = (count * _box_sum(x * x) - sum_x**2) / (count * (count - 1))
         variance_y = (count * _box_sum(y * y) - sum_y**2) / (count * (count - 1))
         mean_x, mean_y = sum_x / count, sum_y / count
-        result[clip] = _ssim(mean_x, mean_y, variance_x + variance_y, covariance).mean(axis=(1, 2, 3))
+        result[place] = _ssim(mean_x, mean_y, variance_x + variance_y, covariance).mean()
     return result
 
 
