@@ -293,7 +293,8 @@ class Cluster:
         data.mkdir(exist_ok=True)
         root = ["--auth-root-authentication-method=socket", "--auth-root-socket-user=root"]
         where = ["--no-defaults", "--user=root", f"--datadir={data}"]
-        self.call("mariadb-install-db", *where, *root, "--skip-test-db")
+        # By force: the name of the machine need not be known to any resolver.
+        self.call("mariadb-install-db", "--force", *where, *root, "--skip-test-db")
         self.environment["MYSQL_UNIX_PORT"] = str(data / "socket")
         small = ["--skip-networking", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"]
         fast = ["--innodb-flush-log-at-trx-commit=0", "--innodb-lock-wait-timeout=900"]
