@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
-from slurm_cluster import Cluster, missing, running_cluster, wait_for
+from slurm_cluster import Cluster, wait_for
 
 from workflow_copy import copy_workflow, workflow_environment
 
@@ -162,15 +162,6 @@ class Study:
         for process in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """The cluster of all drills. Where it cannot run, these tests fail: nobody asked for them in vain."""
-    if problem := missing():
-        pytest.fail(problem)
-    with running_cluster() as started:
-        yield started
 
 
 def checkout(folder: Path, cluster: Cluster, **settings: Any) -> Study:

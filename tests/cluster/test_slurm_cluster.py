@@ -1,21 +1,11 @@
 """The cluster itself, with jobs of one line: what the drills rely on."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm_cluster import Cluster, ClusterError, missing, running_cluster, wait_for
+from slurm_cluster import Cluster, ClusterError, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.short]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A cluster for the tests of this file. Where it cannot run, they fail."""
-    if problem := missing():
-        pytest.fail(problem)
-    with running_cluster() as started:
-        yield started
 
 
 def submit(cluster: Cluster, out: Path, command: str, *options: str) -> str:
