@@ -167,7 +167,7 @@ rule build_browser:
     resources:
         mem_mb=memory(4),
         runtime=minutes(10),
-        gpus=lambda wildcards: json.dumps(GPUS_OF),
+        asked=lambda wildcards: json.dumps({stage: vars(wish) for stage, wish in ASKED.items()}),
     params:
         config=json.dumps(config, sort_keys=True),
         benchmarks=f"benchmarks/{DATASET}",
@@ -178,7 +178,7 @@ rule build_browser:
         "--strips {input.strips:q} --controls {input.controls:q} --clips {input.clips:q} --maps {input.maps:q} "
         "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} --logs {input.logs:q} "
         "--noise-ceilings {input.noise_ceilings:q} --lag-sweep {input.lag_sweep:q} "
-        "--benchmarks {params.benchmarks:q} --gpus {resources.gpus:q} "
+        "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} "
         "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log} >&2)"
 
 

@@ -15,12 +15,14 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-GPUS_OF = {}
+ASKED = {}  # stage, as its benchmarks are called -> what its jobs ask for
 for site_rule in workflow.rules:
     asked = site_rule.resources.get("gpu")
     # An expression can only come from --set-resources; who gives one says the rest as well.
     gpus = 0 if asked is None or asked.is_evaluable() else asked.value or 0
-    GPUS_OF[site_rule.name] = gpus
+    if site_rule.benchmark:
+        megabytes = site_rule.resources["mem_mb"].evaluate(None, attempt=1).value
+        ASKED[Path(site_rule.benchmark).parent.name] = costs.Asked(gpus, megabytes / 1000)
     for name, value in cluster.site_resources(SITE, gpus).items():
         if name == "gpu" or name not in site_rule.resources:
             site_rule.resources[name] = value
@@ -38,6 +40,6 @@ onstart:
 
 onsuccess:
     print(
-        costs.write_costs(Path(f"benchmarks/{DATASET}"), GPUS_OF, Path(results("costs.tsv"))),
+        costs.write_costs(Path(f"benchmarks/{DATASET}"), ASKED, Path(results("costs.tsv"))),
         file=sys.stderr,
     )

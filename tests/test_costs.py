@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from neurocine.costs import COLUMNS, sum_costs, write_costs
+from neurocine.costs import COLUMNS, Asked, sum_costs, write_costs
 
+ASKED = {"train_decoder": Asked(gpus=4, memory_gb=64.0)}
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 
@@ -28,22 +29,22 @@ def benchmarks(tmp_path: Path) -> Path:
 
 
 def test_costs_per_stage_and_subject(benchmarks: Path) -> None:
-    rows = [dataclasses.astuple(cost) for cost in sum_costs(benchmarks, {"train_decoder": 4})]
+    rows = [dataclasses.astuple(cost) for cost in sum_costs(benchmarks, ASKED)]
     assert rows == [
-        ("simulate_subject", "3", 1, 0.01, 0.0, 0.0, 0.0),
-        ("train_decoder", "1", 2, 3.0, 1.5, 12.0, 6.0),
-        ("train_decoder", "3", 1, 0.5, 0.25, 2.0, 5.0),
-        ("train_video_prior", "all", 1, 0.1, 0.01, 0.0, 1.0),
+        ("simulate_subject", "3", 1, 0.01, 0.0, 0.0, 0.0, 0.0),
+        ("train_decoder", "1", 2, 3.0, 1.5, 12.0, 6.0, 64.0),
+        ("train_decoder", "3", 1, 0.5, 0.25, 2.0, 5.0, 64.0),
+        ("train_video_prior", "all", 1, 0.1, 0.01, 0.0, 1.0, 0.0),
     ]
 
 
 def test_table_and_its_sum(benchmarks: Path, tmp_path: Path) -> None:
     out = tmp_path / "new/costs.tsv"
-    line = write_costs(benchmarks, {"train_decoder": 4}, out)
+    line = write_costs(benchmarks, ASKED, out)
     assert line == f"All steps so far: 5 jobs, 3.6 hours, 14.0 GPU hours ({out})"
     lines = out.read_text().splitlines()
     assert lines[0] == "\t".join(COLUMNS)
-    assert lines[2] == "train_decoder\t1\t2\t3.0000\t1.5000\t12.0000\t6.0000"
+    assert lines[2] == "train_decoder\t1\t2\t3.0000\t1.5000\t12.0000\t6.0000\t64.0000"
 
 
 def test_no_benchmarks_make_an_empty_table(tmp_path: Path) -> None:

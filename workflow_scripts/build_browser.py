@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurocine.cli import program
-from neurocine.costs import sum_costs
+from neurocine.costs import Asked, sum_costs
 from neurocine.errors import InputError
 from neurocine.io import read_table, replacing
 from neurocine.naming import natural
@@ -113,7 +113,7 @@ def main(
     noise_ceilings: list[Path] | None = None,
     lag_sweep: list[Path] | None = None,
     benchmarks: Path | None = None,
-    gpus: str = "{}",
+    asked: str = "{}",
 ) -> None:
     """Write one page, and copy what it shows into assets/ beside it.
 
@@ -137,7 +137,7 @@ def main(
     noise_ceilings : tables of measure_noise_ceiling
     lag_sweep : table of sweep_lags, or nothing where it was not made
     benchmarks : folder of Snakemake's benchmarks of the study, for the cost
-    gpus : GPUs that a job of each step holds, as JSON
+    asked : GPUs and memory that a job of each step asks for, as JSON
     """
     folder = out.parent
     text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
@@ -170,7 +170,9 @@ def main(
         published=read_optional(published),
         ceilings=read_ceilings(noise_ceilings or []),
         lag_sweep=read_optional(*(lag_sweep or [])),
-        costs=sum_costs(benchmarks, json.loads(gpus)) if benchmarks else [],
+        costs=sum_costs(benchmarks, {step: Asked(**wish) for step, wish in json.loads(asked).items()})
+        if benchmarks
+        else [],
     )
     with replacing(out) as temporary:
         temporary.write_text(build_browser(results, settings), encoding="utf-8")

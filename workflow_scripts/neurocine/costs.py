@@ -1,10 +1,18 @@
-"""What a run cost, summed from Snakemake's benchmark files: one per job, named like its log."""
+"""What a run cost and asked for, summed from Snakemake's benchmark files: one per job, named like its log."""
 
 import csv
 import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What each job of a stage asks for at its first attempt."""
+
+    gpus: int = 0
+    memory_gb: float = 0.0
 
 
 @dataclasses.dataclass
@@ -18,6 +26,7 @@ class Cost:
     cpu_hours: float = 0.0
     gpu_hours: float = 0.0
     max_memory_gb: float = 0.0
+    asked_memory_gb: float = 0.0
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Cost))
@@ -32,13 +41,13 @@ def number(text: str | None) -> float:
     return value if value == value else 0.0
 
 
-def sum_costs(benchmarks: Path, gpus: Mapping[str, int]) -> list[Cost]:
+def sum_costs(benchmarks: Path, asked: Mapping[str, Asked]) -> list[Cost]:
     """Sum time and memory per stage and subject.
 
     Parameters
     ----------
     benchmarks : folder of one study, ``{stage}/{job}.tsv``; a job of a subject is named ``sub-{subject}...``
-    gpus : GPUs that a job of each stage holds; stages that are not named hold none
+    asked : what a job of each stage asks for; stages that are not named ask for nothing
 
     Returns
     -------
@@ -49,23 +58,24 @@ def sum_costs(benchmarks: Path, gpus: Mapping[str, int]) -> list[Cost]:
         stage = path.parent.name
         match = re.match(r"sub-([^_]+)", path.stem)
         subject = match[1] if match else "all"
-        cost = costs.setdefault((stage, subject), Cost(stage, subject))
+        wish = asked.get(stage, Asked())
+        cost = costs.setdefault((stage, subject), Cost(stage, subject, asked_memory_gb=wish.memory_gb))
         with open(path, newline="") as handle:
             for line in csv.DictReader(handle, delimiter="\t"):
                 hours = number(line.get("s")) / 3600
                 cost.jobs += 1
                 cost.hours += hours
                 cost.cpu_hours += number(line.get("cpu_time")) / 3600
-                cost.gpu_hours += hours * gpus.get(stage, 0)
+                cost.gpu_hours += hours * wish.gpus
                 cost.max_memory_gb = max(cost.max_memory_gb, number(line.get("max_rss")) / 1000)
     return [costs[key] for key in sorted(costs)]
 
 
-def write_costs(benchmarks: Path, gpus: Mapping[str, int], out: Path) -> str:
+def write_costs(benchmarks: Path, asked: Mapping[str, Asked], out: Path) -> str:
     """Write the table of costs and return one line that sums it up."""
     from neurocine.io import replacing  # slow to import, and every job of a cluster reads this module
 
-    costs = sum_costs(benchmarks, gpus)
+    costs = sum_costs(benchmarks, asked)
     with replacing(out) as temporary, open(temporary, "w", newline="") as handle:
         writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)

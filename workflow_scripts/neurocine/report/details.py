@@ -28,6 +28,7 @@ def cost_table(name: str, costs: Iterable[Cost]) -> str:
         Column("CPU time", numeric=True, minor=True),
         Column("GPU time", "time of the jobs times the GPUs they hold", numeric=True),
         Column("memory", "largest of the jobs, resident, GB", numeric=True, minor=True),
+        Column("asked", "memory asked for each job at first, GB", numeric=True, minor=True),
     ]
     rows = []
     for cost in costs:
@@ -37,7 +38,10 @@ def cost_table(name: str, costs: Iterable[Cost]) -> str:
             Cell(cost.subject),
             Cell(str(cost.jobs), cost.jobs, kind="number"),
             *(Cell(duration(hours) if hours else "–", hours, kind="number") for hours in times),
-            Cell(number(cost.max_memory_gb, 1), cost.max_memory_gb, kind="number"),
+            *(
+                Cell(number(memory, 1) if memory else "–", memory, kind="number")
+                for memory in (cost.max_memory_gb, cost.asked_memory_gb)
+            ),
         ]
         rows.append(Row(cells, {"subject": cost.subject} if cost.subject != "all" else {}))
     return table(name, "What each stage cost", columns, rows)
