@@ -31,7 +31,8 @@ NETWORK = {
 
 def peak_memory(shards: list[Path], settings: dict[str, object], folder: Path) -> float:
     """Pretrain and return the highest memory of the process, MB."""
-    command = [sys.executable, str(PROGRAM), "--shards", *map(str, shards), "--seed", "0", "--device", "cpu"]
+    command = [sys.executable, str(PROGRAM), "--shards", *map(str, shards), "--train-movies"]
+    command += ["--seed", "0", "--device", "cpu"]
     command += ["--settings", json.dumps(settings), "--state", str(folder / "state"), "--out", str(folder)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -67,7 +68,7 @@ def main() -> None:
             shape = (arguments.samples, arguments.vertices)
             values = numpy_generator(number).standard_normal(shape, np.float32)
             shards.append(folder / f"{number:04d}.safetensors")
-            write_arrays(shards[-1], {"bold": values}, {"step": "preprocess_hcp"})
+            write_arrays(shards[-1], {"bold": values}, {"step": "preprocess_hcp", "computed_from": []})
         size = shards[0].stat().st_size / 1e6
         batch = min(arguments.batch_size, counts[0] * arguments.samples)
         steps = counts[-1] * arguments.samples // batch

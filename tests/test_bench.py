@@ -1,0 +1,28 @@
+"""The benchmarks still run: each once, as small as it can be. What they measure then means nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[1] / "bench"
+SMALL = {
+    "bench_malloc": "--steps 1 --batch-size 4 --width 32 --rounds 1",
+    "bench_n_way": "--clips 40 --frames 2 --classes 200 --repeats 5",
+    "bench_score": "--movies 1 --clips 40 --frames 2 --size 32 --threads 1",
+    "bench_shards": "--shards 1 2 --samples 4 --vertices 128",
+    "bench_ssim": "--clips 2 --size 16",
+}
+
+
+def test_all_benchmarks_are_tried() -> None:
+    assert {path.stem for path in BENCH.glob("bench_*.py")} == SMALL.keys()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_benchmark_runs_and_prints_numbers(name: str) -> None:
+    command = [sys.executable, str(BENCH / f"{name}.py"), *SMALL[name].split()]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert any(letter.isdigit() for letter in run.stdout)
