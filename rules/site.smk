@@ -21,7 +21,10 @@ for site_rule in workflow.rules:
     # An expression can only come from --set-resources; who gives one says the rest as well.
     gpus = 0 if asked is None or asked.is_evaluable() else asked.value or 0
     if site_rule.benchmark:
-        megabytes = site_rule.resources["mem_mb"].evaluate(None, attempt=1).value
+        wish = site_rule.resources["mem_mb"]
+        # An expression of --set-resources takes a job to be evaluated: not known here.
+        known = not (wish.is_evaluable() and wish.raw)
+        megabytes = wish.evaluate(None, attempt=1).value if known else 0
         ASKED[Path(site_rule.benchmark).parent.name] = costs.Asked(gpus, megabytes / 1000)
     for name, value in cluster.site_resources(SITE, gpus).items():
         if name == "gpu" or name not in site_rule.resources:

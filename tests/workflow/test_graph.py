@@ -313,6 +313,13 @@ def test_absent_packages_make_one_message(checkout: Path, tmp_path: Path) -> Non
     assert "Traceback" not in said
 
 
+def test_resources_may_be_expressions(checkout: Path) -> None:
+    given = ("--set-resources", "train_decoder:mem_mb=300 * attempt")
+    run = snakemake(checkout, "-n", *TOY, *given)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "mem_mb=300," in run.stdout + run.stderr
+
+
 def test_unknown_subject_is_no_target(checkout: Path) -> None:
     run = snakemake(checkout, "results/toy/sub-7/neurocine/paper_main/scores.tsv", "-n", *TOY)
     assert run.returncode != 0
