@@ -25,7 +25,7 @@ from neurocine.config import (
     vertices_per_subject,
 )
 from neurocine.errors import InputError
-from neurocine.models.catalogue import MissingModels, model_files, used_models
+from neurocine.models.catalogue import PUBLISHED, MissingModels, model_files, used_models
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT
 
 # For all jobs, on cluster nodes too, where this file is evaluated again: only fetch_models asks the hub.

@@ -17,7 +17,7 @@ rule fetch_models:
         mem_mb=memory(4),
         runtime=minutes(600),
     params:
-        folders=json.dumps({name: str(folder) for name, folder in MODELS.items() if name != "vifi"}),
+        folders=json.dumps({name: str(folder) for name, folder in MODELS.items() if PUBLISHED[name].fetched}),
         settings=settings("fetch_models"),
     shell:
         "HF_HUB_OFFLINE=0 python workflow_scripts/fetch_models.py --folders {params.folders:q} "

@@ -23,12 +23,16 @@ class Published:
     repository : on the Hugging Face hub, or where else it lies
     gigabytes : of what is downloaded, 10^9 bytes
     licence : as its authors state it
+    fetched : whether fetch_models gets it
+    pretrained : whether its folder is in the layout of ``from_pretrained``, which check_data looks at
     """
 
     what: str
     repository: str
     gigabytes: float
     licence: str
+    fetched: bool = True
+    pretrained: bool = True
 
     def __str__(self) -> str:
         return f"{self.what} ({self.repository}, about {self.gigabytes:.1f} GB, licence {self.licence})"
@@ -46,10 +50,18 @@ PUBLISHED = {
         "VideoMAE-B of Kinetics-400", "MCG-NJU/videomae-base-finetuned-kinetics", 0.3, "CC-BY-NC-4.0"
     ),
     "vifi": Published(
-        "ViFi-CLIP in CLIP's layout", "muzairkhattak/ViFi-CLIP on GitHub; not fetched", 0.6, "see there"
+        "ViFi-CLIP in CLIP's layout",
+        "muzairkhattak/ViFi-CLIP on GitHub; not fetched",
+        0.6,
+        "see there",
+        fetched=False,
     ),
     "lavis": Published(
-        "the BLIP captioner of LAVIS", "Salesforce and bert-base-uncased", 0.9, "BSD-3-Clause"
+        "the BLIP captioner of LAVIS",
+        "Salesforce and bert-base-uncased",
+        0.9,
+        "BSD-3-Clause",
+        pretrained=False,
     ),
 }
 ALWAYS = ("clip", "blip", "stable_diffusion", "image_classifier", "video_classifier")
