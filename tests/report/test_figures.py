@@ -1,0 +1,84 @@
+"""Small pieces of the page: numbers, order, tracks and curves."""
+
+import re
+
+import pytest
+
+from neurocine.report.figures import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    TOP,
+    WIDTH,
+    axis_range,
+    interval_curve,
+    read_log,
+    round_ticks,
+    thin,
+    track,
+)
+from neurocine.report.markup import number, p_text
+from neurocine.report.study import Order, Owner
+
+
+def test_an_interval_curve_lies_where_its_values_are() -> None:
+    drawn = interval_curve("x by lag", [(-1, 0.0, -0.5, 0.5), (1, 1.0, 0.5, 1.5)], 0.0)
+    circles = re.findall(r'<circle class="mean" cx="([\d.]+)" cy="([\d.]+)"', drawn)
+    (left, low), (right, high) = [tuple(map(float, place)) for place in circles]
+    assert (left, right) == (LEFT, WIDTH - 8)
+    # Heights run down; values from -0.5 to 1.5 with air of 0.1 on each side fill the drawing.
+    inside = HEIGHT - TOP - BOTTOM
+    assert low == pytest.approx(TOP + inside * 1.6 / 2.2, abs=0.1)
+    assert high == pytest.approx(TOP + inside * 0.6 / 2.2, abs=0.1)
+    chance = re.search(r'<polyline class="chance" points="[\d.]+,([\d.]+) [\d.]+,([\d.]+)"', drawn)
+    assert chance
+    assert chance[1] == chance[2] == f"{low:.1f}"
+
+
+def test_numbers() -> None:
+    assert [number(0.12345), number(float("nan")), number(0.00001), number(0.0)] == [
+        "0.123",
+        "–",
+        "1.0e-05",
+        "0.000",
+    ]
+    assert [p_text(0.0001), p_text(0.0123), p_text(float("nan"))] == ["< 0.001", "0.012", "–"]
+
+
+def test_order_of_owners() -> None:
+    order = Order(("main", "exp2"), ("neurocine",))
+    owners = [Owner(s, "neurocine", e) for e in ("exp10", "exp2", "main") for s in ("", "10", "9")]
+    ranked = sorted(owners, key=order.rank)
+    assert [(o.experiment, o.subject) for o in ranked[:4]] == [
+        ("main", "9"),
+        ("main", "10"),
+        ("main", ""),
+        ("exp2", "9"),
+    ]
+    assert order.label(owners[0]) == "exp10"
+    assert Order((), ("a", "b")).label(Owner("1", "b", "main")) == "b main"
+
+
+def test_track_places_dot_and_says_it_in_words() -> None:
+    score = dict.fromkeys(("ci_low", "ci_high", "chance", "baseline"), float("nan"))
+    drawn = track({**score, "value": 0.75, "null_p99": 0.5}, 0.0, 1.0)
+    assert 'class="dot above" style="left:75.0%"' in drawn
+    assert 'class="null" style="width:50.0%"' in drawn
+    assert "value 0.750, what 99 % of the null do not reach 0.500" in drawn
+    assert 'class="dot" ' in track({**score, "value": 0.4, "null_p99": 0.5}, 0.0, 1.0)
+    error = {**score, "metric": "epe_farneback", "null_p99": 0.5}
+    assert 'class="null" style="left:50.0%;width:50.0%"' in track({**error, "value": 0.4}, 0.0, 1.0)
+    assert 'class="dot above"' in track({**error, "value": 0.4}, 0.0, 1.0)
+    assert 'class="dot" ' in track({**error, "value": 0.6}, 0.0, 1.0)
+    low, high = axis_range([{**score, "value": 1.0, "null_p99": 0.0, "null_mean": 0.0}])
+    assert low < 0 < 1 < high
+
+
+def test_log_and_curve_helpers() -> None:
+    text = '{"step": 1, "loss": 2.0, "lr": 0.1}\n{"step": 2, "loss": NaN, "validation": {"loss": 3.0}}\n'
+    assert read_log(text) == {"loss": {"training": [(1, 2.0)], "validation": [(2, 3.0)]}}
+    assert thin([(n, 2.0 * n) for n in range(10)], most=5) == [
+        (n + 0.5, 2 * n + 1.0) for n in range(0, 10, 2)
+    ]
+    assert round_ticks(0.0, 1.0) == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
+    assert round_ticks(3.0, 3.0) == [3.0]
