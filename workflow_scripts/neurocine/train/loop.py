@@ -416,7 +416,7 @@ class Trainer:
     def run(self, record: Record | None, stop: _Stop) -> None:
         """Train to the last step, or until stopped early or by a signal (after saving: exit code 75)."""
         began = saved = time.monotonic()
-        before = self.seconds
+        before, saved_step = self.seconds, self.step
         self.model.train()
         while self.step < self.settings.steps and not self.stopped:
             self.train_step()
@@ -426,12 +426,12 @@ class Trainer:
             if wish != GO_ON:
                 self.check_losses()
                 self.save()
-                saved = time.monotonic()
+                saved, saved_step = time.monotonic(), self.step
             if wish == SAVE_AND_STOP:
                 log.info("stopped at step %d: run the same command again to go on", self.step)
                 raise SystemExit(EXIT_TRY_AGAIN)
         self.seconds = before + time.monotonic() - began
-        if self.step > self.resumed_from:
+        if self.step > saved_step:
             self.save()
 
 
