@@ -26,7 +26,7 @@ from neurocine.config import (
 )
 from neurocine.errors import InputError
 from neurocine.models.catalogue import PUBLISHED, MissingModels, model_files, used_models
-from neurocine.train.launch import LAUNCHER_ENVIRONMENT
+from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher
 
 # For all jobs, on cluster nodes too, where this file is evaluated again: only fetch_models asks the hub.
 os.environ.update(HF_HUB_OFFLINE="1")
@@ -159,11 +159,15 @@ def minutes(real):
     return max(30, round(real * config["compute"]["time_share"]))
 
 
-GPUS = config["compute"]["gpus"]
-ONE_GPU = min(GPUS, 1)
-# Resources of the rules, not params: another number of GPUs is no reason to train again.
-TRAIN_WITH = f"torchrun --standalone --nproc-per-node {GPUS}" if GPUS > 1 else "python"
-DEVICE = "cuda" if GPUS else "auto"
+ONE_GPU = min(config["compute"]["gpus"], 1)
+DEVICE = "cuda" if ONE_GPU else "auto"
+# What a training asks for. Resources of the rules, not params: another number of GPUs is no reason to train again.
+ON_GPUS = {
+    "gpu": config["compute"]["gpus"],
+    "nodes": config["compute"]["nodes"],
+    "launcher": launcher(**{key: config["compute"][key] for key in ("gpus", "nodes", "threads")}),
+    "device": DEVICE,
+}
 os.environ.update(LAUNCHER_ENVIRONMENT)
 
 

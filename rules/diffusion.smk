@@ -20,9 +20,7 @@ rule train_video_prior:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
     resources:
-        gpu=GPUS,
-        launcher=TRAIN_WITH,
-        device=DEVICE,
+        **ON_GPUS,
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
@@ -65,9 +63,7 @@ rule train_decoder:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
     resources:
-        gpu=GPUS,
-        launcher=TRAIN_WITH,
-        device=DEVICE,
+        **ON_GPUS,
         mem_mb=memory(64),
         runtime=minutes(2880),
     params:

@@ -56,9 +56,7 @@ else:
             "../envs/training.yaml"
         threads: config["compute"]["threads"]
         resources:
-            gpu=GPUS,
-            launcher=TRAIN_WITH,
-            device=DEVICE,
+            **ON_GPUS,
             mem_mb=memory(64),
             runtime=minutes(1440),
         params:
@@ -91,9 +89,7 @@ rule train_encoder:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
     resources:
-        gpu=GPUS,
-        launcher=TRAIN_WITH,
-        device=DEVICE,
+        **ON_GPUS,
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:

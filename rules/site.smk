@@ -15,18 +15,24 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+
+
+def plain(resource):
+    """The number a rule asks for, else 0: an expression can only come from --set-resources, and who gives one
+    says the rest as well."""
+    return 0 if resource is None or resource.is_evaluable() else resource.value or 0
+
+
 ASKED = {}  # stage, as its benchmarks are called -> what its jobs ask for
 for site_rule in workflow.rules:
-    asked = site_rule.resources.get("gpu")
-    # An expression can only come from --set-resources; who gives one says the rest as well.
-    gpus = 0 if asked is None or asked.is_evaluable() else asked.value or 0
+    gpus, nodes = plain(site_rule.resources.get("gpu")), plain(site_rule.resources.get("nodes")) or 1
     if site_rule.benchmark:
         wish = site_rule.resources["mem_mb"]
         # An expression of --set-resources takes a job to be evaluated: not known here.
         known = not (wish.is_evaluable() and wish.raw)
         megabytes = wish.evaluate(None, attempt=1).value if known else 0
-        ASKED[Path(site_rule.benchmark).parent.name] = costs.Asked(gpus, megabytes / 1000)
-    for name, value in cluster.site_resources(SITE, gpus).items():
+        ASKED[Path(site_rule.benchmark).parent.name] = costs.Asked(gpus * nodes, megabytes / 1000)
+    for name, value in cluster.site_resources(SITE, gpus, nodes).items():
         if name == "gpu" or name not in site_rule.resources:
             site_rule.resources[name] = value
 
@@ -35,8 +41,16 @@ onstart:
     try:
         cluster.refuse_second_run(Path.cwd())
         # The executor has no such setting when jobs run on this machine.
-        if getattr(workflow.executor_settings, "status_command", None) == "squeue":
+        status_command = getattr(workflow.executor_settings, "status_command", None)
+        if status_command == "squeue":
             cluster.check_status_memory()
+        if status_command is None and ON_GPUS["nodes"] > 1:
+            raise InputError(
+                "compute.nodes",
+                f"{ON_GPUS['nodes']} in a run on this machine alone",
+                "1, or jobs on Slurm",
+                "Add --profile slurm, or set compute.nodes: 1.",
+            )
     except InputError as error:
         raise WorkflowError(str(error)) from None
 

@@ -60,6 +60,21 @@ def test_gpus_are_asked_for_as_the_site_wants(site: Site, gpus: int, expected: d
     assert site_resources(site, gpus) == expected
 
 
+@pytest.mark.parametrize(
+    ("site", "gpus", "expected"),
+    [
+        (Site(), 0, {}),
+        (Site(), 4, {"nodes": 2, "gpu": 0, "gres": "gpu:4"}),
+        (Site(gpu_type="a100"), 4, {"nodes": 2, "gpu": 0, "gres": "gpu:a100:4"}),
+    ],
+)
+def test_gpus_of_several_nodes_are_asked_for_by_node(
+    site: Site, gpus: int, expected: dict[str, object]
+) -> None:
+    by_hand = {"mpi": "srun", "tasks": 2, "tasks_per_gpu": 0}
+    assert site_resources(site, gpus, nodes=2) == by_hand | expected
+
+
 def stand_in(folder: Path, name: str, prints: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a command on the path that prints a text."""
     path = folder / name

@@ -138,7 +138,7 @@ def test_a_default_beside_a_reference_changes_single_keys_inside() -> None:
         ("trainencoder", "Did you mean train_encoder?"),
         ("movies.tests", "Did you mean test?"),
         ("experiments.exp01.spatial_ration", "Did you mean spatial_ratio?"),
-        ("compute.quux", "Known keys here: gpus, threads, memory_share, time_share."),
+        ("compute.quux", "Known keys here: gpus, nodes, threads, memory_share, time_share."),
     ],
 )
 def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> None:

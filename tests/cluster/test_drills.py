@@ -404,6 +404,32 @@ def test_two_gpus_are_two_processes_of_one_job_on_one_node(drill: Study) -> None
     assert drill.training_log().count("state of step 60 saved") == 1
 
 
+@pytest.mark.parametrize("accident", ["a node dies", "time is nearly up"])
+def test_two_nodes_train_one_model(drill: Study, accident: str) -> None:
+    drill.configure(**PART | {"compute": {"gpus": 1, "nodes": 2}})
+    drill.start(SCORES)
+    job = drill.half_way()
+    assert len(drill.processes()) == 2
+    detail = drill.cluster.call("scontrol", "show", "job", job["id"])
+    assert "NumNodes=2 " in detail
+    assert "TresPerNode=gres:gpu:1" in detail
+    steps = drill.cluster.call("squeue", "--steps", f"--jobs={job['id']}", "--noheader", "--format=%N")
+    assert "gpu[1-2]" in steps
+    if accident == "a node dies":
+        drill.cluster.node_down("gpu2")
+        try:
+            wait_for(lambda: not drill.processes(), SLOW, "half of a training goes on", drill.tell)
+        finally:
+            drill.cluster.node_up("gpu2")
+    else:
+        drill.cluster.call("scancel", "--signal=USR1", job["id"])  # as Slurm does: steps only
+        drill.send(signal.SIGCONT)
+    assert drill.end() == 0, drill.tell()
+    log = drill.training_log()
+    assert "going on from step" in log
+    assert log.count("state of step 60 saved") == 1, log
+
+
 @pytest.mark.parametrize(
     ("flavour", "asked"),
     [

@@ -348,4 +348,18 @@ def test_number_of_gpus_is_no_reason_to_train_again(checkout: Path) -> None:
     """Params are rerun triggers, so nothing about the machine may stand in them."""
     text = "".join(path.read_text() for path in (checkout / "rules").glob("*.smk"))
     for block in re.findall(r"    params:\n((?:        .*\n)+)", text):
-        assert not re.search(r"\b(GPUS|ONE_GPU|DEVICE|TRAIN_WITH|memory|minutes)\b", block)
+        assert not re.search(r"\b(ON_GPUS|ONE_GPU|DEVICE|memory|minutes)\b", block)
+
+
+def test_several_nodes_are_for_slurm(checkout: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("compute: {gpus: 4, nodes: 2}\n")
+    run = snakemake(checkout, "-n", "-p", "--profile", "slurm", *TOY, str(mine))
+    commands = re.findall(r"(.*) workflow_scripts/(?:pretrain|train)_\w+\.py", run.stdout + run.stderr)
+    assert len(commands) == 6  # two trainings that the subjects share, two of each subject
+    for command in commands:
+        assert "srun --nodes 2 --ntasks 2 " in command
+        assert " torchrun --nnodes 2 --nproc-per-node 4 " in command
+    run = snakemake(checkout, "--cores", "1", *TOY, str(mine))
+    assert run.returncode != 0
+    assert "compute.nodes: found 2 in a run on this machine alone" in run.stdout + run.stderr

@@ -66,19 +66,24 @@ def read_site(path: Path) -> Site:
     return site
 
 
-def site_resources(site: Site, gpus: int) -> dict[str, Any]:
-    """Return the resources by which a job asks this site for GPUs of one node, and its account.
+def site_resources(site: Site, gpus: int, nodes: int = 1) -> dict[str, Any]:
+    """Return the resources by which a job asks this site for nodes and their GPUs, and its account.
 
     Parameters
     ----------
-    gpus : number of GPUs that the rule wants
+    gpus : number of GPUs of each node that the rule wants
+    nodes : number of nodes; on several the rule's own command starts one process each with srun
     """
     resources: dict[str, Any] = {} if site.account is None else {"slurm_account": site.account}
+    if nodes > 1:
+        # The plugin's word for jobs that call srun themselves; the last keeps it from asking for tasks per GPU.
+        resources |= {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0}
     if not gpus:
         return resources
-    # One node, or Slurm may spread two GPUs over two nodes, of which a training sees one.
-    resources["nodes"] = 1
-    if site.ask_gpus_by == "gres":
+    # Always said, or Slurm may spread two GPUs over two nodes, of which a training sees one.
+    resources["nodes"] = nodes
+    # --gpus counts those of all nodes together and need not share them out evenly.
+    if site.ask_gpus_by == "gres" or nodes > 1:
         kind = "" if site.gpu_type is None else f"{site.gpu_type}:"
         return resources | {"gpu": 0, "gres": f"gpu:{kind}{gpus}"}
     return resources | ({} if site.gpu_type is None else {"gpu_model": site.gpu_type})
