@@ -15,23 +15,19 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from published_size import FRAMES, LATENT, STATES, published_decoder, published_encoder, published_unet
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
-from neurocine.models.decoder import JointDecoder
-from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
 from neurocine.models.masked_autoencoder import MaskedAutoencoder
-from neurocine.models.video_unet import VideoUNet
 from neurocine.train.decoder import TrainDecoderSettings
 from neurocine.train.encoder import ContrastiveModel, TrainEncoderSettings
 from neurocine.train.pretrain import PretrainEncoderSettings
 from neurocine.train.video_prior import TrainVideoPriorSettings
 
 PEAKS = {"A100": 312.0, "H200": 989.0}  # TFLOP/s of dense bf16 matrix products, as the vendor states them
-FRAMES, LATENT = 6, 32  # frames of a clip; side of the latents of a 256 x 256 picture
-STATES = (77, 768)  # tokens and width of the text encoder's states
 CLIPS = {"train": 18 * 240, "test": 5 * 240}  # of CC2017
 GIB = 2**30
 # Stable Diffusion's VAE; the other arguments are the class's defaults.
@@ -160,14 +156,6 @@ def pretrain_cost(n_vertices: int) -> Cost:
     return train_cost("pretrain_encoder", model, batch, lambda: model(bold, visible), switch, settings.steps)
 
 
-def published_encoder(n_vertices: int) -> FmriEncoder:
-    """The encoder of phases 1 and 2b."""
-    settings = TrainEncoderSettings()
-    architecture = settings.architecture(n_vertices, STATES, STATES[1], None)
-    assert isinstance(architecture, FmriEncoderConfig)
-    return FmriEncoder(architecture)
-
-
 def encoder_cost(n_vertices: int) -> Cost:
     """Phase 1: the clean window and two views of it."""
     settings = TrainEncoderSettings()
@@ -179,13 +167,6 @@ def encoder_cost(n_vertices: int) -> Cost:
 
     batch = f"{settings.batch_size} windows, three views"
     return train_cost("train_encoder", model, batch, lambda: model(bold)[0], switch, settings.steps)
-
-
-def published_unet(trained: str) -> VideoUNet:
-    """The video UNet of Stable Diffusion 1's size."""
-    unet = VideoUNet(sample_size=LATENT, cross_attention_dim=STATES[1])
-    unet.set_trainable(trained)  # type: ignore[arg-type]
-    return unet
 
 
 def prior_cost() -> Cost:
@@ -208,9 +189,7 @@ def prior_cost() -> Cost:
 def decoder_cost(n_vertices: int) -> Cost:
     """Phase 2b."""
     settings = TrainDecoderSettings()
-    model = JointDecoder(published_unet(settings.trained), published_encoder(n_vertices))
-    assert model.encoder.pool is not None
-    model.encoder.pool.requires_grad_(False)
+    model = published_decoder(n_vertices, settings.trained)
     n, window = settings.batch_size, model.encoder.config.window
     latents = torch.empty(n, 4, FRAMES, LATENT, LATENT, dtype=torch.bfloat16)
     windows, times = torch.empty(n, window, n_vertices, dtype=torch.bfloat16), torch.zeros(n)

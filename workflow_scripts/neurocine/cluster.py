@@ -76,7 +76,7 @@ def site_resources(site: Site, gpus: int, nodes: int = 1) -> dict[str, Any]:
     """
     resources: dict[str, Any] = {} if site.account is None else {"slurm_account": site.account}
     if nodes > 1:
-        # The plugin's word for jobs that call srun themselves; the last keeps it from asking for tasks per GPU.
+        # The plugin's word for jobs that call srun themselves; the last keeps it from tasks per GPU.
         resources |= {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0}
     if not gpus:
         return resources

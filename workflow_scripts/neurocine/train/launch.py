@@ -21,7 +21,8 @@ def launcher(gpus: int, nodes: int, threads: int) -> str:
     if nodes == 1:
         return f"torchrun --standalone --nproc-per-node {gpus}" if gpus > 1 else "python"
     # The port belongs to the job, because two jobs may have the same first node.
-    meet = "--rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint $(hostname):$((20000 + SLURM_JOB_ID % 10000))"
+    place = "$(hostname):$((20000 + SLURM_JOB_ID % 10000))"
+    meet = f"--rdzv-backend c10d --rdzv-id $SLURM_JOB_ID --rdzv-endpoint {place}"
     return (
         f"srun --nodes {nodes} --ntasks {nodes} --cpus-per-task {threads} --input none --kill-on-bad-exit=1 "
         f"torchrun --nnodes {nodes} --nproc-per-node {max(gpus, 1)} {meet}"

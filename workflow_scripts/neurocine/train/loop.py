@@ -140,6 +140,8 @@ class Trainer:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        if settings.compile:
+            task.model.compile()  # in place: names of weights stay
         self.model, self.optimizer = self.accelerator.prepare(task.model, self.plain_optimizer)
         self.trained = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
         self.buffers = dict(task.model.named_buffers())
@@ -269,7 +271,9 @@ class Trainer:
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
         torch.manual_seed(derive_seed(self.seed, "validate"))
-        with self.averaged(), torch.no_grad(), self.accelerator.autocast():
+        # Not compiled: its batches have other sizes, each of which would be compiled for itself.
+        stance = torch.compiler.set_stance("force_eager" if self.settings.compile else "default")
+        with stance, self.averaged(), torch.no_grad(), self.accelerator.autocast():
             values = {name: float(value) for name, value in self.task.validate(model).items()}
             if self.accelerator.num_processes > 1:  # one decision for all processes
                 values = broadcast_object_list([values])[0]

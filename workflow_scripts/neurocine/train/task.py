@@ -21,6 +21,7 @@ class LoopSettings:
     schedule: str = "cosine"  # "constant", or "cosine" down to zero at the last step
     gradient_clip: float = 1.0  # largest global gradient norm; 0 = no clipping
     precision: str = "no"  # "no" (fp32), "bf16" or "fp16" autocast; weights stay fp32
+    compile: bool = False  # torch.compile the network: minutes at the start, then faster steps on a GPU
     gradient_accumulation: int = 1  # parts a batch is computed in, to save memory
     validate_every: int = 0  # steps between validations; 0 = never
     patience: int = 0  # validations without improvement before stopping; 0 = never stop early
