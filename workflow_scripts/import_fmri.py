@@ -58,18 +58,21 @@ def main(
     # The authors chose the vertices; that no test movie had a part in it is theirs to vouch for.
     behind = {"train": sorted(package.train_movies)}
     behind["test"] = sorted({*package.train_movies, *package.test_movies})
+    parts = {
+        part: read_part(source, part, columns, parse_excluded(excluded or []), settings)
+        for part in ("train", "test")
+    }  # both before anything is written: a bad file leaves no half of a subject
     for part, path, out in (("train", train, out_train), ("test", test, out_test)):
-        runs = read_part(source, part, columns, parse_excluded(excluded or []), settings)
         meta = {
             "settings": dataclasses.asdict(settings) | {"package": package.kind},
-            "movies": list(runs),
+            "movies": list(parts[part]),
             COMPUTED_FROM: behind[part],
             "files": {path.name: file_sha256(path)},
-            "excluded": [f"{movie}:{k}" for movie, run in runs.items() for k in missing_repeats(run)],
+            "excluded": [f"{movie}:{k}" for movie, run in parts[part].items() for k in missing_repeats(run)],
             "vertices": vertices_digest(selection.vertex),
             "axes": "repeat, sample (TR), vertex",
         }
-        write_arrays(out, runs, made | meta)
+        write_arrays(out, parts[part], made | meta)
     placed_by = {} if vertex is None else {"files": {vertex.name: file_sha256(vertex)}}
     write_arrays(
         vertices, selection.arrays(), made | selection.meta() | placed_by | {COMPUTED_FROM: behind["train"]}

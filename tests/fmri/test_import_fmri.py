@@ -376,6 +376,23 @@ def test_broken_values_are_refused(tmp_path: Path, kind: str, bad: float) -> Non
             run_import(write_package(tmp_path, kind, runs), kind)
 
 
+def test_a_movie_without_any_repeat_is_refused(tmp_path: Path) -> None:
+    runs = recorded()
+    runs["test1"][1:] = np.nan
+    paths = write_package(tmp_path, "arrays", runs)
+    with pytest.raises(InputError, match=r"rep.npy: found no repeat of test1 .* Correct exclude_runs"):
+        run_import(paths, "arrays", excluded=["test1:1"])
+
+
+def test_a_bad_file_leaves_nothing_written(tmp_path: Path) -> None:
+    runs = recorded()
+    runs["test1"][..., 2] = np.nan
+    paths = write_package(tmp_path, "mind_video", runs)
+    with pytest.raises(InputError, match=r"test1: found NaN .* Fetch the file again\.$"):
+        run_import(paths, "mind_video")
+    assert not (tmp_path / "imported").exists()
+
+
 class Harmful:
     """Writes a file when it is unpickled."""
 
@@ -406,13 +423,13 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"subj01_train_fmri.pt: found a file that cannot be read"):
         run_import(paths, "neuroclips")
     torch.save(torch.zeros(2 * T, 2, V), paths["train"], _use_new_zipfile_serialization=False)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"begins with .*, as PyTorch saves it since 1\.6"):
         run_import(paths, "neuroclips")
     torch.save([torch.zeros(2)], paths["train"])
-    with pytest.raises(InputError, match="an object of type list; expected one tensor of floats"):
+    with pytest.raises(InputError, match="an object of type list; expected one tensor of float16"):
         run_import(paths, "neuroclips")
     torch.save(torch.zeros(2 * T, 2, V, dtype=torch.int64), paths["train"])
-    with pytest.raises(InputError, match="found int64; expected one tensor of floats"):
+    with pytest.raises(InputError, match="found int64; expected one tensor of float16"):
         run_import(paths, "neuroclips")
     paths["train"].unlink()
     with pytest.raises(InputError, match="no such file"):
@@ -422,6 +439,15 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     paths["train"].write_bytes(whole[:-8])
     with pytest.raises(InputError, match=r"fmri_train_rep.npy: found a file that cannot be read"):
         run_import(paths, "arrays")
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("content", ["<!DOCTYPE html>", "version https://git-lfs", ""])
+def test_files_that_only_bear_the_name_are_shown(tmp_path: Path, kind: str, content: str) -> None:
+    paths = write_package(tmp_path, kind, recorded())
+    paths["train"].write_text(content)
+    with pytest.raises(InputError, match=rf"train.*: found a file that begins with b'{content}'; expected"):
+        run_import(paths, kind)
 
 
 def test_no_other_layout_is_known() -> None:

@@ -12,9 +12,10 @@ None of them names its movies: they are taken in the order of their numbers. Sam
 belong to clip j, which is so if the runs were cropped as in `neurocine.fmri.preprocess`.
 """
 
+import contextlib
 import logging
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 KINDS = ("runs", "mind_video", "neuroclips", "arrays")  # runs: no package
 CENTRED = 0.01  # largest mean over a movie of a vertex that counts as z-scored; rounding leaves less
 FETCH_AGAIN = "Fetch the file again, or correct package in the config (docs/data.md)."
+NUMPY = b"\x93NUMPY"  # what .npy files begin with
+ZIP = b"PK\x03\x04"  # .pt files are zip files since PyTorch 1.6
+SHOWN_BYTES = 24  # of a file in another format
+FLOATS = "float16, float32 or float64"
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,23 @@ class Package:
     vertex: Path | None = None
 
 
+@contextlib.contextmanager
+def _reading(path: Path, start: bytes, expected: str, todo: str) -> Iterator[None]:
+    """Raise InputError where a file does not begin with ``start``, or where the block cannot read it."""
+    try:
+        with open(path, "rb") as handle:
+            found = handle.read(SHOWN_BYTES)
+        # What NumPy and PyTorch say of a login page or a Git LFS pointer speaks of unsafe loading instead.
+        if not found.startswith(start):
+            raise InputError(path, f"a file that begins with {found!r}", expected, todo)
+        yield
+    except FileNotFoundError:
+        raise InputError(path, "no such file", expected, todo) from None
+    except (OSError, EOFError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise InputError(path, f"a file that cannot be read ({reason})", expected, todo) from None
+
+
 def read_values(path: Path, kind: str) -> np.ndarray:
     """Open an array of floats memory-mapped; nothing that is pickled in it is run.
 
@@ -99,27 +121,23 @@ def read_values(path: Path, kind: str) -> np.ndarray:
 
     Raises
     ------
-    InputError : no such file, not one array of floats, truncated, or pickled objects
+    InputError : no such file, another format, not one array of floats, truncated, or pickled objects
     """
-    expected = "one tensor of floats" if kind == "neuroclips" else "an array of floats"
-    try:
-        if kind == "neuroclips":
-            import torch  # takes seconds: only when wanted
+    if kind == "neuroclips":
+        import torch  # takes seconds: only when wanted
 
-            # A memory map reads the header alone, and refuses formats before PyTorch 1.6.
+        expected = f"one tensor of {FLOATS}, as PyTorch saves it since 1.6"
+        with _reading(path, ZIP, expected, FETCH_AGAIN):
             tensor = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             if not isinstance(tensor, torch.Tensor):
                 raise InputError(path, f"an object of type {type(tensor).__name__}", expected, FETCH_AGAIN)
             values = tensor.detach().numpy()
-        else:
+    else:
+        expected = f"an array of {FLOATS}, as NumPy saves it"
+        with _reading(path, NUMPY, expected, FETCH_AGAIN):
             values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(path, "no such file", expected, FETCH_AGAIN) from None
-    except (OSError, EOFError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
-        found = (str(error).strip() or repr(error)).splitlines()[0]
-        raise InputError(path, f"a file that cannot be read ({found})", expected, FETCH_AGAIN) from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
-        raise InputError(path, str(getattr(values, "dtype", type(values).__name__)), expected, FETCH_AGAIN)
+    if values.dtype.kind != "f":
+        raise InputError(path, str(values.dtype), expected, FETCH_AGAIN)
     return values
 
 
@@ -161,13 +179,9 @@ def read_vertices(path: Path) -> np.ndarray:
     InputError : no such file, neither a mask nor indices
     """
     expected = f"a mask ({CORTEX},), or different indices 0...{CORTEX - 1}"
-    todo = "Give the file that belongs to the package (package.vertex_masks, docs/data.md)."
-    try:
+    todo = "Give the file that belongs to the package (docs/data.md)."
+    with _reading(path, NUMPY, expected, todo):
         values = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(path, "no such file", expected, todo) from None
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(path, f"a file that cannot be read ({error})", expected, todo) from None
     found = f"{values.dtype} of shape {values.shape}"
     if values.shape == (CORTEX,) and values.dtype.kind in "buif" and np.isin(values, (0, 1)).all():
         return np.flatnonzero(values)
@@ -205,11 +219,9 @@ def check_package(package: Package) -> int:
 
 def _check_areas(path: Path, selection: VertexSelection, columns: np.ndarray) -> None:
     """Compare the area names of the columns (V,) in a file with those of the atlas."""
-    expected = "the name of each column's area, as in the atlas"
-    try:
+    expected = f"{len(columns)} texts, the name of each column's area in the atlas"
+    with _reading(path, NUMPY, expected, FETCH_AGAIN):
         names = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise InputError(path, f"a file that cannot be read ({error})", expected, FETCH_AGAIN) from None
     if names.dtype.kind != "U" or names.shape != columns.shape:
         raise InputError(path, f"{names.dtype} of shape {names.shape}", expected, FETCH_AGAIN)
     for column, vertex, area in zip(columns, selection.vertex, selection.area, strict=True):
@@ -290,7 +302,8 @@ def read_part(
 
     Raises
     ------
-    InputError : a bad file or shape, NaN or infinity in a repeat that is not missing as a whole
+    InputError : a bad file or shape, NaN or infinity in a repeat that is not missing as a whole, a movie
+        of which no repeat is left
     """
     layout, path = package.layout, package.train if part == "train" else package.test
     movies, values = layout.movies(part), read_values(path, layout.kind)
@@ -300,6 +313,7 @@ def read_part(
         values = values.reshape(len(movies), layout.clips_per_movie, *values.shape[1:]).swapaxes(1, 2)
     elif means:
         values = values[:, None]
+    todo = "Fetch the file again" + ("." if means else ", or list the repeat in exclude_runs.")
     runs: dict[str, np.ndarray] = {}
     largest = 0.0
     for movie, repeats in zip(movies, values, strict=True):
@@ -310,10 +324,13 @@ def read_part(
                 log.info("%s left out, as the config says", where)
                 run[:] = np.nan
             elif means or layout.kind == "neuroclips" or not np.isnan(run).all():
-                refuse_nonfinite(run, where)
+                refuse_nonfinite(run, where, todo)
                 if settings.zscore_runs:
                     run[:] = zscore(run, 1, np.abs(run).max(0), where)
                 largest = max(largest, float(np.abs(run.mean(0, dtype=np.float64)).max()))
+        if len(missing_repeats(runs[movie])) == len(runs[movie]):
+            found = f"no repeat of {movie} with data that exclude_runs leaves"
+            raise InputError(path, found, "at least one", "Correct exclude_runs, or fetch the file again.")
     lost = sorted(f"{movie} repeat {number}" for movie, number in excluded if means and movie in movies)
     if lost:
         log.warning("%s holds means over repeats: %s cannot be left out of them", path, ", ".join(lost))

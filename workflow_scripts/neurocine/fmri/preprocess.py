@@ -148,16 +148,12 @@ def detrend(bold: np.ndarray, order: int) -> np.ndarray:
     return np.asarray(values - basis @ (basis.T @ values))
 
 
-def refuse_nonfinite(bold: np.ndarray, where: str | Path) -> None:
+def refuse_nonfinite(bold: np.ndarray, where: str | Path, todo: str) -> None:
     """Raise InputError where samples (T, V) hold NaN or infinity, naming the number of vertices."""
     bad = int((~np.isfinite(bold)).any(0).sum())
     if bad:
-        raise InputError(
-            where,
-            f"NaN or infinite values in {bad} of {bold.shape[1]} vertices",
-            "finite values",
-            "Preprocess the run again, or list it in exclude_runs.",
-        )
+        found = f"NaN or infinite values in {bad} of {bold.shape[1]} vertices"
+        raise InputError(where, found, "finite values", todo)
 
 
 def zscore(values: np.ndarray, ddof: int, scale: np.ndarray, where: str | Path) -> np.ndarray:
@@ -207,7 +203,7 @@ def clean_run(bold: np.ndarray, settings: PreprocessRunSettings, where: str | Pa
             f"more than detrend_order + 1 = {settings.detrend_order + 1}",
             "Correct preprocess_run.crop or detrend_order.",
         )
-    refuse_nonfinite(samples, where)
+    refuse_nonfinite(samples, where, "Copy the run again, or list it in exclude_runs.")
     scale = np.abs(samples).max(0).astype(np.float64)
     return zscore(detrend(samples, settings.detrend_order), settings.ddof, scale, where)
 

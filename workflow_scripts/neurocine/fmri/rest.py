@@ -104,7 +104,7 @@ def preprocess_hcp(runs: Sequence[Path], vertices: np.ndarray, settings: Preproc
                 f"at least frames_per_sample = {settings.frames_per_sample}",
                 "Leave the run out or lower preprocess_hcp.frames_per_sample.",
             )
-        refuse_nonfinite(bold, path)
+        refuse_nonfinite(bold, path, "Copy the run again, or take the subject out of rest.subjects.")
         scaled = zscore(bold, 0, np.abs(bold).max(0).astype(np.float64), path)
         samples.append(average_windows(scaled, settings.frames_per_sample))
         log.info("%s: %d samples of %.2f s", path.name, len(samples[-1]), tr * settings.frames_per_sample)
