@@ -211,7 +211,7 @@ def test_unknown_places_are_said_to_be_unknown(tmp_path: Path) -> None:
     ceiling = measure_noise_ceiling(
         {"test1": runs["test1"]}, VertexSelection.read(outs["vertices"]), MeasureNoiseCeilingSettings(), 0
     )
-    assert ceiling["area"].tolist() == ["all", "all", "unknown"]
+    assert ceiling["area"].tolist() == ["all"]
     assert ceiling["ceiling_mean"].notna().all()
 
 

@@ -80,6 +80,10 @@ def test_page_holds_values_beside_chance_and_null(page: Path) -> None:
     assert sum('data-above="yes"' in line for line in lines) == 4  # subject 1, two experiments, two metrics
 
 
+def test_of_own_runs_nothing_is_said(page: Path) -> None:
+    assert "preprocessed by others" not in page.read_text()
+
+
 def test_all_conditions_stand_together_beside_chance_and_null(page: Path) -> None:
     text = page.read_text()
     panel = re.search(r'<div class="panel"><h4>acc_image_50_any3 .*?</ul></div>', text)
@@ -157,7 +161,7 @@ def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path:
     for _ in range(2):
         program.main(
             scores=page.parent / "assets/tables/scores.tsv",
-            config="{}",
+            config='{"fmri_from": "neuroclips"}',
             out=tmp_path / "index.html",
             settings=BuildBrowserSettings(title="again"),
         )
@@ -165,6 +169,9 @@ def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path:
     assert pages[0] == pages[1]
     assert b"No films were made" in pages[0]
     assert b"snakemake lag_sweep makes it" in pages[0]
+    assert b"<dt>fMRI</dt><dd>preprocessed by others (neuroclips)</dd>" in pages[0]
+    assert b"a mask tells it, which package.vertex_masks in the config names" in pages[0]
+    assert b"None here, as there are no maps." in pages[0]
     assert [path.name for path in (tmp_path / "assets").rglob("*") if path.is_file()] == ["scores.tsv"]
 
 

@@ -105,7 +105,8 @@ def measure_noise_ceiling(
 
     Returns
     -------
-    group, area ("all" where not told apart), n_vertices, movies, fewest_repeats, most_repeats;
+    group, area ("all" where not told apart, which is the only row for vertices at unknown places),
+    n_vertices, movies, fewest_repeats, most_repeats;
     signal_share: of a single run's variance; reliability: of the mean over repeats, that share for the mean;
     ceiling_single, ceiling_mean: their square roots. Shares are means over vertices and, weighted with their
     lengths, over movies with two repeats or more, each with the repeats it has; NaN if there is none.
@@ -141,11 +142,12 @@ def measure_noise_ceiling(
     reliability = np.average(reliabilities, axis=0, weights=lengths)
     groups = np.array(selection.groups)[selection.area]
     parts = [(ALL, ALL, np.ones(len(groups), bool))]
-    parts += [(group, ALL, groups == group) for group in dict.fromkeys(selection.groups)]
-    parts += [
-        (group, area, selection.area == number)
-        for number, (area, group) in enumerate(zip(selection.areas, selection.groups, strict=True))
-    ]
+    if selection.placed:
+        parts += [(group, ALL, groups == group) for group in dict.fromkeys(selection.groups)]
+        parts += [
+            (group, area, selection.area == number)
+            for number, (area, group) in enumerate(zip(selection.areas, selection.groups, strict=True))
+        ]
     rows = [
         {
             "group": group,

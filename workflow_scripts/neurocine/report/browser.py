@@ -63,8 +63,10 @@ def _facts(results: Results, records: Sequence[Mapping[str, Any]], choices: Mapp
     """Describe the study in a few numbers."""
     movies = results.config.get("movies", {})
     main = [record for record in records if record["condition"] == "fmri"]
+    source = str(results.config.get("fmri_from", "runs"))
     facts = {
         "subjects": ", ".join(choices["subject"]),
+        "fMRI": "" if source == "runs" else f"preprocessed by others ({source})",
         "experiments": ", ".join(choices["experiment"][:4])
         + (" …" if len(choices["experiment"]) > 4 else ""),
         "training movies": str(len(movies.get("train", []))),
@@ -80,7 +82,7 @@ def _area_parts(results: Results, settings: BuildBrowserSettings, order: Order) 
     """Return the tables of areas and their filters; empty where nothing was extracted."""
     table = results.attention
     if table.empty:
-        empty = '<p class="empty">No attention was extracted.</p>'
+        empty = '<p class="empty">None here, as there are no maps.</p>'
         return {"area_choices": "", "attention": "", "occlusion": empty}
     attention = table[table["kind"] == "attention"]
     found = {name: list(dict.fromkeys(attention[name].astype(str))) for name in ("stage", "group")}

@@ -8,6 +8,10 @@ from neurocine.report.conditions import told
 from neurocine.report.markup import fold, key_attributes
 from neurocine.report.study import Medium, Order, group_media
 
+NO_MAPS = (
+    "None here: brain maps and areas need to know where the vertices lie. Of preprocessed fMRI a mask tells "
+    "it, which package.vertex_masks in the config names (docs/data.md)."
+)
 CHOICES = ("random", "best", "median", "worst")  # what tells most about a result first
 
 
@@ -105,4 +109,4 @@ def map_section(maps: Iterable[Medium], order: Order) -> str:
             f"{shown}{rest}</article>"
         )
         cards.append((order.label(owner), owner.experiment, card))
-    return fold(cards) or '<p class="empty">No brain maps were drawn.</p>'
+    return fold(cards) or f'<p class="empty">{NO_MAPS}</p>'
