@@ -1,15 +1,19 @@
 """The whole workflow on a study as small as can be: run, run again, damaged, repaired. Minutes."""
 
 import re
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import stand_in_conda
+from neurocine.io import read_arrays
 from neurocine.provenance import movies_behind
 from workflow_copy import ROOT, copy_workflow, snakemake
 
@@ -179,6 +183,60 @@ def test_another_subject_is_added_without_touching_the_others(study: Path) -> No
     assert jobs["decode"] == "4"
     assert "prepare_stimuli" not in jobs
     assert "train_video_prior" not in jobs
+
+
+# What no fMRI has a part in, so that a study from a package need not make it again.
+OF_MOVIES = ("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "train_video_prior")
+
+
+def test_a_study_goes_on_from_its_own_fmri_as_a_package(study: Path) -> None:
+    """To the page, with one subject and one condition; what depends on the movies alone is copied."""
+    runs, package = study / RESULTS, study / "results/package"
+    for part, movies in (("train", ("seg1", "seg2")), ("test", ("test1",))):
+        found: dict[str, np.ndarray] = {}
+        for path in (runs / "sub-1/preprocess_run").iterdir():
+            found |= read_arrays(path)[0]
+        # As NeuroClips shares them: clips of all movies in a row, repeats, vertices.
+        values = np.concatenate([found[movie].swapaxes(0, 1) for movie in movies])
+        torch.save(torch.from_numpy(values), study / f"subj01_{part}_fmri.pt")
+    for step in OF_MOVIES:
+        shutil.copytree(runs / step, package / step)
+    (study / "package.yaml").write_text(
+        "dataset: package\nsubjects: [1]\nsimulate: false\nfmri_from: neuroclips\npackage: {dir: .}\n"
+        "pretrain_on: training_fmri\nconditions: [fmri]\ngeneration_seeds: []\n"
+    )
+    run = run_micro(study, "all", "lag_sweep", configs=["package.yaml"])
+    assert run.returncode == 0, said(run)[-5000:]
+    # The same samples, of the same movies, as from the runs.
+    for part in ("train", "test"):
+        name = f"sub-1/assemble_subject/{part}.safetensors"
+        before, after = (read_arrays(folder / name)[0] for folder in (runs, package))
+        assert before.keys() == after.keys()
+        for movie, values in before.items():
+            np.testing.assert_array_equal(after[movie], values)
+        assert movies_behind([package / name]) == movies_behind([runs / name])
+    columns = ["group", "area", "ceiling_mean"]
+    ceilings = [pd.read_csv(f / "sub-1/noise_ceiling.tsv", sep="\t")[columns] for f in (package, runs)]
+    # Of areas nothing is known, nor where a map would have to be drawn; the page says why.
+    pd.testing.assert_frame_equal(ceilings[0], ceilings[1][:1])
+    shown = package / "sub-1/neurocine/paper_main"
+    assert len(pd.read_csv(shown / "scores.tsv", sep="\t"))
+    assert (shown / "clips/test1.mp4").stat().st_size > 500
+    assert not (shown / "maps").exists()
+    page = (package / "browser/index.html").read_text()
+    assert "preprocessed by others (neuroclips)" in page
+    assert "need to know where the vertices lie" in page
+    assert set(pd.read_csv(package / "tables/lag_sweep.tsv", sep="\t")["test_repeats"]) == {1, 2}
+    report = pd.read_csv(package / "check_data/report.tsv", sep="\t")
+    assert set(report["kind"]) == {"stimulus", "package", "model", "disk"}
+    # The page is out of date, for there is a lag sweep now.
+    assert planned(study, "package.yaml") == {"build_browser"}
+    # A file of another shape ends all before it begins.
+    torch.save(torch.zeros(11, 2, 4), study / "subj01_test_fmri.pt")
+    run = run_micro(study, configs=["package.yaml"])
+    assert run.returncode != 0
+    assert "subj01_test_fmri.pt: found shape (11, 2, 4); expected shape (12, 2, V)" in said(run)
+    assert "Traceback" not in said(run)
 
 
 def test_a_truncated_run_ends_with_a_clear_message_before_any_training(study: Path) -> None:
