@@ -93,6 +93,13 @@ def test_agreement_equals_loops() -> None:
         assert float(found["identification"][i]) == pytest.approx(np.mean(shares), abs=1e-6)
 
 
+def test_clips_without_rivals_are_identified_by_chance() -> None:
+    target = nn.functional.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), dim=1)
+    rivals = find_rivals(np.zeros(3, int), np.array([0, 1, 2]), 2)
+    found = agreement(target, Targets(target, target, rivals))
+    assert found["identification"].tolist() == [1, 0.5, 1]
+
+
 def test_occluding_the_area_that_carries_the_information_hurts_most() -> None:
     clips = make_clips()
     bold = np.stack([clips.bold["test1"]] * 2, axis=1)

@@ -50,7 +50,7 @@ def agreement(predicted: Tensor, targets: Targets) -> dict[str, Tensor]:
     Returns
     -------
     (n_clips,) each, means over text and image. cosine: with the clip's own embedding. identification: share
-    of rivals that are less similar than the own clip, ties half; chance 0.5
+    of rivals that are less similar than the own clip, ties half; chance, and without rivals, 0.5
     """
     unit = F.normalize(predicted.float(), dim=-1)
     cosines, shares = [], []
@@ -59,7 +59,9 @@ def agreement(predicted: Tensor, targets: Targets) -> dict[str, Tensor]:
         own = similar.diagonal()
         wins = (own[:, None] > similar).float() + 0.5 * (own[:, None] == similar).float()
         cosines.append(own)
-        shares.append((wins * targets.rivals).sum(1) / targets.rivals.sum(1).clamp_min(1))
+        count = targets.rivals.sum(1)
+        share = (wins * targets.rivals).sum(1) / count.clamp_min(1)
+        shares.append(torch.where(count > 0, share, 0.5))
     return {"cosine": torch.stack(cosines).mean(0), "identification": torch.stack(shares).mean(0)}
 
 

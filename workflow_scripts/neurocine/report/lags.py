@@ -34,14 +34,15 @@ def lag_section(table: pd.DataFrame, href: str = "") -> str:
     for subject in sorted(table["subject"].astype(str).unique(), key=natural):
         rows = table[table["subject"].astype(str) == subject]
         most = rows["test_repeats"].max()
+        repeats = f", lags with the mean of {most} repeats" if most > 1 else ""
         curves = [_curve(rows[rows["test_repeats"] == most], s, "lag_tr", f"{s} by lag, TR") for s in scores]
         curves += [
             _curve(rows[rows["lag_tr"] == 0], s, "test_repeats", f"{s} by test repeats") for s in scores
         ]
         cards.append(
             f'<article class="card wide"{key_attributes({"subject": subject})}>'
-            f"<h3>Subject {escape(subject)} <small>{rows['n_clips'].iloc[0]} clips, lags with the mean of "
-            f'{most} repeats</small></h3><div class="curves">{"".join(curves)}</div></article>'
+            f"<h3>Subject {escape(subject)} <small>{rows['n_clips'].iloc[0]} clips{repeats}</small></h3>"
+            f'<div class="curves">{"".join(curves)}</div></article>'
         )
     link = f'<p><a href="{escape(href)}">The numbers as a table</a></p>' if href else ""
     return f'<div class="cards">{"".join(cards)}</div>{link}'
