@@ -209,7 +209,10 @@ def find_packages():
     }
     missing = [path for files in found.values() for path in files.values() if not path.is_file()]
     if missing:
-        todo = "Set package.dir and package.vertex_masks in the config, or fmri_from: runs (docs/data.md)."
+        todo = (
+            "Set package.dir and package.vertex_masks in the config, name in subjects only those of the package, "
+            "or set fmri_from: runs (docs/data.md)."
+        )
         raise datasets.MissingFiles(f"package {FMRI_FROM}", missing, [Path(package["dir"])], todo)
     return found
 
