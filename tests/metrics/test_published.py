@@ -178,6 +178,11 @@ def test_another_study_does_not_compare(change: dict[str, object], reason: str) 
     assert small["reason"].str.contains(reason, regex=False).all()
 
 
+def test_studies_of_the_same_data_with_other_names_compare() -> None:
+    other = verdicts(dataclasses.replace(PAPER, dataset="cc2017_neuroclips"))
+    pd.testing.assert_frame_equal(other, verdicts())
+
+
 def test_what_we_lack_is_named() -> None:
     ours = OURS[(OURS["subject"] != "3") & (OURS["experiment"] != "exp10")]
     table = published_table(ours, read_published(), PAPER, NETWORKS)

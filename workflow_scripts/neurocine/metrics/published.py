@@ -129,7 +129,8 @@ class StudyFacts:
     def differences(self, protocol: Protocol) -> Iterator[str]:
         """Name what differs from a published measurement."""
         size = protocol.size
-        if self.dataset != "cc2017":
+        # Studies that differ in choices only, or whose fMRI is of a package, need names of their own.
+        if not self.dataset.startswith("cc2017"):
             yield f"measured on cc2017, not on {self.dataset}"
         elif sorted(self.test_movies) != [f"test{number}" for number in range(1, 6)]:
             yield f"five test movies, here {', '.join(self.test_movies)}"
