@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
 import train_video_prior as program
@@ -20,6 +21,7 @@ from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips, TextStates
+from neurocine.train.decoder import TrainDecoderSettings
 from neurocine.train.denoising import draw_times, error_weights, noise_schedule, training_target
 from neurocine.train.video_prior import (
     CaptionTask,
@@ -257,20 +259,31 @@ def test_only_attentions_change(diffusion: Path, tmp_path: Path) -> None:
 
 
 def test_samples_are_drawn_on_the_way(diffusion: Path, tmp_path: Path) -> None:
-    unet, _ = train_some_steps(diffusion, tmp_path, steps=1)
-    data = caption_data(*caption_clips(tmp_path), ("seg3",))
-    path = tmp_path / "samples.png"
-    settings = dataclasses.replace(QUICK, sample_every=2)
-    config = load_scheduler(diffusion).config
-    task = CaptionTask(unet, data, config, 0.5, settings, 1, load_vae(diffusion), path)
-    with torch.no_grad():
-        task.validate(unet)
-        assert not path.exists()
-        task.validate(unet)
-    drawn = np.asarray(Image.open(path))
-    assert np.array_equal(drawn, task.picture(unet))
-    originals = decode_latents(load_vae(diffusion), torch.from_numpy(data.latents.rows[12]).float())  # seg3:0
+    """Also without validations, as published: every two steps, and the training goes on as if nothing was."""
+    assert TrainVideoPriorSettings().sample_every < TrainVideoPriorSettings().steps
+    assert TrainDecoderSettings().sample_every < TrainDecoderSettings().steps
+    clips, captions = caption_clips(tmp_path)
+    config, vae = load_scheduler(diffusion).config, load_vae(diffusion)
+
+    def run(name: str, **options: Any) -> tuple[VideoUNet, np.ndarray | None]:
+        settings = dataclasses.replace(QUICK, validate_every=0, schedule="constant", **options)
+        given: dict[str, Any] = {"validation": ("seg3",), "noise_ratio": 0.5, "settings": settings, "seed": 1}
+        given |= {"state_dir": tmp_path / name, "vae": vae, "device": "cpu"}
+        unet, _, picture = train_video_prior(load_unet(diffusion), config, clips, captions, **given)
+        return unet, picture
+
+    unet, _ = run("drawn", steps=5, sample_every=2, tensorboard=True)
+    drawn = np.asarray(Image.open(tmp_path / "drawn/samples.png"))
+    _, after_four = run("four", steps=4, sample_every=0)
+    assert np.array_equal(drawn, after_four)
+    originals = decode_latents(vae, torch.from_numpy(clips.rows[12]).float())  # seg3:0
     assert np.array_equal(drawn[:16, :16], originals[0])
+    events = EventAccumulator(str(tmp_path / "drawn/tensorboard")).Reload()
+    assert [event.step for event in events.Images("samples")] == [2, 4]
+    assert not (tmp_path / "four/samples.png").exists()
+    plain, _ = run("plain", steps=5, sample_every=0)
+    weights = plain.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in unet.state_dict().items())
 
 
 @pytest.fixture

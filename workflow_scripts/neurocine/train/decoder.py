@@ -122,9 +122,7 @@ def train_decoder(
     if decoder.encoder.pool is not None:
         # The contrastive embedding has no part in this loss; distributed training refuses unused weights.
         decoder.encoder.pool.requires_grad_(False)
-    task = FmriTask(
-        decoder, data, scheduler_config, noise_ratio, settings, seed, vae, state_dir / "samples.png"
-    )
+    task = FmriTask(decoder, data, scheduler_config, noise_ratio, settings, seed, vae)
     report = train(
         task,
         settings,

@@ -1,9 +1,7 @@
 """The task that both diffusion trainings share: predict the dependent noise of clips from a condition."""
 
 import dataclasses
-import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 
 from neurocine.diffusion.noise import dependent_noise, require_noise_ratio
-from neurocine.diffusion.pictures import draw_pairs, write_picture
+from neurocine.diffusion.pictures import draw_pairs
 from neurocine.diffusion.sampling import make_scheduler, sample, scheduler_class
 from neurocine.errors import InputError
 from neurocine.models.vae import decode_latents
@@ -25,7 +23,6 @@ from neurocine.train.loop import is_main_process
 from neurocine.train.task import LoopSettings
 
 Schedule = Any  # diffusers types its schedulers' configs as plain mappings
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +38,7 @@ class DenoisingSettings(LoopSettings):
     velocity_loss: bool = False  # error of the implied velocity, not of the noise: noisy times count more
     trained: str = "attention"  # "attention": self-, cross- and temporal attention (published), or "all"
     gradient_checkpointing: bool = True  # a quarter more arithmetic for an eighth of the activations
-    sample_every: int = 0  # validations between two pictures of samples; 0 = only one at the end
+    sample_every: int = 250  # steps between two pictures of samples; 0 = only one at the end
     sample_clips: int = 4  # validation clips in the picture
     sample_scheduler: str = "DPMSolverMultistep"  # sampler of the picture
     sample_steps: int = 25  # its steps
@@ -157,7 +154,6 @@ class DenoisingTask:
     noise_ratio : correlation between the frames' noise
     seed : root of the validation's noise and of the samples
     vae : makes pictures of samples; None = no pictures
-    picture_path : where pictures drawn during training go
 
     Source: NeuroCine (arXiv 2402.01590) section 3.3: eq. 7's noise is both what is added and the target.
     """
@@ -171,17 +167,15 @@ class DenoisingTask:
         settings: DenoisingSettings,
         seed: int,
         vae: AutoencoderKL | None = None,
-        picture_path: Path | None = None,
     ) -> None:
         self.model, self.data, self.settings, self.seed = model, data, settings, seed
         self.schedule = noise_schedule(scheduler_config)
         require_noise_ratio(noise_ratio)
         self.noise_ratio = noise_ratio
-        self.vae, self.picture_path = vae, picture_path
+        self.vae = vae
         self.latents = torch.from_numpy(data.latents.rows)
         self.training, self.held_out = data.split()
         self.n_items = len(self.training)
-        self.validations = 0
         if settings.validate_every and not len(self.held_out):
             raise InputError(
                 "validate_every",
@@ -237,10 +231,6 @@ class DenoisingTask:
             )):  # fmt: skip
                 generator = torch_generator(self.seed, "validation noise", number)
                 sums[name] += float(self._errors(model, rows, given, times[part], generator).sum())
-        self.validations += 1
-        every = self.settings.sample_every
-        if every and self.picture_path is not None and self.validations % every == 0:
-            self._write_picture(model)
         return {name: total / len(self.held_out) for name, total in sums.items()}
 
     def describe(self, rows: Tensor) -> list[str]:
@@ -294,9 +284,3 @@ class DenoisingTask:
             steps=self.settings.sample_steps,
         )
         return draw_pairs(decode_latents(self.vae, originals), decode_latents(self.vae, made.transpose(1, 2)))
-
-    def _write_picture(self, model: nn.Module) -> None:
-        picture = self.picture(model)
-        if picture is not None and self.picture_path is not None:
-            write_picture(self.picture_path, picture)
-            log.info("samples drawn in %s", self.picture_path)

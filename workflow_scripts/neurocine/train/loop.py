@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.seeds import derive_seed, torch_generator
@@ -36,7 +36,12 @@ NOT_IDENTITY = (
     "divergence_factor",
     "log_every",
     "tensorboard",
-)  # settings that do not change the result
+    "sample_every",
+    "sample_clips",
+    "sample_scheduler",
+    "sample_steps",
+    "sample_guidance",
+)  # settings that do not change the result; the last ones are of trainings that draw pictures
 
 
 def learning_rate_factor(step: int, settings: LoopSettings) -> float:
@@ -163,7 +168,7 @@ class Trainer:
     def _identity(self, extra: Any) -> str:
         settings = dataclasses.asdict(self.settings)
         for name in NOT_IDENTITY:
-            del settings[name]
+            settings.pop(name, None)
         shapes = {name: list(p.shape) for name, p in self.trained.items()}
         return fingerprint([settings, self.seed, self.task.n_items, shapes, extra])
 
@@ -266,14 +271,21 @@ class Trainer:
         finally:
             _copy_into(self.trained, raw)
 
-    def validate(self) -> dict[str, float]:
-        """Run the task's validation, note the best, and decide about stopping early."""
+    @contextlib.contextmanager
+    def looked_at(self) -> Iterator[nn.Module]:
+        """Give the model as it would be used now: averaged weights, no dropout, no gradients."""
         model = self.accelerator.unwrap_model(self.model)
         model.eval()
-        torch.manual_seed(derive_seed(self.seed, "validate"))
-        # Not compiled: its batches have other sizes, each of which would be compiled for itself.
+        # Not compiled: batches have other sizes here, each of which would be compiled for itself.
         stance = torch.compiler.set_stance("force_eager" if self.settings.compile else "default")
         with stance, self.averaged(), torch.no_grad(), self.accelerator.autocast():
+            yield model
+        model.train()
+
+    def validate(self) -> dict[str, float]:
+        """Run the task's validation, note the best, and decide about stopping early."""
+        torch.manual_seed(derive_seed(self.seed, "validate"))
+        with self.looked_at() as model:
             values = {name: float(value) for name, value in self.task.validate(model).items()}
             if self.accelerator.num_processes > 1:  # one decision for all processes
                 values = broadcast_object_list([values])[0]
@@ -283,9 +295,18 @@ class Trainer:
                     self.best = {name: p.detach().cpu().clone() for name, p in self._weights().items()}
             else:
                 self.bad_validations += 1
-        model.train()
         self.stopped = bool(self.settings.patience) and self.bad_validations >= self.settings.patience
         return values
+
+    def draw(self, record: Record | None) -> None:
+        """Show samples of the task when the step asks for them (first process only)."""
+        every = getattr(self.settings, "sample_every", 0)
+        if record is None or not every or self.step % every:
+            return
+        with self.looked_at() as model:
+            picture = self.task.picture(model)  # type: ignore[attr-defined]  # of tasks with such settings
+        if picture is not None:
+            record.show(self.step, picture)
 
     def _weights(self) -> dict[str, Tensor]:
         return {**self.trained, **self.buffers}
@@ -426,6 +447,7 @@ class Trainer:
             self.train_step()
             self.seconds = before + time.monotonic() - began
             self.log_step(record)
+            self.draw(record)
             wish = self.decide(stop.asked, saved)
             if wish != GO_ON:
                 self.check_losses()

@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurocine.cli import PROGRESS_SECONDS
+from neurocine.diffusion.pictures import write_picture
 
 log = logging.getLogger("progress")
 
@@ -52,6 +55,14 @@ class Record:
         for name, value in values.items():
             for inner, number in value.items() if isinstance(value, dict) else [("", value)]:
                 self.writer.add_scalar(f"{name}/{inner}" if inner else name, number, step)
+
+    def show(self, step: int, picture: np.ndarray) -> None:
+        """Put a picture (height, width, 3) u8 into TensorBoard, and the newest one beside the log."""
+        path = self.path.with_name("samples.png")
+        write_picture(path, picture)
+        log.info("step %d: samples drawn in %s", step, path)
+        if self.writer is not None:
+            self.writer.add_image("samples", picture, step, dataformats="HWC")
 
     def progress(self, step: int, loss: float) -> None:
         """Show how far the training is: a bar on a terminal, a line every 15 s in a log."""

@@ -69,7 +69,8 @@ class Task(Protocol):
     """What is trained.
 
     A task may also have ``batches(step, generator) -> rows``, (batch_size,) i64, to choose its own batches;
-    otherwise every epoch runs through a fresh permutation of the items, whole batches only.
+    otherwise every epoch runs through a fresh permutation of the items, whole batches only. Settings with
+    ``sample_every`` ask for ``picture(model) -> (height, width, 3) u8 or None`` after so many steps.
     """
 
     @property

@@ -127,9 +127,7 @@ def train_video_prior(
     unet.set_trainable(settings.trained)  # type: ignore[arg-type]
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
-    task = CaptionTask(
-        unet, data, scheduler_config, noise_ratio, settings, seed, vae, state_dir / "samples.png"
-    )
+    task = CaptionTask(unet, data, scheduler_config, noise_ratio, settings, seed, vae)
     report = train(
         task,
         settings,
