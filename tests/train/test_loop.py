@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
@@ -173,6 +174,26 @@ def test_broken_state_is_skipped_for_the_one_before(
     assert "is broken" in caplog.text
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(rest)[name]), name
+
+
+def test_a_disk_that_is_full_keeps_the_states_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left of the state that did not fit, or it would take the room that is missing."""
+    settings = dataclasses.replace(QUICK, checkpoint_minutes=0)
+    save = checkpoint.save_file
+
+    def until_full(tensors: dict[str, Tensor], path: Path) -> None:
+        if "00000004" in str(path):
+            path.write_bytes(bytes(100))
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        save(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", until_full)
+    with pytest.raises(SafetensorError):
+        run(LineTask(), tmp_path, settings)
+    assert saved_states(tmp_path) == ["step-00000002", "step-00000003"]
+    assert not list((tmp_path / "state").glob(".step-*"))
+    monkeypatch.undo()
+    assert run(LineTask(), tmp_path, settings).resumed_from == 3
 
 
 def test_state_of_another_training_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,10 +24,12 @@ import argparse
 import ctypes
 import dataclasses
 import difflib
+import errno
 import functools
 import inspect
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -41,6 +43,8 @@ from neurocine.errors import EXIT_BAD_INPUT, InputError
 
 Item = TypeVar("Item")
 PROGRESS_SECONDS = 15.0  # between two plain progress lines in a log
+# What a disk answers that refuses: full, quota used up, mounted read-only, no right to read or write.
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 # Of glibc's malloc.h: the parameters of mallopt and the values given to them.
 KEEP_MEMORY = {"M_MMAP_THRESHOLD": (-3, 2**30), "M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**26)}
 
@@ -170,11 +174,26 @@ def keep_freed_memory() -> None:
             mallopt(parameter, value)
 
 
+def disk_refusal(error: Exception) -> InputError | None:
+    """Turn the error of a disk that refuses into a message; None for any other error.
+
+    safetensors tells the system's error number in its text alone.
+    """
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    if number not in DISK_REFUSES:
+        return None
+    where = getattr(error, "filename", None) or "disk"
+    expected = "room, and the right to read and write there"
+    todo = "Mend it and run the same command again: what was finished is kept, in trainings the last state."
+    return InputError(where, os.strerror(number), expected, todo)
+
+
 def program(function: Callable[..., None]) -> Callable[..., None]:
     """Wrap ``main``: called without arguments it parses the command line, logs, and reports bad input.
 
-    Called with keyword arguments it is the plain function, so tests need no command line. Bad input ends
-    with one message on standard error and exit code 2.
+    Called with keyword arguments it is the plain function, so tests need no command line. Bad input, or a
+    disk that refuses, ends with one message on standard error and exit code 2.
     """
 
     @functools.wraps(function)
@@ -194,8 +213,11 @@ def program(function: Callable[..., None]) -> Callable[..., None]:
                 if dataclasses.is_dataclass(hints[key]) and isinstance(value, str):
                     arguments[key] = parse_settings(hints[key], value, f"--{key}")
             function(**arguments)
-        except InputError as error:
-            logging.getLogger(name).error("ERROR %s", error)
+        except Exception as error:
+            problem = error if isinstance(error, InputError) else disk_refusal(error)
+            if problem is None:
+                raise
+            logging.getLogger(name).error("ERROR %s", problem)
             raise SystemExit(EXIT_BAD_INPUT) from None
         logging.getLogger(name).info("done in %.1f s", time.monotonic() - started)
 

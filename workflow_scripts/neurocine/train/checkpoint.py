@@ -63,24 +63,27 @@ def save_state(state_dir: Path, state: TrainingState, identity: str) -> Path:
     Parameters
     ----------
     identity : fingerprint of the training; only a run with the same one will load this state
+
+    Raises
+    ------
+    OSError, SafetensorError : the disk refuses; the states before are kept, nothing of this one is
     """
     path = state_dir / f"step-{state.step:08d}"
     part = state_dir / f".{path.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    # clone: safetensors refuses tensors that share memory, and slices of one buffer do
-    save_file(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.tensors.items()},
-        part / TENSORS,
-    )
-    with open(part / TENSORS, "rb") as handle:
-        os.fsync(handle.fileno())
-    notes = {
-        "step": state.step, "identity": identity, "sha256": file_sha256(part / TENSORS), "notes": state.notes
-    }  # fmt: skip
-    write_json(part / NOTES, notes)
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(part, path)
+    try:
+        # clone: safetensors refuses tensors that share memory, and slices of one buffer do
+        tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.tensors.items()}
+        save_file(tensors, part / TENSORS)
+        with open(part / TENSORS, "rb") as handle:
+            os.fsync(handle.fileno())
+        notes = {"step": state.step, "identity": identity, "notes": state.notes}
+        write_json(part / NOTES, notes | {"sha256": file_sha256(part / TENSORS)})
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # there is one only where the disk refused
     _sync_directory(state_dir)
     for old in _states(state_dir)[STATES_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,68 @@
+"""Programs on disks that refuse: one message that says so, whoever noticed it."""
+
+import errno
+import logging
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import SafetensorError
+
+from neurocine.cli import program
+from neurocine.errors import EXIT_BAD_INPUT
+
+FULL = os.strerror(errno.ENOSPC)
+
+
+def run(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a program that ends with this error from its command line."""
+
+    def main(*, out: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["save_all.py", "--out", "x"])
+    program(main)()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, FULL, "results/a"), f"results/a: found {FULL}"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "results/a"),
+            "results/a: found Read-only file system",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "results"), "results: found Permission denied"),
+        # As safetensors words it.
+        (
+            SafetensorError(f"Error while serializing: I/O error: {FULL} (os error {errno.ENOSPC})"),
+            f"disk: found {FULL}",
+        ),
+    ],
+)
+def test_a_disk_that_refuses_is_one_message(
+    error: Exception,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(error, monkeypatch)
+    assert ended.value.code == EXIT_BAD_INPUT
+    said = capfd.readouterr().err
+    assert expected in said
+    assert "run the same command again" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "No such file", "a"), KeyError("a")])
+def test_other_errors_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(type(error)):
+        run(error, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def keep_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program sends its log to standard error; other tests have theirs."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
