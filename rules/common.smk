@@ -225,8 +225,9 @@ def find_rest():
     names = rest["subjects"]
     if names == "all":
         names = datasets.rest_subjects(rest["dir"], rest["runs"])
+    excluded = set(map(str, rest["exclude"]))
     found, missing = {}, []
-    for name in map(str, names):
+    for name in (name for name in map(str, names) if name not in excluded):
         for run in rest["runs"]:
             usual = datasets.rest_run(rest["dir"], name, run)
             path = usual if SIMULATED else datasets.find_rest(rest["dir"], name, run)

@@ -161,3 +161,8 @@ def test_both_namings_of_rest_runs_are_found_and_the_newer_wins(tmp_path: Path) 
     assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == new
     old.unlink()
     assert rest_subjects(tmp_path, ["rfMRI_REST1_LR"]) == ["100307"]
+    packed = new.rename(f"{new}.gz")
+    touch(old)
+    assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == packed
+    touch(new)
+    assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == new

@@ -77,6 +77,14 @@ def test_pretraining_on_the_study_itself_needs_no_rest(checkout: Path) -> None:
     assert jobs["pretrain_encoder"] == 1
 
 
+def test_a_rest_subject_is_left_out_by_name(checkout: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("rest: {exclude: [100002]}\n")
+    run = snakemake(checkout, "-n", *TOY, str(mine))
+    assert "preprocess_hcp/100001.safetensors" in run.stdout + run.stderr
+    assert "100002" not in run.stdout + run.stderr
+
+
 @pytest.mark.parametrize("pretrain_on", ["rest", "training_fmri"])
 def test_reliable_vertices_are_chosen_per_subject(checkout: Path, tmp_path: Path, pretrain_on: str) -> None:
     """All that depends on the vertices is made per subject; what does not is still shared."""

@@ -88,7 +88,7 @@ def check_rest(path: Path, settings: CheckDataSettings) -> Finding:
     volumes, tr = check_dtseries(path)
     expected = f"at least {settings.min_rest_volumes} volumes, 91k grid"
     if volumes < settings.min_rest_volumes:
-        todo = "Copy the run again or take the subject out of rest.subjects."
+        todo = "Copy the run again, or name the subject in rest.exclude."
         raise InputError(path, f"{volumes} volumes", expected, todo)
     return Finding(f"{volumes} volumes, TR {tr:g} s, 91k grid", expected)
 

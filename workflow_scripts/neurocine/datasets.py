@@ -15,11 +15,13 @@ SHOWN_FILES = 5  # missing files listed in one message
 PACKAGE = "video_fmri_dataset"
 # Folder and end of the file names in which the runs of each space lie.
 RUN_FILES = {"cifti": ("cifti", "Atlas.dtseries.nii"), "mni": ("mni", "mni.nii.gz")}
-# Best first: aligned by areas (MSMAll) before folding alone; the release of 2025 before the older one.
+# Best first: aligned by areas (MSMAll) before folding alone; the release of 2025 before the older one; plain
+# files before compressed ones.
 REST_FILES = tuple(
-    f"{{run}}_Atlas{aligned}_hp2000_clean{cleaned}.dtseries.nii"
+    f"{{run}}_Atlas{aligned}_hp2000_clean{cleaned}.dtseries.nii{packed}"
     for aligned in ("_MSMAll", "")
     for cleaned in ("_rclean_tclean", "")
+    for packed in ("", ".gz")
 )
 USUAL_REST_FILE = "{run}_Atlas_MSMAll_hp2000_clean.dtseries.nii"
 # Names of the files of preprocessed packages, the usual one last; single repeats win over means.

@@ -17,6 +17,7 @@ from neurocine.fmri.cifti import read_dtseries
 from neurocine.fmri.preprocess import refuse_nonfinite, zscore
 
 log = logging.getLogger(__name__)
+LEAVE_OUT = "name the subject in rest.exclude"
 
 # The release of 2025 adds _rclean_tclean; files without _MSMAll are aligned by folding only.
 REST_NAME = re.compile(
@@ -102,9 +103,9 @@ def preprocess_hcp(runs: Sequence[Path], vertices: np.ndarray, settings: Preproc
                 path,
                 f"{len(bold)} volumes",
                 f"at least frames_per_sample = {settings.frames_per_sample}",
-                "Leave the run out or lower preprocess_hcp.frames_per_sample.",
+                f"Lower preprocess_hcp.frames_per_sample, or {LEAVE_OUT}.",
             )
-        refuse_nonfinite(bold, path, "Copy the run again, or take the subject out of rest.subjects.")
+        refuse_nonfinite(bold, path, f"Copy the run again, or {LEAVE_OUT}.")
         scaled = zscore(bold, 0, np.abs(bold).max(0).astype(np.float64), path)
         samples.append(average_windows(scaled, settings.frames_per_sample))
         log.info("%s: %d samples of %.2f s", path.name, len(samples[-1]), tr * settings.frames_per_sample)
