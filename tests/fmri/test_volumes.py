@@ -203,6 +203,9 @@ def test_bad_volumes_are_refused(tmp_path: Path, run: Path) -> None:
     Nifti1Image(np.zeros(SHAPE, np.float32), AFFINE).to_filename(single)
     with pytest.raises(InputError, match="3 dimensions; expected a series of volumes"):
         check_volumes(single)
+    Nifti1Image(np.zeros((*SHAPE, 2), np.float32), None).to_filename(tmp_path / "nowhere.nii")
+    with pytest.raises(InputError, match="no orientation"):
+        check_volumes(tmp_path / "nowhere.nii")
     other = tmp_path / "text.nii"
     other.write_text("no image")
     with pytest.raises(InputError, match="cannot be read"):

@@ -74,7 +74,7 @@ def _load(path: Path, expected: str, todo: str) -> Nifti1Image:
 
     Raises
     ------
-    InputError : no such file, no NIfTI image, or one that is shorter than its header says
+    InputError : no such file, no NIfTI image, one shorter than its header says, or one without orientation
     """
     if not path.is_file():
         raise InputError(path, "no such file", expected, todo)
@@ -90,6 +90,10 @@ def _load(path: Path, expected: str, todo: str) -> Nifti1Image:
         raise InputError(path, f"a file that cannot be read ({error})", expected, FETCH_AGAIN) from None
     if size < wanted:
         raise InputError(path, f"{size} bytes, a truncated file", f"{wanted} bytes", FETCH_AGAIN)
+    if not (int(image.header["qform_code"]) or int(image.header["sform_code"])):
+        # nibabel then guesses: the grid's centre at 0 mm, left first.
+        found, place = "no orientation (qform and sform code 0)", "the place of its voxels in MNI space"
+        raise InputError(path, found, place, "Set the affine, with nibabel or the tool that made the file.")
     return image
 
 
