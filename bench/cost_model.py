@@ -1,8 +1,8 @@
 """What each stage costs at the published size, worked out on a CPU in seconds: no weights, no data, no GPU.
 
 Operations and saved activations are counted by running each network's forward and backward pass on PyTorch's
-meta device, with the fused attention that GPUs use. Times are operations over a share of the card's peak.
-Prints the page docs/cost.md:
+meta device, with the fused attention that GPUs use. Times are operations over a share of the card's peak. How
+often each stage runs is counted from config.yaml. Prints the page docs/cost.md:
 
     python bench/cost_model.py > docs/cost.md
 """
@@ -11,25 +11,37 @@ import argparse
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+import yaml
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from published_size import FRAMES, LATENT, STATES, published_decoder, published_encoder, published_unet
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from neurocine.config import complete_config, encoder_key, prior_key
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.models.masked_autoencoder import MaskedAutoencoder
+from neurocine.train.checkpoint import STATES_KEPT
 from neurocine.train.decoder import TrainDecoderSettings
 from neurocine.train.encoder import ContrastiveModel, TrainEncoderSettings
 from neurocine.train.pretrain import PretrainEncoderSettings
+from neurocine.train.task import LoopSettings
 from neurocine.train.video_prior import TrainVideoPriorSettings
 
 PEAKS = {"A100": 312.0, "H200": 989.0}  # TFLOP/s of dense bf16 matrix products, as the vendor states them
 CLIPS = {"train": 18 * 240, "test": 5 * 240}  # of CC2017
-GIB = 2**30
+REPEATS = {"train": 2, "test": 10}
+REST = (1114, 120)  # subjects of HCP, samples of each from one run
+FROM_FMRI = {"fmri", "shifted", "shuffled", "mean", "noise"}  # conditions that a subject's decoder makes
+FROM_CAPTIONS = {"caption", "training_caption"}  # ... and that the prior makes
+BASELINES = {"static", "blurred"}
+CONFIG = Path(__file__).parents[1] / "config.yaml"
+GIB, GB = 2**30, 1e9
 # Stable Diffusion's VAE; the other arguments are the class's defaults.
 VAE = {
     "block_out_channels": (128, 256, 512, 512),
@@ -48,10 +60,12 @@ class Cost:
     parameters, trained : numbers of weights
     batch : what one step works on, in words
     flops : operations of one step
+    done : the same with gradient_checkpointing, as config.yaml has it
     activations : bytes that one step saves for its backward pass, bf16
     checkpointed : the same with gradient_checkpointing
     states : bytes of weights, gradients and AdamW's moments, fp32
     steps : of the whole stage
+    best : whether a training's state also holds the best weights so far
     """
 
     stage: str
@@ -59,10 +73,16 @@ class Cost:
     trained: int
     batch: str
     flops: int
+    done: int
     activations: int
     checkpointed: int
     states: int
     steps: int
+    best: bool = False
+
+    def hours(self, peak: float, share: float) -> float:
+        """Hours on a card of so many TFLOP/s of which a share is reached."""
+        return self.done * self.steps / (share * peak * 1e12) / 3600
 
 
 def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -125,7 +145,7 @@ def train_cost(
     batch: str,
     run: Callable[[], Tensor],
     switch: Callable[[bool], None],
-    steps: int,
+    settings: LoopSettings,
 ) -> Cost:
     """Count a training's step, and what it saves with and without checkpointing."""
     nn.Module.to(model, dtype=torch.bfloat16)  # diffusers' own warns of layers that need float32
@@ -135,9 +155,9 @@ def train_cost(
         switch(checkpointing)
         flops[checkpointing], sizes[checkpointing] = count(model, run)
         model.zero_grad(set_to_none=True)
-    return Cost(
-        stage, *weights(model), batch, flops[False], sizes[False], sizes[True], fp32_states(model), steps
-    )
+    best = settings.keep_best and bool(settings.validate_every)
+    work = (flops[False], flops[True], sizes[False], sizes[True])
+    return Cost(stage, *weights(model), batch, *work, fp32_states(model), settings.steps, best)
 
 
 def pretrain_cost(n_vertices: int) -> Cost:
@@ -153,7 +173,7 @@ def pretrain_cost(n_vertices: int) -> Cost:
         model.encoder.gradient_checkpointing = on
 
     batch = f"{settings.batch_size} volumes, two masks"
-    return train_cost("pretrain_encoder", model, batch, lambda: model(bold, visible), switch, settings.steps)
+    return train_cost("pretrain_encoder", model, batch, lambda: model(bold, visible), switch, settings)
 
 
 def encoder_cost(n_vertices: int) -> Cost:
@@ -166,7 +186,7 @@ def encoder_cost(n_vertices: int) -> Cost:
         model.encoder.gradient_checkpointing = on
 
     batch = f"{settings.batch_size} windows, three views"
-    return train_cost("train_encoder", model, batch, lambda: model(bold)[0], switch, settings.steps)
+    return train_cost("train_encoder", model, batch, lambda: model(bold)[0], switch, settings)
 
 
 def prior_cost() -> Cost:
@@ -183,7 +203,7 @@ def prior_cost() -> Cost:
     def run() -> Tensor:
         return model(latents, times, states, return_dict=False)[0]
 
-    return train_cost("train_video_prior", model, f"{n} clips", run, switch, settings.steps)
+    return train_cost("train_video_prior", model, f"{n} clips", run, switch, settings)
 
 
 def decoder_cost(n_vertices: int) -> Cost:
@@ -201,7 +221,7 @@ def decoder_cost(n_vertices: int) -> Cost:
     def run() -> Tensor:
         return model(latents, times, windows, return_dict=False)[0]
 
-    return train_cost("train_decoder", model, f"{n} clips", run, switch, settings.steps)
+    return train_cost("train_decoder", model, f"{n} clips", run, switch, settings)
 
 
 def frozen_cost(stage: str, model: nn.Module, batch: str, run: Callable[[], Tensor], steps: int) -> Cost:
@@ -209,7 +229,7 @@ def frozen_cost(stage: str, model: nn.Module, batch: str, run: Callable[[], Tens
     nn.Module.to(model, dtype=torch.bfloat16)
     model.requires_grad_(False).eval()
     flops, _ = count(model, run, train=False)
-    return Cost(stage, *weights(model), batch, flops, 0, 0, 2 * weights(model)[0], steps)
+    return Cost(stage, *weights(model), batch, flops, flops, 0, 0, 2 * weights(model)[0], steps)
 
 
 def latents_cost() -> Cost:
@@ -253,6 +273,93 @@ def costs(n_vertices: int) -> list[Cost]:
         ]
 
 
+def jobs(config: dict[str, Any], experiments: list[str]) -> dict[str, int]:
+    """Count the trainings and decodings of experiments, which share what they can; stage -> how often."""
+    rows = [config["experiments"][name] for name in experiments]
+    subjects, conditions = len(config["subjects"]), set(config["conditions"])
+    encoders = {encoder_key(row) for row in rows}
+    decodings = len(conditions & FROM_FMRI) + len(config["generation_seeds"])
+    return {
+        "pretrain_encoder": 1,
+        "train_encoder": subjects * len(encoders),
+        "train_video_prior": len({prior_key(row) for row in rows}),
+        "train_decoder": subjects * len({(encoder_key(row), prior_key(row)) for row in rows}),
+        "decode": subjects * len(rows) * decodings,
+        "decode_captions": len(rows) * len(conditions & FROM_CAPTIONS),
+        "make_baselines": len(conditions & BASELINES),
+        "retrieve_clips": subjects * len(encoders) if "retrieval" in conditions else 0,
+    }
+
+
+def training_disk(cost: Cost) -> tuple[float, float]:
+    """Bytes that a training leaves, and those of its states (two, and one being written) while it runs."""
+    copies = 3 + cost.best  # weights, two moments, best weights
+    return 4.0 * cost.parameters, 4.0 * cost.trained * copies * (STATES_KEPT + 1)
+
+
+def disk(trainings: dict[str, Cost], n_vertices: int) -> dict[str, tuple[float, float]]:
+    """Bytes that one job of each stage leaves, and what it takes besides while it runs."""
+    clips, sample, picture = sum(CLIPS.values()), 4 * n_vertices, FRAMES * 3 * (8 * LATENT) ** 2
+    single = sum(CLIPS[part] * REPEATS[part] for part in CLIPS)
+    decoded = float(CLIPS["test"] * picture)
+    return {
+        "prepare_stimuli": (float(clips * picture), 0.0),
+        "encode_latents": (float(clips * FRAMES * 4 * LATENT**2 * 2), 0.0),
+        "embed_clips": (float(clips * STATES[0] * STATES[1] * 2), 0.0),
+        # Single repeats, means of training movies, means and repeats of test movies.
+        "preprocess_run, assemble_subject": (
+            float(sample * (single + CLIPS["train"] + CLIPS["test"] * (1 + REPEATS["test"]))),
+            0.0,
+        ),
+        "preprocess_hcp": (float(sample * REST[0] * REST[1]), 0.0),
+        **{stage: training_disk(cost) for stage, cost in trainings.items()},
+        "decode": (decoded, decoded),
+        "decode_captions": (decoded, decoded),
+        "make_baselines": (decoded, 0.0),
+        "retrieve_clips": (decoded, 0.0),
+    }
+
+
+def study_table(every: list[Cost], n_vertices: int, share: float) -> str:
+    """Write what one job of each stage costs, how many of them each target has, and the sums."""
+    config = complete_config(yaml.safe_load(CONFIG.read_text()))
+    alone = config | {"conditions": ["fmri"], "generation_seeds": []}
+    studies = [
+        jobs(config, config["run_experiments"]),
+        jobs(config, config["ablation_experiments"]),
+        jobs(alone, config["ablation_experiments"]),
+    ]
+    trainings = {cost.stage: cost for cost in every if cost.trained}
+    hours = {cost.stage: [cost.hours(peak, share) for peak in PEAKS.values()] for cost in trainings.values()}
+    both = [cost for cost in every if cost.stage.startswith("decode:")]
+    hours["decode"] = [sum(cost.hours(peak, share) for cost in both) for peak in PEAKS.values()]
+    hours["decode_captions"] = hours["decode"]
+    once = {"prepare_stimuli": 1, "encode_latents": 1, "embed_clips": 1, "preprocess_hcp": 1}
+    once["preprocess_run, assemble_subject"] = len(config["subjects"])
+    cells = []
+    sums = [[0.0] * (len(PEAKS) + 1) for _ in studies]
+    for stage, (size, more) in disk(trainings, n_vertices).items():
+        counts = [once.get(stage, study.get(stage, 0)) for study in studies]
+        own = hours.get(stage, [0.0] * len(PEAKS))
+        for total, count in zip(sums, counts, strict=True):
+            for place, value in enumerate([*own, size / GB]):
+                total[place] += count * value
+        times = [duration(3600 * value) if value else "–" for value in own]
+        while_running = f"{more / GB:.1f}" if more else "–"
+        cells.append([f"`{stage}`".replace(", ", "`, `"), *times, f"{size / GB:.1f}", while_running, *counts])
+    names = [*(f"GPU hours, {card}" for card in PEAKS), "disk, GB"]
+    for place, name in enumerate(names):
+        cells.append([f"**{name}**", *[""] * 4, *(f"**{total[place]:.0f}**" for total in sums)])
+    heads = ["stage", *PEAKS, "disk, GB", "more while it runs", "`snakemake`", "`ablation`", "of fMRI alone"]
+    return table(heads, cells)
+
+
+def table(heads: list[str], rows: list[list[Any]]) -> str:
+    """Write a Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in lines)
+
+
 def duration(seconds: float) -> str:
     """Write seconds with two digits in the unit that fits."""
     for size, unit in ((3600, "h"), (60, "min"), (1, "s")):
@@ -271,9 +378,9 @@ def page(n_vertices: int, share: float) -> str:
     """Write docs/cost.md."""
     heads = ["stage", "parameters, M", "trained, M", "one step", "TFLOP per step", "activations, GiB"]
     heads += ["with checkpointing", "weights and AdamW, GiB", "steps", *PEAKS]
-    rows = []
-    for cost in costs(n_vertices):
-        times = [duration(cost.flops * cost.steps / (share * peak * 1e12)) for peak in PEAKS.values()]
+    every, rows = costs(n_vertices), []
+    for cost in every:
+        times = [duration(3600 * cost.hours(peak, share)) for peak in PEAKS.values()]
         rows.append(
             [
                 f"`{cost.stage.split(':')[0]}`" + cost.stage.partition(":")[2],
@@ -288,7 +395,6 @@ def page(n_vertices: int, share: float) -> str:
                 *times,
             ]
         )
-    table = ["| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows)]
     settings = SelectVerticesSettings()
     peaks = " and ".join(f"{peak:g} ({card})" for card, peak in PEAKS.items())
     return f"""# Cost
@@ -299,12 +405,13 @@ Worked out, not measured, for the published size: {n_vertices} vertices (`{setti
 
     python bench/cost_model.py > docs/cost.md
 
-{chr(10).join(table)}
+{table(heads, rows)}
 
 - Trainings are of one subject, except `pretrain_encoder` and `train_video_prior`, which all subjects share;
   `encode_latents` runs once for the study. `train_encoder` and `train_decoder` rarely take all their steps:
   held-out movies stop them.
-- TFLOP are those of a forward and backward pass, without checkpointing; with it add one forward pass.
+- TFLOP are those of a forward and backward pass, without checkpointing. Times are with it: a forward pass
+  more.
 - Activations are what a step keeps for its backward pass if all of it is bf16. Autocast keeps fp32 copies of
   some: expect up to twice as much. Checkpointing (`gradient_checkpointing`) is on in `config.yaml` for all
   trainings; `gradient_accumulation: 4` takes a quarter of either column, but leaves each part of a
@@ -313,6 +420,25 @@ Worked out, not measured, for the published size: {n_vertices} vertices (`{setti
   weights.
 - Times assume {share:.0%} of the stated bf16 peak of one card, {peaks} TFLOP/s. They leave out
   reading, logging and validation.
+
+## Whole studies
+
+What one job of each stage takes, how many such jobs `config.yaml` makes (three subjects), and the sums: of
+`snakemake`, of `snakemake ablation` after nothing else, and of the ablation with fMRI as its only condition:
+
+    snakemake ablation --profile slurm --config 'conditions=[fmri]' 'generation_seeds=[]'
+
+{study_table(every, n_vertices, share)}
+
+- Without controls and further seeds the ablation still fills Table 1. They are what tells a difference
+  between two of its rows from chance.
+- Trainings keep two states while they run, and need room for a third. Both states go when the weights are
+  written; a decoder's states are most of the disk that a running study needs, so count how many run at once.
+- Left out: captions, embeddings, scores and maps, which ask for a GPU for minutes, and pictures and films.
+  Rest runs are counted once, `preprocess_run` and `assemble_subject` per subject, other stages per job.
+  With reliable vertices each subject also has its own `preprocess_hcp` and `pretrain_encoder`.
+- Decoded clips (`results/<dataset>/sub-*/neurocine/*/decode/`) may be deleted when all is scored; scores and
+  page stay. Asked for the same target once more, Snakemake makes them again.
 """
 
 

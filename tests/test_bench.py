@@ -16,6 +16,14 @@ SMALL = {
 }
 
 
+def test_the_page_of_costs_is_what_the_model_prints() -> None:
+    run = subprocess.run([sys.executable, str(BENCH / "cost_model.py")], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == (BENCH.parent / "docs/cost.md").read_text(), (
+        "python bench/cost_model.py > docs/cost.md"
+    )
+
+
 def test_all_benchmarks_are_tried() -> None:
     assert {path.stem for path in BENCH.glob("bench_*.py")} == SMALL.keys()
 

@@ -1,5 +1,6 @@
 """Commands that the documents name are run, without doing their work; files that they name exist."""
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from neurocine.config import complete_config
 from neurocine.datasets import rest_run, wen2018_run, wen2018_stimulus
 from workflow_copy import copy_workflow, snakemake
 
@@ -71,6 +73,20 @@ def test_snakemake_takes_the_command(with_data: Path, command: str) -> None:
     said = run.stdout + run.stderr
     assert run.returncode == 0, said
     assert re.search(r"^total +\d+$|Unlocked", said, re.MULTILINE), said
+
+
+def test_costs_count_the_jobs_that_the_published_study_has(
+    with_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    count = importlib.import_module("cost_model").jobs
+    config = complete_config(yaml.safe_load((with_data / "config.yaml").read_text()))
+    for target, experiments in (("all", "run_experiments"), ("ablation", "ablation_experiments")):
+        run = snakemake(with_data, target, "-n", "-q", "rules")
+        planned = dict(re.findall(r"^(\w+) +(\d+)$", run.stdout + run.stderr, flags=re.MULTILINE))
+        for rule, number in count(config, config[experiments]).items():
+            assert int(planned[rule]) == number, (target, rule)
+    assert (int(planned["train_encoder"]), int(planned["train_video_prior"])) == (3 * 8, 4)
 
 
 @pytest.mark.parametrize("command", commands("make"))
