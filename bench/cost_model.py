@@ -377,7 +377,7 @@ def gib(size: int) -> str:
 def page(n_vertices: int, share: float) -> str:
     """Write docs/cost.md."""
     heads = ["stage", "parameters, M", "trained, M", "one step", "TFLOP per step", "activations, GiB"]
-    heads += ["with checkpointing", "weights and AdamW, GiB", "steps", *PEAKS]
+    heads += ["with checkpointing", "weights and AdamW, GiB", "card, GiB", "steps", *PEAKS]
     every, rows = costs(n_vertices), []
     for cost in every:
         times = [duration(3600 * cost.hours(peak, share)) for peak in PEAKS.values()]
@@ -391,6 +391,7 @@ def page(n_vertices: int, share: float) -> str:
                 gib(cost.activations),
                 gib(cost.checkpointed),
                 gib(cost.states),
+                gib(2 * cost.checkpointed + cost.states if cost.trained else 0),
                 f"{cost.steps}",
                 *times,
             ]
@@ -418,6 +419,9 @@ Worked out, not measured, for the published size: {n_vertices} vertices (`{setti
   contrastive batch (`train_encoder`, `pretrain_encoder`) fewer clips to contrast.
 - Weights and AdamW: fp32 weights, with gradients and two moments of what is trained; of frozen networks bf16
   weights.
+- Card: the memory that one GPU needs, these weights and twice the activations with checkpointing; some GiB
+  more while a block is computed again. A card of 80 GB holds every stage, one of 40 GB all but
+  `pretrain_encoder` (tightly); on smaller ones accumulate.
 - Times assume {share:.0%} of the stated bf16 peak of one card, {peaks} TFLOP/s. They leave out
   reading, logging and validation.
 
