@@ -90,9 +90,11 @@ rule tabulate_scores:
         runtime=minutes(10),
     params:
         study=json.dumps(STUDY_FACTS),
+        experiments=json.dumps({"rows": EXPERIMENTS}, sort_keys=True),
         settings=settings("tabulate_scores"),
     shell:
-        "python workflow_scripts/tabulate_scores.py --scores {input:q} --study {params.study:q} --settings {params.settings:q} "
+        "python workflow_scripts/tabulate_scores.py --scores {input:q} --study {params.study:q} "
+        "--experiments {params.experiments:q} --settings {params.settings:q} "
         "--out-scores {output.scores:q} --out-main {output.main:q} --out-ablation {output.ablation:q} "
         "2> >(tee {log} >&2)"
 

@@ -9,7 +9,13 @@ from pathlib import Path
 from neurocine.cli import program
 from neurocine.io import read_table, write_table
 from neurocine.metrics.published import StudyFacts, read_published
-from neurocine.metrics.tables import TabulateScoresSettings, ablation_table, gather_scores, wide_table
+from neurocine.metrics.tables import (
+    Experiments,
+    TabulateScoresSettings,
+    ablation_table,
+    gather_scores,
+    wide_table,
+)
 
 
 @program
@@ -17,6 +23,7 @@ def main(
     *,
     scores: list[Path],
     study: StudyFacts,
+    experiments: Experiments,
     settings: TabulateScoresSettings,
     out_scores: Path,
     out_main: Path,
@@ -28,6 +35,7 @@ def main(
     ----------
     scores : tables of score
     study : what decides whether published values may be compared, as JSON
+    experiments : {"rows": section experiments of the config}, as JSON
     settings : section tabulate_scores of the config, as JSON
     out_scores : all rows, long, with p-values corrected over metrics (TSV)
     out_main : one row per result, one group of columns per metric (TSV)
@@ -47,7 +55,7 @@ def main(
     table = gather_scores([read_table(path, columns) for path in scores])
     write_table(out_scores, table)
     write_table(out_main, wide_table(table, settings))
-    write_table(out_ablation, ablation_table(table, read_published(), study, settings))
+    write_table(out_ablation, ablation_table(table, read_published(), study, experiments, settings))
 
 
 if __name__ == "__main__":

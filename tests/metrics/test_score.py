@@ -24,7 +24,7 @@ from neurocine.metrics.registry import n_way_name
 from neurocine.metrics.score import metric_chances
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.ssim import ssim_mv
-from neurocine.metrics.tables import TabulateScoresSettings, ablation_table, gather_scores
+from neurocine.metrics.tables import Experiments, TabulateScoresSettings, ablation_table, gather_scores
 from tiny_models import write_clip
 
 SETTINGS = ScoreSettings(min_shift_tr=8, bootstrap_draws=1000, label_factors=("colour", "shape"))
@@ -290,6 +290,7 @@ def test_tabulate_scores(study: dict[str, Any], scored: Path, tmp_path: Path) ->
     tabulate_scores.main(
         scores=[scored / "scores.tsv", tmp_path / "other.tsv"],
         study=FACTS,
+        experiments=Experiments({"exp08": {"augment": True, "spatial_ratio": 0.2, "noise_ratio": 0.25}}),
         settings=TabulateScoresSettings(),
         out_scores=outs[0],
         out_main=outs[1],
@@ -311,15 +312,25 @@ def test_tabulate_scores(study: dict[str, Any], scored: Path, tmp_path: Path) ->
         ["exp08", 0.242, "no"],
         ["paper_main", 0.225, "no"],
     ]
+    assert ablation["spatial_ratio"].tolist() == ["0.2", ""]  # not among the experiments
+    assert ablation["noise_ratio"].tolist() == ["0.25", ""]
+
+
+def test_an_experiment_without_views_has_the_parameters_of_the_noise_alone() -> None:
+    row = {"augment": False, "spatial_ratio": 0.2, "temporal_ratio": 1 / 3, "spatial_weight": 1.0}
+    row |= {"temporal_weight": 1.0, "noise_ratio": 0}
+    cells = Experiments({"exp00": row, "exp01": row | {"augment": True}}).cells
+    assert list(cells("exp00").values()) == ["", "", "", "", "0"]
+    assert list(cells("exp01").values()) == ["0.2", "0.333", "1", "1", "0"]
 
 
 def test_published_values_compare_on_their_own_data_only(scored: Path) -> None:
     scores = read_table(scored / "scores.tsv")
     paper = dataclasses.replace(FACTS, dataset="cc2017")
     small = dataclasses.replace(paper, height=64)
-    known = read_published(), TabulateScoresSettings()
+    known = read_published(), Experiments(), TabulateScoresSettings()
     for facts, subject, expected in ((paper, 1, "yes"), (paper, 2, "no"), (FACTS, 1, "no"), (small, 1, "no")):
         table = gather_scores([scores.assign(dataset=facts.dataset, subject=subject)])
-        assert ablation_table(table, known[0], facts, known[1])["comparable"].tolist() == [expected]
+        assert ablation_table(table, known[0], facts, *known[1:])["comparable"].tolist() == [expected]
     unknown = gather_scores([scores.assign(experiment="mine")])
-    assert ablation_table(unknown, known[0], paper, known[1])["published"].tolist() == [""]
+    assert ablation_table(unknown, known[0], paper, *known[1:])["published"].tolist() == [""]

@@ -1,6 +1,8 @@
 """Bring the scores of a study together: a long table, a wide one, the ablation beside the paper's."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -11,10 +13,36 @@ from neurocine.metrics.statistics import holm
 KEYS = ["dataset", "subject", "method", "experiment", "condition"]
 PUBLISHED_SUBJECT, PUBLISHED_METRIC = "1", "ssim_mv"  # of the published ablation
 
+# What defines an experiment of the published ablation; all but the last need augmented views.
+ABLATED = ("spatial_ratio", "temporal_ratio", "spatial_weight", "temporal_weight", "noise_ratio")
 ABLATION_COLUMNS = [
-    *("dataset", "subject", "method", "experiment", "seed", "n_clips", "value", "ci_low", "ci_high"),
+    *(
+        "dataset",
+        "subject",
+        "method",
+        "experiment",
+        *ABLATED,
+        "seed",
+        "n_clips",
+        "value",
+        "ci_low",
+        "ci_high",
+    ),
     *("null_mean", "null_p99", "baseline", "published", "comparable"),
 ]
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """The config section experiments: ``rows`` name -> augment and `ABLATED`."""
+
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def cells(self, name: str) -> dict[str, str]:
+        """Write the parameters of an experiment; empty where it does not use them."""
+        row = self.rows.get(name, {})
+        used = ABLATED if row.get("augment", True) else ABLATED[-1:]
+        return {key: f"{row[key]:.3g}" if key in used and key in row else "" for key in ABLATED}
 
 
 @dataclass(frozen=True)
@@ -79,7 +107,11 @@ def wide_table(scores: pd.DataFrame, settings: TabulateScoresSettings) -> pd.Dat
 
 
 def ablation_table(
-    scores: pd.DataFrame, published: pd.DataFrame, facts: StudyFacts, settings: TabulateScoresSettings
+    scores: pd.DataFrame,
+    published: pd.DataFrame,
+    facts: StudyFacts,
+    experiments: Experiments,
+    settings: TabulateScoresSettings,
 ) -> pd.DataFrame:
     """SSIM of all experiments decoded from fMRI, beside the published value of the same experiment.
 
@@ -88,6 +120,7 @@ def ablation_table(
     scores : result of ``gather_scores``
     published : of `neurocine.metrics.published.read_published`
     facts : what decides whether values of Subject 1 are ``comparable``
+    experiments : their parameters
 
     Returns
     -------
@@ -103,6 +136,7 @@ def ablation_table(
         row = {
             name: entry[name] for name in ("dataset", "subject", "method", "experiment", "seed", "n_clips")
         }
+        row |= experiments.cells(entry["experiment"])
         for name in ("value", "ci_low", "ci_high", "null_mean", "null_p99"):
             row[name] = f"{entry[name]:.{settings.digits}f}"
         row["baseline"] = (
