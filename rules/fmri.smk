@@ -162,7 +162,7 @@ rule preprocess_hcp:
     conda:
         "../envs/fmri.yaml"
     resources:
-        mem_mb=memory(8),
+        mem_mb=memory(4),
         runtime=minutes(30),
     params:
         settings=settings("preprocess_hcp"),
