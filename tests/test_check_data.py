@@ -1,7 +1,9 @@
 """Checks of raw files: every kind of damage is told, all of it in one message."""
 
 import json
+import shutil
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from neurocine.stimuli.video import write_video
 
 SETTINGS = CheckDataSettings(min_free_gb=0.001, min_rest_volumes=5)
 PREPARE = PrepareStimuliSettings(clips_per_movie=3)  # last frame at 4 + 5/3 s
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 PREPROCESS = PreprocessRunSettings(crop={8: (1, 4)})
 
 
@@ -38,6 +41,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_model(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "clip"}))
+    for name in ("tokenizer.json", "preprocessor_config.json"):
+        (folder / name).write_text("{}")
     save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(2, np.int64)}, folder / "model.safetensors")
     return folder
 
@@ -115,28 +120,83 @@ def test_all_problems_are_in_one_message(good: Path, tmp_path: Path) -> None:
     assert str(raised.value).startswith("3 of 5 checks failed; nothing was computed:\n- ")
 
 
+def write_stable_diffusion(folder: Path) -> None:
+    for part in ("unet", "vae", "text_encoder"):
+        write_model(folder / part)
+    for name in ("tokenizer/tokenizer.json", "scheduler/scheduler_config.json"):
+        (folder / name).parent.mkdir()
+        (folder / name).write_text("{}")
+
+
 def test_parts_of_stable_diffusion_are_checked(tmp_path: Path) -> None:
-    for part in ("unet", "vae"):
-        write_model(tmp_path / part)
+    write_stable_diffusion(tmp_path)
+    assert check_model(tmp_path).found == "3 files of weights"
+    for name in ("tokenizer/tokenizer.json", "scheduler/scheduler_config.json"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).unlink()
+        with pytest.raises(InputError, match=f"{Path(name).parent}: found no {Path(name).name}"):
+            check_model(tmp_path)
+        (tmp_path / name).write_bytes(content)
+    shutil.rmtree(tmp_path / "text_encoder")
     with pytest.raises(InputError, match=r"text_encoder.*no such folder"):
         check_model(tmp_path)
-    write_model(tmp_path / "text_encoder")
-    assert check_model(tmp_path).found == "3 safetensors files"
     (tmp_path / "vae" / "model.safetensors").unlink()
     with pytest.raises(InputError, match="no weights"):
         check_model(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "preprocessor_config.json"])
+def test_what_belongs_beside_weights_is_checked(tmp_path: Path, name: str) -> None:
+    (write_model(tmp_path / "clip") / name).unlink()
+    with pytest.raises(InputError, match=f"found no {name}"):
+        check_model(tmp_path / "clip")
+
+
+def test_weights_in_several_files_are_all_there(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    parts = [f"model-0000{part}-of-00002.safetensors" for part in (1, 2)]
+    for part in parts:
+        shutil.copyfile(folder / "model.safetensors", folder / part)
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"a": parts[0], "b": parts[1]}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    check_model(folder)
+    (folder / parts[0]).unlink()
+    with pytest.raises(InputError, match=f"found no {parts[0]}"):
+        check_model(folder)
+    (folder / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(InputError, match="weight_map"):
+        check_model(folder)
+
+
+def test_pytorch_files_are_checked_where_there_are_no_others(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    (folder / "model.safetensors").unlink()
+    path = folder / "pytorch_model.bin"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", bytes(500))
+    check_model(folder)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cut short"):
+        check_model(folder)
+    path.write_bytes(POINTER)
+    with pytest.raises(InputError, match="git lfs pull"):
+        check_model(folder)
+    path.rename(folder / "diffusion_pytorch_model.non_ema.bin")
+    with pytest.raises(InputError, match="no weights"):
+        check_model(folder)
+
+
 def test_safetensors_size_is_the_files_size(good: Path, tmp_path: Path) -> None:
     path = good / "model" / "model.safetensors"
     assert safetensors_size(path) == path.stat().st_size
-    pointer = tmp_path / "model.safetensors"
-    pointer.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (write_model(tmp_path / "model") / "model.safetensors").write_bytes(POINTER)
     with pytest.raises(InputError, match="git lfs pull"):
-        safetensors_size(pointer)
-    pointer.write_bytes(struct.pack("<Q", 10**15) + b"{}")
+        check_model(tmp_path / "model")
+    broken = tmp_path / "model.safetensors"
+    broken.write_bytes(struct.pack("<Q", 10**15) + b"{}")
     with pytest.raises(InputError, match="without a safetensors header"):
-        safetensors_size(pointer)
+        safetensors_size(broken)
 
 
 def test_packages_take_the_place_of_runs(good: Path, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """Loading of published layouts: what is refused, and that nothing is printed."""
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import load, save_file
 
+from neurocine.check import check_model
 from neurocine.errors import InputError
 from neurocine.models import pretrained
 from tiny_models import N_CLASSES, SIZE, WIDTH, write_tiny_models
@@ -145,6 +148,94 @@ def test_published_text_encoders_with_older_names_load(written: dict[str, Path],
     )
     for first, second in zip(old.parameters(), new.parameters(), strict=True):
         assert torch.equal(first, second)
+
+
+def half_precision_only(folder: Path) -> None:
+    """Leave the weights of a folder in half precision only, as smaller downloads have them."""
+    for weights in folder.glob("*.safetensors"):
+        halves = {name: value.half() for name, value in load(weights.read_bytes()).items()}
+        save_file(halves, weights.with_suffix(".fp16.safetensors"), metadata={"format": "pt"})
+        weights.unlink()
+
+
+def in_pieces(folder: Path) -> None:
+    """Save a UNet in several files with an index."""
+    unet = UNet2DConditionModel.from_pretrained(folder)
+    shutil.rmtree(folder)
+    unet.save_pretrained(folder, max_shard_size="40KB")
+    assert len(list(folder.glob("*-of-*"))) > 2
+
+
+def as_pickles(folder: Path) -> None:
+    """Save weights in the older format of PyTorch."""
+    for weights in folder.glob("*.safetensors"):
+        name = weights.name if weights.name.startswith("diffusion") else "pytorch_model.safetensors"
+        torch.save(load(weights.read_bytes()), folder / Path(name).with_suffix(".bin"))
+        weights.unlink()
+
+
+def with_older_names(folder: Path) -> None:
+    """Name the VAE's attention as the published Stable Diffusion 1.5 does."""
+    older = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    tensors = load(weights.read_bytes())
+    for new, old in older.items():
+        tensors = {
+            name.replace(f"attentions.0.{new}.", f"attentions.0.{old}."): value
+            for name, value in tensors.items()
+        }
+    assert any(".proj_attn." in name for name in tensors)
+    save_file(tensors, weights, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "error"),
+    [
+        *((part, half_precision_only, 1e-3) for part in ("unet", "vae", "text_encoder")),
+        *((part, as_pickles, 0) for part in ("unet", "vae", "text_encoder")),
+        ("unet", in_pieces, 0),
+        ("vae", with_older_names, 0),
+    ],
+)
+def test_every_published_layout_gives_the_same_network(
+    written: dict[str, Path], tmp_path: Path, part: str, change: Callable[[Path], None], error: float
+) -> None:
+    diffusion = shutil.copytree(written["stable_diffusion"], tmp_path / "sd")
+    change(diffusion / part)
+    check_model(diffusion)
+    loaders = {
+        "unet": pretrained.load_unet,
+        "vae": pretrained.load_vae,
+        "text_encoder": lambda folder: pretrained.load_text_encoder(folder)[0],
+    }
+    found, expected = (
+        loaders[part](folder).state_dict() for folder in (diffusion, written["stable_diffusion"])
+    )
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        assert value.dtype == expected[name].dtype
+        torch.testing.assert_close(value, expected[name], rtol=error, atol=error)
+
+
+class Danger:
+    """Makes a file when unpickled the plain way."""
+
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return os.system, ("touch ran",)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_nothing_pickled_in_older_weights_is_run(
+    written: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    diffusion = shutil.copytree(written["stable_diffusion"], tmp_path / "sd")
+    as_pickles(diffusion / part)
+    (path,) = (diffusion / part).glob("*.bin")
+    torch.save(torch.load(path, weights_only=True) | {"extra": Danger()}, path)
+    with pytest.raises(InputError, match="cannot be read"):
+        getattr(pretrained, f"load_{part}")(diffusion)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_classes_are_read_from_the_config(written: dict[str, Path]) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import struct
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,21 @@ from neurocine.fmri.cifti import check_dtseries
 from neurocine.fmri.package import Package, check_package
 from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
 from neurocine.fmri.volumes import check_volumes
+from neurocine.models.catalogue import (
+    BESIDE_WEIGHTS,
+    CLIP_TOKENIZER,
+    LFS_POINTER,
+    SCHEDULE_FILE,
+    absent_files,
+    weight_files,
+)
 from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
 from neurocine.stimuli.video import video_info
 
 GIGABYTE = 1e9
 MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 PIPELINE_PARTS = ("unet", "vae", "text_encoder")
-LFS_POINTER = b"version https://git-lfs"
+PIPELINE_FILES = {"tokenizer": CLIP_TOKENIZER, "scheduler": SCHEDULE_FILE}
 
 log = logging.getLogger(__name__)
 
@@ -98,15 +107,11 @@ def safetensors_size(path: Path) -> int:
 
     Raises
     ------
-    InputError : the header is not one, as in a file that was cut short or a Git LFS pointer
+    InputError : the header is not one, as in a file that was cut short
     """
     with open(path, "rb") as handle:
         start = handle.read(8)
-        if len(start) == 8 and start + handle.read(len(LFS_POINTER) - 8) == LFS_POINTER:
-            todo = "Fetch the weights with: git lfs pull"
-            raise InputError(path, "a Git LFS pointer", "a safetensors file", todo)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        handle.seek(8)
         header = handle.read(length) if length <= MAX_HEADER else b""
     try:
         entries = json.loads(header)
@@ -117,32 +122,73 @@ def safetensors_size(path: Path) -> int:
     return 8 + length + max(ends, default=0)
 
 
-def _parts(folder: Path) -> list[Path]:
-    """List the folders of weights in a model folder: itself, or the parts of a Stable Diffusion."""
-    parts = [folder / name for name in PIPELINE_PARTS]
-    is_pipeline = (folder / "model_index.json").is_file() or any(part.is_dir() for part in parts)
-    return parts if is_pipeline else [folder]
+def _check_weights(path: Path) -> None:
+    """Check one file of weights, or the index of several, without loading it."""
+    todo = "Download the model again, or correct its folder in the config section models."
+    with open(path, "rb") as handle:
+        start = handle.read(len(LFS_POINTER))
+    if start == LFS_POINTER:
+        raise InputError(path, "a Git LFS pointer", "weights", "Fetch the weights with: git lfs pull")
+    if path.suffix == ".json":
+        try:
+            named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise InputError(path, "no weight_map", "an index of files of weights", todo) from None
+        absent = sorted(name for name in named if not (path.parent / name).is_file())
+        if absent:
+            raise InputError(
+                path.parent, f"no {', '.join(absent)}", f"all files that {path.name} names", todo
+            )
+    elif path.suffix == ".safetensors":
+        wanted, size = safetensors_size(path), path.stat().st_size
+        if size != wanted:
+            raise InputError(path, f"{size} bytes", f"{wanted} bytes, as its header says", todo)
+    elif start.startswith(b"PK") and not zipfile.is_zipfile(path):  # its table of contents is at the end
+        raise InputError(path, "a file that is cut short", "a PyTorch file", todo)
 
 
 def check_model(folder: Path) -> Finding:
-    """Check a model folder without loading it: a config, weights, and weight files as long as they say."""
+    """Check a model folder without loading it: configs, complete weights, and what belongs beside them."""
     todo = "Download the model again, or correct its folder in the config section models."
     expected = "config.json and complete weights"
     if not folder.is_dir():
         raise InputError(folder, "no such folder", expected, todo)
+    parts = [folder / name for name in PIPELINE_PARTS]
+    pipeline = (folder / "model_index.json").is_file() or any(part.is_dir() for part in parts)
     files = []
-    for part in _parts(folder):
+    for part in parts if pipeline else [folder]:
         if not (part / "config.json").is_file():
             raise InputError(part, "no config.json" if part.is_dir() else "no such folder", expected, todo)
-        weights = sorted(part.glob("*.safetensors"))
-        if not weights and not list(part.glob("*.bin")):
+        weights = weight_files(part)
+        if not weights:
             raise InputError(part, "no weights (*.safetensors)", expected, todo)
         files += weights
+    if pipeline:
+        beside = [(folder / name, sets) for name, sets in PIPELINE_FILES.items()]
+    else:
+        beside = [(folder, sets) for sets in BESIDE_WEIGHTS.get(_model_type(folder / "config.json"), ())]
+    for place, sets in beside:
+        absent = absent_files(place, sets)
+        if absent:
+            raise InputError(place, f"no {absent}", "all files of the published network", todo)
     for path in files:
-        wanted, size = safetensors_size(path), path.stat().st_size
-        if size != wanted:
-            raise InputError(path, f"{size} bytes", f"{wanted} bytes, as its header says", todo)
-    return Finding(f"{len(files)} safetensors files", expected)
+        _check_weights(path)
+    return Finding(f"{len(files)} files of weights", expected)
+
+
+def _model_type(config: Path) -> str:
+    """Return what a config.json says of its network's architecture; empty where it says nothing.
+
+    Raises
+    ------
+    InputError : not a JSON object
+    """
+    try:
+        return str(json.loads(config.read_text(encoding="utf-8")).get("model_type", ""))
+    except (ValueError, AttributeError):
+        raise InputError(
+            config, "a file that is no JSON object", "the config of a network", "Download the model again."
+        ) from None
 
 
 def check_disk(folder: Path, settings: CheckDataSettings) -> Finding:

@@ -4,12 +4,14 @@ Sizes are those of the files that are used (fp32 weights), from the numbers of p
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from neurocine.errors import InputError
 
+LFS_POINTER = b"version https://git-lfs"  # start of what a clone without git-lfs holds in place of weights
 GET_THEM = "snakemake fetch_models --cores 1"
 
 
@@ -78,6 +80,47 @@ def used_models(models: Mapping[str, str | None], caption_backend: str) -> dict[
     optional = {"lavis": caption_backend == "lavis", "vifi": models.get("vifi") is not None}
     names = [*ALWAYS, *(name for name, used in optional.items() if used)]
     return {name: Path(str(models[name])) for name in names}
+
+
+# Names of weights that are read, whole or in several files with an index; other variants (.non_ema) are not.
+WEIGHTS = re.compile(
+    r"(diffusion_pytorch_model|model|pytorch_model)(\.fp16)?(-\d{5}-of-\d{5})?"
+    r"\.(?P<format>safetensors|bin)(\.index(\.fp16)?\.json)?"
+)
+# What lies beside weights: sets of files, of which one must be complete.
+FileSets = tuple[tuple[str, ...], ...]
+CLIP_TOKENIZER: FileSets = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+BERT_TOKENIZER: FileSets = (("tokenizer.json",), ("vocab.txt",))
+PROCESSOR: FileSets = (("preprocessor_config.json",), ("processor_config.json",))
+SCHEDULE_FILE: FileSets = (("scheduler_config.json",),)
+# model_type -> what its folder holds beside config.json and weights
+BESIDE_WEIGHTS: dict[str, tuple[FileSets, ...]] = {
+    "clip": (CLIP_TOKENIZER, PROCESSOR),
+    "blip": (BERT_TOKENIZER, PROCESSOR),
+    "vit": (PROCESSOR,),
+    "videomae": (PROCESSOR,),
+}
+
+
+def weights_kind(name: str) -> tuple[str, bool] | None:
+    """Return the format (safetensors or bin) of a file of weights and whether they are in half precision."""
+    match = WEIGHTS.fullmatch(name)
+    return (match["format"], ".fp16" in name) if match else None
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """List the files of weights that are read: full precision before half, safetensors before bin."""
+    named = [(weights_kind(path.name), path) for path in sorted(folder.glob("*"))]
+    kinds = [(kind, half) for half in (False, True) for kind in ("safetensors", "bin")]
+    by_kind = ([path for found, path in named if found == kind] for kind in kinds)
+    return next((files for files in by_kind if files), [])
+
+
+def absent_files(folder: Path, sets: FileSets) -> str:
+    """Say which files are missing for any of the sets to be complete; empty if one is."""
+    if any(all((folder / name).is_file() for name in names) for names in sets):
+        return ""
+    return " or ".join(" and ".join(names) for names in sets)
 
 
 def model_files(folder: Path) -> list[str]:

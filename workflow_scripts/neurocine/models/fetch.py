@@ -23,7 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Offl
 from neurocine.check import check_model
 from neurocine.errors import InputError
 from neurocine.io import file_sha256, replacing, write_json
-from neurocine.models.catalogue import PUBLISHED, MissingModels
+from neurocine.models.catalogue import PUBLISHED, MissingModels, weights_kind
 
 log = logging.getLogger(__name__)
 LAVIS_WEIGHTS = (
@@ -32,7 +32,6 @@ LAVIS_WEIGHTS = (
 Lock = dict[str, dict[str, Any]]  # source -> {"revision", "files": {name: {"sha256", "size"}}}
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")  # of Stable Diffusion that are used
-WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")  # stems of weights without variants
 TEXTS = {
     "config.json",
     "generation_config.json",
@@ -90,12 +89,10 @@ def choose_files(names: Iterable[str]) -> list[str]:
     chosen += [name for name, (_, _, file) in zip(used, parts, strict=True) if file in TEXTS]
     for folder in sorted({folder for folder, _, _ in parts}):
         for suffix in ("safetensors", "bin"):
-            # Without variants such as .fp16 and .non_ema; large weights come in several files with an index.
-            whole = re.compile(rf"({'|'.join(WEIGHTS)})(-\d{{5}}-of-\d{{5}})?\.{suffix}(\.index\.json)?")
             found = [
                 name
                 for name, part in zip(used, parts, strict=True)
-                if part[0] == folder and whole.fullmatch(part[2])
+                if part[0] == folder and weights_kind(part[2]) == (suffix, False)
             ]
             if found:
                 chosen += found

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,17 @@ import torch
 from safetensors import SafetensorError
 
 from neurocine.errors import InputError
+from neurocine.models.catalogue import (
+    BERT_TOKENIZER,
+    CLIP_TOKENIZER,
+    LFS_POINTER,
+    PROCESSOR,
+    SCHEDULE_FILE,
+    FileSets,
+    absent_files,
+    weight_files,
+    weights_kind,
+)
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -40,9 +52,16 @@ if TYPE_CHECKING:
         ViTImageProcessorPil,
     )
 
-WEIGHT_PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.bin")
-LFS_POINTER = b"version https://git-lfs"
-READ_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError)
+# An unpickling error also when a .bin holds anything but tensors: neither library runs what is pickled.
+READ_ERRORS = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass(frozen=True)
@@ -135,7 +154,7 @@ def _check_folder(folder: Path, source: Source) -> None:
         raise _fault(config, source, "a file that is no JSON object") from None
     if kind not in source.types:
         raise _fault(folder, source, f"a network of type {kind}")
-    weights = sorted(path for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern))
+    weights = weight_files(folder)
     if not weights:
         raise _fault(folder, source, "a folder without weights (*.safetensors)")
     for path in weights:
@@ -148,8 +167,14 @@ def _check_folder(folder: Path, source: Source) -> None:
 def _load(
     kind: Any, folder: Path, source: Source, device: torch.device | str, dtype: torch.dtype, **options: Any
 ) -> Any:
-    """Load a network for inference, float32 unless said, and refuse it when a weight is missing."""
+    """Load a network for inference, float32 unless said, and refuse it when a weight is missing.
+
+    Weights in half precision are taken where a folder has no others.
+    """
     _check_folder(folder, source)
+    _, half = weights_kind(weight_files(folder)[0].name) or ("", False)
+    if half:
+        options["variant"] = "fp16"
     name = "torch_dtype" if kind.__module__.startswith("diffusers") else "dtype"
     options |= {name: dtype, "local_files_only": True, "output_loading_info": True}
     try:
@@ -164,13 +189,11 @@ def _load(
     return model.to(device).eval().requires_grad_(False)
 
 
-def _load_part(
-    make: Callable[..., Any], folder: Path, source: Source, files: tuple[tuple[str, ...], ...]
-) -> Any:
+def _load_part(make: Callable[..., Any], folder: Path, source: Source, files: FileSets) -> Any:
     """Load a processor, tokenizer or schedule from the first complete set of files."""
-    if not any(all((folder / name).is_file() for name in names) for names in files):
-        wanted = " or ".join(" and ".join(names) for names in files)
-        raise _fault(folder, source, f"a folder without {wanted}" if folder.is_dir() else "no such folder")
+    absent = absent_files(folder, files)
+    if absent:
+        raise _fault(folder, source, f"a folder without {absent}" if folder.is_dir() else "no such folder")
     try:
         with _quiet_libraries():
             return make(str(folder), local_files_only=True)
@@ -180,15 +203,13 @@ def _load_part(
 
 
 def _processor(kind: Any, folder: Path, source: Source) -> Any:
-    files = (("preprocessor_config.json",), ("processor_config.json",))
-    return _load_part(kind.from_pretrained, folder, source, files)
+    return _load_part(kind.from_pretrained, folder, source, PROCESSOR)
 
 
 def _clip_tokenizer(folder: Path, source: Source) -> CLIPTokenizer:
     from transformers import CLIPTokenizer
 
-    files = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-    return _load_part(CLIPTokenizer.from_pretrained, folder, source, files)
+    return _load_part(CLIPTokenizer.from_pretrained, folder, source, CLIP_TOKENIZER)
 
 
 def load_clip(
@@ -209,8 +230,7 @@ def load_blip(
     from transformers import BertTokenizer, BlipForConditionalGeneration, BlipImageProcessorPil
 
     model = _load(BlipForConditionalGeneration, Path(folder), BLIP, device, dtype)
-    files = (("tokenizer.json",), ("vocab.txt",))
-    tokenizer = _load_part(BertTokenizer.from_pretrained, Path(folder), BLIP, files)
+    tokenizer = _load_part(BertTokenizer.from_pretrained, Path(folder), BLIP, BERT_TOKENIZER)
     return model, _processor(BlipImageProcessorPil, Path(folder), BLIP), tokenizer
 
 
@@ -247,7 +267,7 @@ def load_scheduler(stable_diffusion: Path, kind: Any = None) -> Any:
     if kind is None:
         from diffusers.schedulers.scheduling_ddim import DDIMScheduler as kind
     folder = Path(stable_diffusion) / "scheduler"
-    return _load_part(kind.from_pretrained, folder, SCHEDULE, (("scheduler_config.json",),))
+    return _load_part(kind.from_pretrained, folder, SCHEDULE, SCHEDULE_FILE)
 
 
 def load_image_classifier(
