@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import importlib
 import json
+import re
 import typing
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from neurocine.config import (
     resolve,
     vertices_known,
 )
+from neurocine.diffusion.sampling import ALIASES, DETERMINISTIC, scheduler_class
 from neurocine.errors import InputErrors
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +82,14 @@ def test_defaults_are_those_of_the_library(step: str) -> None:
     settings = settings_class(step)
     ours = json.loads(json.dumps(default_of(SCHEMA["properties"][step], SCHEMA)))
     assert ours == json.loads(json.dumps(dataclasses.asdict(settings())))
+
+
+def test_the_schema_knows_the_schedulers_of_the_library() -> None:
+    pattern = SCHEMA["$defs"]["scheduler"]["pattern"]
+    names = sorted({*DETERMINISTIC, *ALIASES})
+    assert pattern == f"^({'|'.join(map(re.escape, names))})(Scheduler)?$"
+    for name in names:
+        assert scheduler_class(name) is scheduler_class(f"{name}Scheduler")
 
 
 def nodes(node: dict[str, Any], where: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -151,6 +161,9 @@ def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> No
         ("experiments.exp01.spatial_ratio", 1.2, "found 1.2; expected number at least 0, at most 1"),
         ("experiments.exp01.noise_ratio", -0.1, "at least 0"),
         ("seed", "many", "expected integer"),
+        ("decode.scheduler", "DDMI", "expected string matching ^(DDIM|"),
+        ("train_video_prior.sample_scheduler", "LCM", "expected string matching ^(DDIM|"),
+        ("decode", {"every": 2, "clips_per_sequence": 4}, "clips_per_sequence: found 4, with every 2"),
         ("decode.steps", 0, "expected integer at least 1 in steps"),
         ("subjects", [], "with at least this many entries: 1"),
         ("pretrain_on", "sleep", 'expected one of "rest", "training_fmri"'),

@@ -1,6 +1,11 @@
 """Decoding: the same clips whatever the batches, the order and the interruptions; and the two programs."""
 
+import contextlib
 import dataclasses
+import json
+import signal
+import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,15 @@ from torch import Tensor
 import decode
 import decode_captions
 from neurocine.diffusion.conditions import CONDITIONS, control_fmri, far_permutation, shuffled_rows
-from neurocine.diffusion.decode import DecodeSettings, Sampler, decode_clips, make_sampler
+from neurocine.diffusion.decode import (
+    DecodeSettings,
+    Sampler,
+    cut_sequences,
+    decode_clips,
+    group_sequences,
+    make_sampler,
+)
+from neurocine.diffusion.sampling import initial_noise
 from neurocine.errors import InputError
 from neurocine.io import read_arrays
 from neurocine.models.decoder import JointDecoder
@@ -21,6 +34,7 @@ from neurocine.models.video_unet import VideoUNet
 from neurocine.provenance import stamp_weights
 from tiny_models import N_TOKENS, WIDTH
 from tiny_study import FRAMES, TR, stable_diffusion, tiny_encoder, write_embeddings, write_fmri
+from tiny_trainings import fork_server, run_program
 
 CLIPS = [(movie, index) for movie in ("test1", "test2") for index in range(TR)]
 QUICK = DecodeSettings(steps=2, guidance=2.0, batch_size=5)
@@ -128,7 +142,63 @@ def test_half_precision_changes_little(diffusion: Path) -> None:
     assert 0 < difference.mean() < 4  # of 255 levels
 
 
+def test_clips_are_cut_into_sequences_of_their_movies() -> None:
+    clips = [("a", index) for index in range(7)] + [("b", index) for index in range(3)]
+    assert cut_sequences(range(10), clips, 1) == [[row] for row in range(10)]
+    threes = cut_sequences(range(10), clips, 3)
+    assert threes == [[0, 1, 2], [3, 4, 5], [6], [7, 8, 9]]
+    assert group_sequences(threes, 6) == [[[0, 1, 2], [3, 4, 5]], [[6]], [[7, 8, 9]]]
+    assert group_sequences(threes, 2) == [[part] for part in threes]
+
+
+def test_sequences_are_decoded_clip_by_clip_and_go_on_after_an_interruption(
+    diffusion: Path, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(QUICK, clips_per_sequence=4, batch_size=4)
+    whole, _ = decode_clips(sampler(diffusion, settings), CLIPS, states)
+    alone, _ = decode_clips(sampler(diffusion), CLIPS, states)
+    for movie in whole:
+        assert whole[movie].clip.tolist() == list(range(TR))
+        assert whole[movie].frames.shape == alone[movie].frames.shape
+        assert not np.array_equal(whole[movie].frames, alone[movie].frames)
+    decode_clips(sampler(diffusion, settings), CLIPS, states, tmp_path)
+    (tmp_path / "group-00001.safetensors").unlink()
+    again, _ = decode_clips(sampler(diffusion, settings), CLIPS, states, tmp_path)
+    assert all(np.array_equal(again[movie].frames, whole[movie].frames) for movie in whole)
+
+
+def test_the_noise_of_a_sequence_is_that_of_one_video(
+    diffusion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a ratio of one all frames of a sequence start from the same noise, over the borders of clips."""
+    drawn: list[Tensor] = []
+
+    def spy(*given: Any) -> Tensor:
+        drawn.append(initial_noise(*given))
+        return drawn[-1]
+
+    monkeypatch.setattr("neurocine.diffusion.sampling.initial_noise", spy)
+    settings = dataclasses.replace(QUICK, clips_per_sequence=3, batch_size=6)
+    still = dataclasses.replace(sampler(diffusion, settings), noise_ratio=1.0)
+    decode_clips(still, CLIPS[:6], states)
+    assert drawn[0].shape == (2, 4, 3 * FRAMES, 4, 4)
+    assert torch.equal(drawn[0], drawn[0][:, :, :1].expand_as(drawn[0]))
+    assert not torch.equal(drawn[0][0], drawn[0][1])
+
+
+def test_fast_is_dpm_solver_with_25_steps(diffusion: Path) -> None:
+    assert DecodeSettings().solver() == ("DDIM", 200)
+    fast = DecodeSettings(fast=True, guidance=2.0)
+    assert fast.solver() == ("DPMSolverMultistep", 25)
+    made, _ = decode_clips(sampler(diffusion, fast), CLIPS[:2], states)
+    named = DecodeSettings(scheduler="DPMSolver++", steps=25, guidance=2.0)
+    expected, _ = decode_clips(sampler(diffusion, named), CLIPS[:2], states)
+    assert np.array_equal(made["test1"].frames, expected["test1"].frames)
+
+
 def test_settings_are_checked() -> None:
+    with pytest.raises(ValueError, match="clips_per_sequence"):
+        DecodeSettings(clips_per_sequence=2, every=2)
     for wrong in (
         {"scheduler": "DDPM"},
         {"steps": 0},
@@ -175,6 +245,43 @@ def test_decode_writes_every_clip_and_the_shift_moves_conditions_not_noise(
     assert arrays["test2/clip"].tolist() == list(range(TR))
     for condition in CONDITIONS[1:]:
         assert not np.array_equal(arrays["test1"], found[condition]["test1"])
+
+
+def test_a_killed_job_goes_on_to_the_same_bits(study: dict[str, Any], tmp_path: Path) -> None:
+    settings = dataclasses.asdict(dataclasses.replace(QUICK, steps=10, batch_size=1))
+    given = {**study, "settings": json.dumps(settings), "condition": "fmri", "device": "cpu"}
+    del given["state"]
+    arguments = [
+        str(word) for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)
+    ]
+    server = fork_server()
+
+    def start(folder: Path) -> ForkServerProcess:
+        places = ["--state", str(folder / "state"), "--out", str(folder / "out.safetensors")]
+        process = server.Process(target=run_program, args=("decode", [*arguments, *places], {}))
+        process.start()
+        return process
+
+    whole = start(tmp_path / "whole")
+    whole.join()
+    killed, third = start(tmp_path / "cut"), tmp_path / "cut/state/group-00002.safetensors"
+    while not third.exists() and killed.is_alive():
+        time.sleep(0.005)
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "cut/out.safetensors").exists()
+    before = third.stat().st_mtime_ns
+    found: list[int] = []
+    rest = start(tmp_path / "cut")
+    while rest.is_alive():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(third.stat().st_mtime_ns)
+        time.sleep(0.005)
+    assert (whole.exitcode, rest.exitcode) == (0, 0)
+    assert set(found) == {before}  # what was finished was not made again
+    (made, _), (expected, _) = (read_arrays(tmp_path / name / "out.safetensors") for name in ("cut", "whole"))
+    assert all(np.array_equal(made[name], expected[name]) for name in expected)
 
 
 def test_shuffled_windows_are_far_away_and_each_is_used_once() -> None:

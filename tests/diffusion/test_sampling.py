@@ -1,12 +1,22 @@
 """Sampling against a slow DDIM written from the equations, and its promises on randomness."""
 
+import itertools
+
 import diffusers
 import pytest
 import torch
 from torch import Tensor, nn
 
 from neurocine.diffusion.noise import dependent_noise
-from neurocine.diffusion.sampling import DETERMINISTIC, initial_noise, make_scheduler, sample, scheduler_class
+from neurocine.diffusion.sampling import (
+    DETERMINISTIC,
+    SlidingWindows,
+    initial_noise,
+    make_scheduler,
+    sample,
+    scheduler_class,
+    window_starts,
+)
 
 SHAPE = (4, 3, 2, 2)
 CONFIG = dict(
@@ -103,6 +113,76 @@ def test_still_noise_gives_a_still_clip_and_the_ratio_matters() -> None:
     still = run(noise_ratio=1.0)
     assert torch.equal(still[:, :, 0], still[:, :, 1])
     assert not torch.equal(run(noise_ratio=0.0)[:, :, 0], run(noise_ratio=0.0)[:, :, 1])
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_every_sampler_solves_the_ode_of_a_known_distribution(name: str) -> None:
+    """Latents of one Gaussian have a known best prediction of the noise, and a known solution."""
+    kept = diffusers.DDPMScheduler.from_config(CONFIG).alphas_cumprod.double()
+    spread = ((1 - kept) / kept).sqrt().log()
+    mean, std = 0.7, 0.5
+
+    class BestNoise(PullToCondition):
+        def forward(self, latents: Tensor, time: Tensor, *_: object, **__: object) -> tuple[Tensor]:
+            below = int(time)  # some samplers step between the times of the training
+            above = min(below + 1, 999)
+            log_spread = torch.lerp(spread[below], spread[above], float(time) - below)
+            alpha = 1 / (1 + (2 * log_spread).exp())
+            variance = alpha * std**2 + 1 - alpha
+            return (((1 - alpha).sqrt() * (latents - alpha.sqrt() * mean) / variance).to(latents.dtype),)
+
+    def solve(scheduler: str, steps: int) -> Tensor:
+        return sample(
+            BestNoise(), make_scheduler(scheduler, CONFIG), torch.zeros(2, 5, 6), torch.zeros(5, 6),
+            latent_shape=SHAPE, generators=generators(2), noise_ratio=0.5, guidance=1.0, steps=steps,
+        )  # fmt: skip
+
+    first = float(kept[-1])
+    start = initial_noise(SHAPE, 0.5, generators(2))
+    expected = mean + std * (start - first**0.5 * mean) / (first * std**2 + 1 - first) ** 0.5
+    torch.testing.assert_close(solve(name, 100), expected, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize(("clips", "width"), [(1, 6), (3, 6), (2, 5), (4, 1)])
+def test_windows_cover_every_frame_and_overlap_by_half(clips: int, width: int) -> None:
+    starts = window_starts(clips * width, width)
+    seen = torch.zeros(clips * width)
+    for start in starts:
+        assert start + width <= len(seen)
+        seen[start : start + width] += 1
+    assert seen.min() == 1
+    assert (starts[0], starts[-1]) == (0, (clips - 1) * width)
+    assert all(later - start <= max(width // 2, 1) for start, later in itertools.pairwise(starts))
+    assert window_starts(18, 6) == [0, 3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 100])
+def test_a_sequence_is_predicted_as_the_mean_over_its_windows(at_once: int) -> None:
+    """Three clips of four frames: the windows start at frames 0, 2, 4, 6, 8."""
+    net, generator = PullToCondition(), torch.Generator().manual_seed(0)
+    latents = torch.randn(2, 4, 12, 2, 2, generator=generator)
+    states = torch.randn(2, 3, 5, 6, generator=generator)
+    made = SlidingWindows(net, 4, at_once)(latents, torch.tensor(300), states)[0]
+    given = [states[:, 0], states[:, :2].mean(1), states[:, 1], states[:, 1:].mean(1), states[:, 2]]
+    for frame in range(12):
+        seen = [
+            net(latents[:, :, frame : frame + 1], torch.tensor(300), condition, False)[0][:, :, 0]
+            for start, condition in zip(range(0, 12, 2), given, strict=False)
+            if start <= frame < start + 4
+        ]
+        torch.testing.assert_close(made[:, :, frame], torch.stack(seen).mean(0))
+    alone = SlidingWindows(net, 12, at_once)(latents, torch.tensor(300), states[:, :1])[0]
+    assert torch.equal(alone, net(latents, torch.tensor(300), states[:, 0], False)[0])
+
+
+def test_latents_are_never_clipped() -> None:
+    """A schedule that PNDM saved says nothing of clip_sample, and by its own default DDIM clips."""
+    silent = {
+        name: value for name, value in CONFIG.items() if name not in ("clip_sample", "_use_default_values")
+    }
+    saved = diffusers.DDIMScheduler.from_config(silent).config
+    assert saved.clip_sample
+    assert not make_scheduler("DDIM", saved).config.clip_sample
 
 
 def test_euler_starts_at_its_own_noise_level() -> None:

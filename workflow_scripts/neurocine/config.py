@@ -364,6 +364,14 @@ def _check_trainings(config: Config) -> Iterator[InputError]:
         yield InputError("extract_attention.layers", str(layers), expected, "Correct one of the two.")
 
 
+def _check_decode(config: Config) -> Iterator[InputError]:
+    decode = config["decode"]
+    if decode["clips_per_sequence"] > 1 and decode["every"] > 1:
+        found = f"{decode['clips_per_sequence']}, with every {decode['every']}"
+        todo = "Set decode.every to 1: the clips of a sequence follow each other."
+        yield InputError("decode.clips_per_sequence", found, "1, or every clip decoded", todo)
+
+
 def check_combinations(config: Config) -> list[InputError]:
     """List what single keys allow but their combination does not."""
     checks = (
@@ -378,6 +386,7 @@ def check_combinations(config: Config) -> list[InputError]:
         _check_frames,
         _check_trainings,
         _check_networks,
+        _check_decode,
     )
     return [problem for check in checks for problem in check(config)]
 

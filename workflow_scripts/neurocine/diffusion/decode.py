@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from neurocine.cli import progress
 from neurocine.diffusion.conditions import clips_to_decode
 from neurocine.diffusion.noise import require_noise_ratio
-from neurocine.diffusion.sampling import Scheduler, make_scheduler, sample, scheduler_class
+from neurocine.diffusion.sampling import (
+    Scheduler,
+    SlidingWindows,
+    make_scheduler,
+    sample,
+    scheduler_class,
+)
 from neurocine.errors import InputError
 from neurocine.io import read_arrays, write_arrays
 from neurocine.models.vae import decode_latents
@@ -26,6 +32,7 @@ from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import Clip
 
 log = logging.getLogger(__name__)
+FAST = ("DPMSolverMultistep", 25)  # DPM-Solver++ and its steps
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -34,24 +41,32 @@ class DecodeSettings:
     """How clips are sampled. Defaults: MinD-Video's published values; NeuroCine gives none."""
 
     scheduler: str = "DDIM"  # any deterministic sampler of diffusers; DDIM has eta 0
-    steps: int = 200  # denoising steps per clip; DPMSolverMultistep needs about 25
+    steps: int = 200  # denoising steps per clip
+    fast: bool = False  # DPM-Solver++ with 25 steps, whatever scheduler and steps say
     guidance: float = 12.5  # classifier-free guidance scale; 1 = none
     every: int = 1  # decode clips 0, k, 2k ... of each test movie
     shift_tr: int = 30  # TR by which the control "shifted" rotates a movie's fMRI
     batch_size: int = 8  # clips sampled together, and saved together
+    clips_per_sequence: int = 1  # clips of a movie denoised as one video, in windows that overlap by half
     precision: str = "no"  # of the video UNet: "no" (fp32), "bf16" or "fp16"
 
     def __post_init__(self) -> None:
         scheduler_class(self.scheduler)
-        for name in ("steps", "every", "batch_size"):
+        for name in ("steps", "every", "batch_size", "clips_per_sequence"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
+        if self.every > 1 and self.clips_per_sequence > 1:
+            raise ValueError("clips_per_sequence needs clips that follow each other, which every leaves out")
         if self.shift_tr == 0:
             raise ValueError("shift_tr is 0, which is no shift")
         if self.guidance < 0:
             raise ValueError(f"guidance is {self.guidance}, must not be negative")
         if self.precision not in DTYPES:
             raise ValueError(f"precision is {self.precision!r}, not no, bf16 or fp16")
+
+    def solver(self) -> tuple[str, int]:
+        """Return the name of the scheduler and the number of steps."""
+        return FAST if self.fast else (self.scheduler, self.steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,23 +140,33 @@ class Sampler:
     settings: DecodeSettings
     seed: int
 
-    def frames(self, clips: Sequence[Clip], states: Tensor) -> np.ndarray:
-        """Decode these clips from their states (n, L, D), (n, F, H, W, 3) uint8.
+    def frames(self, sequences: Sequence[Sequence[Clip]], states: Tensor) -> np.ndarray:
+        """Decode the clips of sequences of equal length n from their states, (B n, F, H, W, 3) uint8.
 
-        The random numbers of a clip depend on seed, movie and index only.
+        The random numbers of a sequence depend on seed, movie and index of its first clip only.
+
+        Parameters
+        ----------
+        sequences : B times n clips that follow each other
+        states : (B n, L, D), one per clip
         """
+        channels, n_frames, height, width = self.unet.latent_shape()
+        n_clips = len(sequences[0])
+        firsts = [clips[0] for clips in sequences]
         latents = sample(
-            self.unet,
+            # Guidance predicts twice, with and without condition.
+            SlidingWindows(self.unet, n_frames, at_once=2 * self.settings.batch_size),
             self.scheduler,
-            states,
+            states.unflatten(0, (-1, n_clips)),
             self.null,
-            latent_shape=self.unet.latent_shape(),
-            generators=[torch_generator(self.seed, "decode", movie, index) for movie, index in clips],
+            latent_shape=(channels, n_clips * n_frames, height, width),
+            generators=[torch_generator(self.seed, "decode", movie, index) for movie, index in firsts],
             noise_ratio=self.noise_ratio,
             guidance=self.settings.guidance,
-            steps=self.settings.steps,
+            steps=self.settings.solver()[1],
         )
-        return decode_latents(self.vae, latents.transpose(1, 2))
+        frames = decode_latents(self.vae, latents.transpose(1, 2))
+        return frames.reshape(-1, n_frames, *frames.shape[2:])
 
 
 def make_sampler(
@@ -158,8 +183,30 @@ def make_sampler(
     nn.Module.to(unet, dtype=DTYPES[settings.precision])  # diffusers' own warns of layers that need float32
     unet.eval()
     return Sampler(
-        unet, make_scheduler(settings.scheduler, scheduler_config), vae, null, noise_ratio, settings, seed
+        unet, make_scheduler(settings.solver()[0], scheduler_config), vae, null, noise_ratio, settings, seed
     )
+
+
+def cut_sequences(rows: Sequence[int], clips: Sequence[Clip], length: int) -> list[list[int]]:
+    """Cut rows of clips into sequences of ``length`` within a movie; its last may be shorter."""
+    sequences: list[list[int]] = []
+    for row in rows:
+        movie, index = clips[row]
+        if not sequences or index % length == 0 or clips[sequences[-1][-1]] != (movie, index - 1):
+            sequences.append([])
+        sequences[-1].append(row)
+    return sequences
+
+
+def group_sequences(sequences: Sequence[Sequence[int]], size: int) -> list[list[Sequence[int]]]:
+    """Put neighbouring sequences of equal length into groups of at most ``size`` clips, or one sequence."""
+    groups: list[list[Sequence[int]]] = []
+    for sequence in sequences:
+        length = len(sequence)
+        if not groups or len(groups[-1][0]) != length or (len(groups[-1]) + 1) * length > size:
+            groups.append([])
+        groups[-1].append(sequence)
+    return groups
 
 
 def decode_clips(
@@ -182,23 +229,22 @@ def decode_clips(
     -------
     Movie to its decoded clips, and the store, whose ``remove`` is called when the result is on disk.
     """
-    rows = clips_to_decode(clips, sampler.settings.every)
+    settings = sampler.settings
+    rows = clips_to_decode(clips, settings.every)
     chosen = [clips[row] for row in rows]
-    size = sampler.settings.batch_size
     store = GroupStore(
-        state_dir,
-        [dataclasses.asdict(sampler.settings), sampler.seed, sampler.noise_ratio, chosen, identity],
+        state_dir, [dataclasses.asdict(settings), sampler.seed, sampler.noise_ratio, chosen, identity]
     )
     parts = []
-    starts = range(0, len(rows), size)
-    for group, start in enumerate(progress(starts, len(starts), "groups of clips")):
-        frames = store.load(group)
+    groups = group_sequences(cut_sequences(rows, clips, settings.clips_per_sequence), settings.batch_size)
+    for number, group in enumerate(progress(groups, len(groups), "groups of clips")):
+        frames = store.load(number)
         if frames is None:
-            given = torch.tensor(rows[start : start + size])
+            given = torch.tensor([row for sequence in group for row in sequence])
             with torch.no_grad():
                 condition = states(given)
-            frames = sampler.frames(chosen[start : start + size], condition)
-            store.save(group, frames)
+            frames = sampler.frames([[clips[row] for row in sequence] for sequence in group], condition)
+            store.save(number, frames)
         parts.append(frames)
     return _by_movie(chosen, np.concatenate(parts)), store
 

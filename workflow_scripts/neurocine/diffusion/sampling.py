@@ -19,15 +19,26 @@ DETERMINISTIC = (
     "DPMSolverSinglestep",
     "EulerDiscrete",
     "HeunDiscrete",
+    "KDPM2Discrete",
     "LMSDiscrete",
     "PNDM",
     "UniPCMultistep",
+)
+NOISE_SCHEDULE = (
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "trained_betas",
+    "rescale_betas_zero_snr",
+    "prediction_type",
 )
 ALIASES = {
     "UniPC": "UniPCMultistep",
     "Euler": "EulerDiscrete",
     "Heun": "HeunDiscrete",
     "DEIS": "DEISMultistep",
+    "DPMSolver++": "DPMSolverMultistep",
 }
 
 
@@ -63,11 +74,65 @@ def make_scheduler(name: str, config: Mapping[str, Any]) -> Scheduler:
     ------
     ValueError : see `scheduler_class`; or the config asks for an SDE solver
     """
-    scheduler = scheduler_class(name).from_config(dict(config))
+    # from_config takes a class's own default for what is the default of the class that wrote the config, and
+    # these differ. Latents are not pixels in [-1, 1], to which some samplers clip unless told not to.
+    kept = {key: config[key] for key in NOISE_SCHEDULE if key in config}
+    scheduler = scheduler_class(name).from_config(dict(config), **kept, clip_sample=False)
     algorithm = scheduler.config.get("algorithm_type", "")
     if "sde" in algorithm:
         raise ValueError(f"algorithm_type {algorithm!r} draws noise at every step; take dpmsolver++ instead")
     return scheduler
+
+
+def window_starts(n_frames: int, width: int) -> list[int]:
+    """Return the first frames of windows that cover all frames and overlap by half (the last, or more)."""
+    return sorted({*range(0, n_frames - width, max(width // 2, 1)), n_frames - width})
+
+
+class SlidingWindows(nn.Module):
+    """Denoise sequences longer than the clips of a video UNet, in windows that overlap by half.
+
+    What is predicted for a frame is the mean over the windows it lies in. A window's condition is the mean of
+    those of its clips, weighted by the frames that each has in it.
+
+    Parameters
+    ----------
+    unet : called as ``unet(latents, timestep, states, return_dict=False)``
+    n_frames : F, frames per clip
+    at_once : windows per call of the UNet, which bounds the memory whatever the length
+
+    Source: Gen-L-Video (Wang et al. 2023, arXiv 2305.18264); MultiDiffusion (arXiv 2302.08113) over time.
+    """
+
+    def __init__(self, unet: nn.Module, n_frames: int, at_once: int) -> None:
+        super().__init__()
+        self.unet, self.n_frames, self.at_once = unet, n_frames, at_once
+
+    def forward(
+        self, sample: Tensor, timestep: Tensor | float, states: Tensor, return_dict: bool = False
+    ) -> tuple[Tensor]:
+        """Predict the noise of sequences (B, C, n F, h, w) under the states (B, n, L, D) of their n clips."""
+        n_clips, width = states.shape[1], self.n_frames
+        if n_clips == 1:
+            return self.unet(sample, timestep, states[:, 0], return_dict=False)
+        starts = window_starts(n_clips * width, width)
+        frame_of = torch.arange(n_clips * width).unflatten(0, (n_clips, width))
+        inside = [((frame_of >= start) & (frame_of < start + width)).sum(1) / width for start in starts]
+        share = torch.stack(inside).to(states)  # (W, n), rows sum to one
+        windows = torch.stack([sample[:, :, start : start + width] for start in starts], dim=1)
+        given = torch.einsum("wn,bnld->bwld", share, states)
+        parts = zip(
+            windows.flatten(0, 1).split(self.at_once), given.flatten(0, 1).split(self.at_once), strict=True
+        )
+        predicted = torch.cat(
+            [self.unet(part, timestep, states, return_dict=False)[0] for part, states in parts]
+        )
+        total = torch.zeros_like(sample, dtype=torch.float32)
+        count = total.new_zeros(sample.shape[2], 1, 1)
+        for start, window in zip(starts, predicted.unflatten(0, windows.shape[:2]).unbind(1), strict=True):
+            total[:, :, start : start + width] += window
+            count[start : start + width] += 1
+        return (total / count,)
 
 
 def initial_noise(
@@ -99,7 +164,7 @@ def sample(
     ----------
     unet : called as ``unet(latents, timestep, states)``, see `VideoUNet`
     scheduler : from `make_scheduler`; left as it is
-    condition : (B, L, D)
+    condition : (B, L, D), or what else the UNet takes, (B, ...)
     null : (L, D), what guidance points away from
     latent_shape : (C, F, h, w)
     generators : one per clip, for its initial noise
