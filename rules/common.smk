@@ -248,6 +248,8 @@ def find_models():
     """List the files of each network; end with one message if any network is missing."""
     found = {name: model_files(folder) for name, folder in MODELS.items()}
     missing = [(name, MODELS[name]) for name, files in found.items() if not files]
+    if PUBLISHED_ENCODER and not Path(config["models"]["fmri_encoder"]).is_file():
+        missing.append(("fmri_encoder", Path(config["models"]["fmri_encoder"])))
     # The toy models are made by the workflow itself, so they need not exist yet.
     if missing and not SIMULATED and not only_fetching():
         raise MissingModels(missing)

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ class Hub:
         self.asked: list[str] = []
         self.newest = "first"
         self.corrupt = ""  # a file that arrives with a flipped bit
+        self.cut = ""  # a file of which half arrives
         self.address = ""
 
     def info(self, repository: str, revision: str) -> dict[str, object]:
@@ -88,6 +90,13 @@ def hub(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             etag = hashlib.sha256(content).hexdigest()
             if name == made.corrupt:
                 content = bytes([content[0] ^ 1]) + content[1:]
+            if name == made.cut and self.command == "GET":
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+                self.close_connection = True
+                return
             self.answer(content, {"ETag": f'"{etag}"', "X-Repo-Commit": revision})
 
         do_HEAD = do_GET
@@ -183,6 +192,26 @@ def test_a_damaged_download_is_removed_and_the_next_try_gets_it(
     assert weights.read_bytes() == content
 
 
+def test_without_a_connection_and_with_a_cut_one_there_is_a_message(
+    hub: Hub, tmp_path: Path, settings: FetchModelsSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as nowhere:
+        nowhere.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+        with pytest.raises(InputError, match=r"someone/clip.*Run fetch_models where there is a network"):
+            fetch_models({"clip": tmp_path / "clip"}, settings)
+    hub.cut = "model.safetensors"
+    with pytest.raises(InputError, match=r"someone/clip.*What was downloaded is kept"):
+        fetch_models({"clip": tmp_path / "clip"}, settings)
+    assert not (tmp_path / "clip/model.safetensors").exists()
+    assert not Path(settings.lock).exists()
+    hub.cut = ""
+    hub.asked.clear()
+    assert fetch_models({"clip": tmp_path / "clip"}, settings) == {"clip": "fetched"}
+    assert [path for path in hub.asked if path.startswith("GET") and "resolve" in path] == [
+        f"GET someone/clip/resolve/{COMMIT['first']}/model.safetensors"
+    ]
+
+
 def test_a_folder_of_the_users_own_is_left_alone(
     hub: Hub, tmp_path: Path, settings: FetchModelsSettings
 ) -> None:
@@ -263,6 +292,23 @@ def test_missing_networks_are_one_message() -> None:
     assert "lavis" not in used_models(models, "transformers")
     assert "vifi" not in used_models(models | {"vifi": None}, "transformers")
     assert used_models(models | {"vifi": "mine"}, "transformers")["vifi"] == Path("mine")
+
+
+def test_missing_networks_that_are_not_fetched_are_told_so() -> None:
+    said = str(MissingModels([("fmri_encoder", Path("models/fmri_encoder.pth"))]))
+    assert said.startswith(
+        "1 network is missing\n  models.fmri_encoder: found no model in models/fmri_encoder.pth"
+    )
+    assert "DC-MAE" in said
+    assert "about 0.7 GB" in said
+    assert "from their authors" in said
+    assert "snakemake fetch_models" not in said
+
+
+def test_every_repository_is_pinned_to_a_commit() -> None:
+    settings = FetchModelsSettings()
+    for name in (*ALWAYS, "lavis_tokenizer"):
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", getattr(settings, name)), name
 
 
 @pytest.mark.parametrize("wrong", [{"clip": "no-owner"}, {"clip": "a/b@x y"}, {"lavis_weights": "file"}])

@@ -48,7 +48,7 @@ def save_with_settings(path: Path, content: dict[str, object]) -> None:
     del sys.modules[module.__name__]
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "module.encoder."])
+@pytest.mark.parametrize("prefix", ["", "module.", "module.encoder.", "cond_stage_model.mae."])
 def test_weights_are_found_in_every_layout(tmp_path: Path, prefix: str) -> None:
     weights = published_weights()
     named = {prefix + name: value for name, value in weights.items()}
@@ -78,7 +78,8 @@ def test_other_numbers_of_tokens_get_interpolated_positions_and_a_report(tmp_pat
     }
     assert set(what.values()) == {"interpolated", "left_out", "loaded"}
     same, table = import_encoder(tmp_path / "a.pth", 11 * PATCH, HEADS)
-    torch.testing.assert_close(same.pos_embed[0], weights["pos_embed"][0, 1:])
+    assert torch.equal(same.pos_embed[0], weights["pos_embed"][0, 1:])
+    assert dict(zip(table["name"], table["what"], strict=True))["pos_embed"] == "loaded"
 
 
 class Danger:

@@ -189,6 +189,14 @@ def test_absent_data_make_one_message(checkout: Path, arguments: tuple[str, ...]
     assert not (checkout / "results").exists()
 
 
+def test_an_absent_published_encoder_is_told_as_other_networks_are(checkout: Path) -> None:
+    run = snakemake(checkout, "-n", "--config", "pretrain_on=published")
+    said = run.stdout + run.stderr
+    assert "6 networks are missing" in said
+    assert "models.fmri_encoder: found no model in models/fmri_encoder.pth" in said
+    assert "MissingInputException" not in said
+
+
 def test_networks_are_fetched_before_there_is_any_data(checkout: Path) -> None:
     jobs = planned(checkout, "fetch_models")
     assert jobs == {"fetch_models": 1, "total": 1}

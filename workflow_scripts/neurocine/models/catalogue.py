@@ -25,6 +25,7 @@ class Published:
     repository : on the Hugging Face hub, or where else it lies
     gigabytes : of what is downloaded, 10^9 bytes
     licence : as its authors state it
+    revision : commit that fetch_models takes unless the config names another
     fetched : whether fetch_models gets it
     pretrained : whether its folder is in the layout of ``from_pretrained``, which check_data looks at
     """
@@ -33,8 +34,14 @@ class Published:
     repository: str
     gigabytes: float
     licence: str
+    revision: str = ""
     fetched: bool = True
     pretrained: bool = True
+
+    @property
+    def source(self) -> str:
+        """Repository and commit, ``owner/name@commit``."""
+        return f"{self.repository}@{self.revision}"
 
     def __str__(self) -> str:
         return f"{self.what} ({self.repository}, about {self.gigabytes:.1f} GB, licence {self.licence})"
@@ -42,14 +49,40 @@ class Published:
 
 # By the keys of the config section ``models``.
 PUBLISHED = {
-    "clip": Published("CLIP ViT-L/14", "openai/clip-vit-large-patch14", 1.7, "MIT"),
-    "blip": Published("the BLIP captioner", "Salesforce/blip-image-captioning-large", 1.9, "BSD-3-Clause"),
-    "stable_diffusion": Published(
-        "Stable Diffusion 1.5", "stable-diffusion-v1-5/stable-diffusion-v1-5", 4.3, "CreativeML OpenRAIL-M"
+    "clip": Published(
+        "CLIP ViT-L/14",
+        "openai/clip-vit-large-patch14",
+        1.7,
+        "MIT",
+        "32bd64288804d66eefd0ccbe215aa642df71cc41",
     ),
-    "image_classifier": Published("ViT-B/16", "google/vit-base-patch16-224", 0.3, "Apache-2.0"),
+    "blip": Published(
+        "the BLIP captioner",
+        "Salesforce/blip-image-captioning-large",
+        1.9,
+        "BSD-3-Clause",
+        "353689b859fcf0523410b1806dace5fb46ecdf41",
+    ),
+    "stable_diffusion": Published(
+        "Stable Diffusion 1.5",
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        4.3,
+        "CreativeML OpenRAIL-M",
+        "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+    ),
+    "image_classifier": Published(
+        "ViT-B/16",
+        "google/vit-base-patch16-224",
+        0.3,
+        "Apache-2.0",
+        "3f49326eb077187dfe1c2a2bb15fbd74e6ab91e3",
+    ),
     "video_classifier": Published(
-        "VideoMAE-B of Kinetics-400", "MCG-NJU/videomae-base-finetuned-kinetics", 0.3, "CC-BY-NC-4.0"
+        "VideoMAE-B of Kinetics-400",
+        "MCG-NJU/videomae-base-finetuned-kinetics",
+        0.3,
+        "CC-BY-NC-4.0",
+        "488eb9a0565f257b32866000305c8178965eb9f6",
     ),
     "vifi": Published(
         "ViFi-CLIP in CLIP's layout",
@@ -63,6 +96,14 @@ PUBLISHED = {
         "Salesforce and bert-base-uncased",
         0.9,
         "BSD-3-Clause",
+        pretrained=False,
+    ),
+    "fmri_encoder": Published(
+        "a pretrained fMRI encoder, one .pth file",
+        "DC-MAE, soinx0629/vis_dec_neurips, or MinD-Vis, zjc062/mind-vis, on GitHub; not fetched",
+        0.7,
+        "see there",
+        fetched=False,
         pretrained=False,
     ),
 }
@@ -167,10 +208,12 @@ class MissingModels(InputError):
     """All networks that are not there, in one message: which, how large, licence, and how to get them."""
 
     def __init__(self, missing: Iterable[tuple[str, Path]]) -> None:
+        missing = list(missing)
         rows = [f"  models.{name}: found no model in {folder}: {PUBLISHED[name]}" for name, folder in missing]
-        todo = (
-            f"Get them on a machine with a network:  {GET_THEM}\n"
-            "or set the folders you have in the config section models (docs/data.md)."
-        )
+        fetched = {PUBLISHED[name].fetched for name, _ in missing}
+        ways = [f"Get them on a machine with a network:  {GET_THEM}"] if True in fetched else []
+        ways += ["Get from their authors what is not fetched"] if False in fetched else []
+        todo = "\n".join([*ways, "or set the folders you have in the config section models (docs/data.md)."])
         super().__init__("models", "networks missing", "every network of the study", todo)
-        self.args = ("\n".join([f"{len(rows)} networks are missing", *rows, todo]),)
+        count = "1 network is missing" if len(rows) == 1 else f"{len(rows)} networks are missing"
+        self.args = ("\n".join([count, *rows, todo]),)

@@ -1,8 +1,8 @@
 """Download the published networks once, each pinned to a commit and every file checked by its hash.
 
-The first download of a repository records its commit and the SHA-256 of each file in a lock file. From then
-on the lock decides: the same commit is asked for, and files with another hash are refused, on every machine
-that has the lock file.
+The settings name the commit; without one, the newest is taken. The first download records it and the SHA-256
+of each file in a lock file. From then on the lock decides: the same commit is asked for, and files with
+another hash are refused, on every machine that has the lock file.
 """
 
 import hashlib
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils import httpx
 
 from neurocine.check import check_model
 from neurocine.errors import InputError
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 LAVIS_WEIGHTS = (
     "https://storage.googleapis.com/sfr-vision-language-research/LAVIS/models/BLIP/blip_coco_caption_base.pth"
 )
+BERT = "google-bert/bert-base-uncased@86b5e0934494bd15c9632b12f734a8a67f723594"
+# No connection, a cut one, no such repository, a full disk; the hub's Xet downloads raise RuntimeErrors.
+DOWNLOAD_ERRORS = (httpx.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, RuntimeError)
+SECONDS_OF_SILENCE = 60  # after which a server is given up
 Lock = dict[str, dict[str, Any]]  # source -> {"revision", "files": {name: {"sha256", "size"}}}
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")  # of Stable Diffusion that are used
@@ -48,15 +53,15 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class FetchModelsSettings:
-    """Where networks come from: ``owner/name`` on the Hugging Face hub, or ``owner/name@commit``."""
+    """Where networks come from: ``owner/name@commit`` on the hub, or ``owner/name`` for its newest commit."""
 
-    clip: str = PUBLISHED["clip"].repository  # CLIP with projections
-    blip: str = PUBLISHED["blip"].repository  # BLIP captioner
-    stable_diffusion: str = PUBLISHED["stable_diffusion"].repository  # re-upload; the first one was withdrawn
-    image_classifier: str = PUBLISHED["image_classifier"].repository  # ImageNet classifier
-    video_classifier: str = PUBLISHED["video_classifier"].repository  # Kinetics-400 classifier
+    clip: str = PUBLISHED["clip"].source  # CLIP with projections
+    blip: str = PUBLISHED["blip"].source  # BLIP captioner
+    stable_diffusion: str = PUBLISHED["stable_diffusion"].source  # re-upload; the first one was withdrawn
+    image_classifier: str = PUBLISHED["image_classifier"].source  # ImageNet classifier
+    video_classifier: str = PUBLISHED["video_classifier"].source  # Kinetics-400 classifier
     lavis_weights: str = LAVIS_WEIGHTS  # BLIP as LAVIS publishes it; only for caption_clips.backend: lavis
-    lavis_tokenizer: str = "google-bert/bert-base-uncased"  # its vocabulary
+    lavis_tokenizer: str = BERT  # its vocabulary
     lock: str = "models.lock.json"  # commits and hashes of what was downloaded first; share it with the study
 
     def __post_init__(self) -> None:
@@ -206,7 +211,7 @@ def fetch_repository(
                     repository, name, revision=info.sha, local_dir=folder, force_download=path.is_file()
                 )
             files[name] = _record(path, lfs, item.blob_id)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+    except DOWNLOAD_ERRORS as error:
         found = " ".join((str(error) or repr(error)).split())[:300]
         todo = (
             "Run fetch_models where there is a network, or copy the folder from another machine. "
@@ -240,7 +245,10 @@ def fetch_address(address: str, path: Path, lock: Lock) -> dict[str, Any]:
     locked = lock.get(address, {}).get("files", {})
     if not locked or wrong_files(path.parent, locked):
         try:
-            with urllib.request.urlopen(address) as response, replacing(path) as temporary:
+            with (
+                urllib.request.urlopen(address, timeout=SECONDS_OF_SILENCE) as response,
+                replacing(path) as temporary,
+            ):
                 length = int(response.headers.get("Content-Length", 0))
                 _room(path.parent, length)
                 log.info("%s, %.2f GB", address, length / 1e9)

@@ -19,7 +19,14 @@ from neurocine.errors import InputError
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
 
 log = logging.getLogger(__name__)
-WRAPPERS = {"module", "model", "fmri_encoder", "encoder", "mae"}  # may stand before the encoder's own names
+WRAPPERS = {
+    "module",
+    "model",
+    "fmri_encoder",
+    "encoder",
+    "mae",
+    "cond_stage_model",
+}  # may stand before the encoder's own names
 STATES = ("model", "state_dict", "model_state_dict", "model_state")  # where a training's state keeps weights
 FIRST = "patch_embed.proj.weight"
 
@@ -129,11 +136,9 @@ def import_encoder(
         if given is None or taken is None:
             what = "left_out" if taken is None else "not_in_file"
         else:
-            what = (
-                "loaded"
-                if torch.equal(given.to(taken.dtype).reshape(-1), taken.reshape(-1))
-                else "interpolated"
-            )
+            # A table of positions may have had a leading slot for a class token, which has no part here.
+            same = torch.equal(given.to(taken.dtype).flatten()[-taken.numel() :], taken.flatten())
+            what = "loaded" if same else "interpolated"
         rows.append((name, *shapes, what))
     table = pd.DataFrame(rows, columns=["name", "in_file", "in_encoder", "what"])
     counts = table["what"].value_counts().to_dict()
