@@ -415,8 +415,8 @@ Worked out, not measured, for the published size: {n_vertices} vertices (`{setti
   more.
 - Activations are what a step keeps for its backward pass if all of it is bf16. Autocast keeps fp32 copies of
   some: expect up to twice as much. Checkpointing (`gradient_checkpointing`) is on in `config.yaml` for all
-  trainings; `gradient_accumulation: 4` takes a quarter of either column, but leaves each part of a
-  contrastive batch (`train_encoder`, `pretrain_encoder`) fewer clips to contrast.
+  trainings; `gradient_accumulation: 4` takes a quarter of either column and leaves the batch as it is. Where
+  all clips of a batch are contrasted (`train_encoder`, `pretrain_encoder`) it costs one more forward pass.
 - Weights and AdamW: fp32 weights, with gradients and two moments of what is trained; of frozen networks bf16
   weights.
 - Card: the memory that one GPU needs, these weights and twice the activations with checkpointing; some GiB

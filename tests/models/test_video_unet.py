@@ -8,7 +8,13 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
-from neurocine.models.video_unet import VideoUNet, attended_frames, frame_code, is_temporal
+from neurocine.models.video_unet import (
+    VideoTransformerBlock,
+    VideoUNet,
+    attended_frames,
+    frame_code,
+    is_temporal,
+)
 
 FRAMES = 5
 MODES = [
@@ -227,6 +233,33 @@ def test_checkpointing_gives_the_same_gradients_even_when_clip_lengths_alternate
         gradients.append([parameter.grad.clone() for parameter in video.parameters()])
     for plain, checkpointed in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, checkpointed, rtol=1e-4, atol=1e-7)
+
+
+def test_checkpointing_reaches_every_transformer_block_and_keeps_less() -> None:
+    kept, calls = [], []
+    for checkpointing in (False, True):
+        video = VideoUNet.from_unet2d(image_unet()).train()
+        if checkpointing:
+            video.enable_gradient_checkpointing()
+        blocks = [part for part in video.modules() if isinstance(part, VideoTransformerBlock)]
+        count = dict.fromkeys(range(len(blocks)), 0)
+        for number, block in enumerate(blocks):
+            block.register_forward_pre_hook(
+                lambda *_, number=number, count=count: count.update({number: count[number] + 1})
+            )
+        sizes: list[int] = []
+
+        def note(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(tensor.nelement())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = video(*inputs()).sample.square().mean()
+        kept.append(sum(sizes))
+        loss.backward()
+        calls.append(set(count.values()))
+    assert calls == [{1}, {2}]  # forward once more in the backward pass
+    assert kept[1] < kept[0] / 2
 
 
 @pytest.mark.parametrize("position", ["after_self", "block_end"])

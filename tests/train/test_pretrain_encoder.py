@@ -62,6 +62,22 @@ def task(files: list[Path], settings: PretrainEncoderSettings = SETTINGS) -> Pre
     return PretrainTask(model, shards, settings, 0)
 
 
+def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole(files: list[Path]) -> None:
+    """Each sample contrasts with all others, however many of them are computed at once."""
+    found = []
+    for parts in (1, 4):
+        made = task(files, dataclasses.replace(SETTINGS, batch_size=8, gradient_accumulation=parts))
+        seen: list[int] = []
+        made.model.decoder_embed.register_forward_hook(
+            lambda _, inputs, __, seen=seen: seen.append(len(inputs[0]))
+        )
+        loss, _ = made.loss(made.model, torch.arange(8), torch_generator(0))
+        loss.backward()
+        assert seen == [16] if parts == 1 else [4] * 8  # two masks; computed again for the gradients
+        found.append((loss.detach(), [parameter.grad for parameter in made.model.parameters()]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
+
+
 def test_shards_return_samples_in_any_order(files: list[Path]) -> None:
     shards = Shards(files, 2)
     assert (len(shards), shards.n_vertices) == (25, 22)

@@ -160,6 +160,33 @@ def test_gradients_reach_every_parameter_through_both_branches() -> None:
     assert sorted(grouped) == sorted(id(parameter) for parameter in made.model.parameters())
 
 
+def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole() -> None:
+    """Each clip contrasts with all others, however many of them are encoded at once."""
+    found = []
+    for parts in (1, 3):
+        made = task(
+            EncoderExperiment(), dataclasses.replace(SETTINGS, batch_size=9, gradient_accumulation=parts)
+        )
+        seen: list[int] = []
+        made.model.encoder.register_forward_hook(lambda _, inputs, __, seen=seen: seen.append(len(inputs[0])))
+        loss, _ = made.loss(made.model, torch.arange(9), torch_generator(0))
+        loss.backward()
+        assert seen == [27] if parts == 1 else [9] * 6  # three views; computed again for the gradients
+        found.append((loss.detach(), [parameter.grad for parameter in made.model.parameters()]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
+
+
+def test_accumulation_keeps_the_batch_that_is_contrasted(tmp_path: Path) -> None:
+    losses = []
+    for parts in (1, 4):
+        settings = dataclasses.replace(SETTINGS, gradient_accumulation=parts)
+        run(tmp_path / str(parts), settings)
+        lines = (tmp_path / str(parts) / "state/log.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["loss"] for line in lines])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert losses[0][0] > 2  # among 8 clips; among the 2 of a part it would be a third of it
+
+
 def test_groups_carry_rates_and_decay() -> None:
     made = task()
     names = {id(parameter): name for name, parameter in made.model.named_parameters()}

@@ -35,11 +35,11 @@ from tiny_trainings import (
 STEPS = 6
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 # The draws of a step belong to the parts its batch is computed in, so one process computes in as many parts
-# as two processes do. Contrasts go over the whole batch of two processes, but over one part of an accumulated
-# batch, so phase 1 is compared without parts and without draws, and phase 0 without its contrasts.
+# as two processes do. A batch that is contrasted is one draw of each process, in however many parts, so
+# phase 1 is compared without draws, and phase 0 without its contrasts.
 SAME_DRAWS: dict[str, dict[str, Any]] = {
     "pretrain_encoder": {"self_weight": 0.0, "cross_weight": 0.0, "gradient_accumulation": 2},
-    "train_encoder": {},
+    "train_encoder": {"gradient_accumulation": 2},
     "train_video_prior": {"gradient_accumulation": 2},
     "train_decoder": {"gradient_accumulation": 2},
 }

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neurocine.models.fmri_encoder import Block, FmriEncoder, FmriEncoderConfig, initialise_, position_table
+from neurocine.models.in_parts import in_parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,10 @@ class MaskedAutoencoder(nn.Module):
     ----------
     config : the encoder; window 1, no temporal attention, no projection head
     decoder : the decoder
+
+    Attributes
+    ----------
+    n_parts : parts that a batch is trained in, see `in_parts`
     """
 
     decoder_pos_embed: Tensor
@@ -40,6 +45,7 @@ class MaskedAutoencoder(nn.Module):
             raise ValueError(
                 "the masked autoencoder takes an encoder of single frames without a projection head"
             )
+        self.n_parts = 1
         self.decoder_embed = nn.Linear(config.width, decoder.width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder.width))
         self.register_buffer("decoder_pos_embed", position_table(config.n_patches, decoder.width)[None])
@@ -69,6 +75,9 @@ class MaskedAutoencoder(nn.Module):
         -------
         (B, p, patch), all patches, seen or not
         """
+        return in_parts(self._reconstruct, self.n_parts, bold, visible)[0]
+
+    def _reconstruct(self, bold: Tensor, visible: Tensor) -> tuple[Tensor]:
         encoder = self.encoder
         tokens = encoder.tokenize(bold[:, None])[:, 0] + encoder.pos_embed  # (B, p, d)
         seen = tokens.gather(1, visible[..., None].expand(-1, -1, tokens.shape[-1]))
@@ -80,4 +89,4 @@ class MaskedAutoencoder(nn.Module):
         full = full[:, None]
         for block in self.decoder_blocks:
             full = block(full)
-        return self.decoder_pred(self.decoder_norm(full[:, 0]))
+        return (self.decoder_pred(self.decoder_norm(full[:, 0])),)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri, window_index
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig, load_backbone_from, read_config
+from neurocine.models.in_parts import in_parts
 from neurocine.seeds import seeded_weights, torch_generator
 from neurocine.stimuli.cached import TextStates
 from neurocine.train.augment import interpolation_mix, replaced_frames, spatial_keep
@@ -49,7 +50,7 @@ class TrainEncoderSettings(LoopSettings):
     """Phase 1. The paper gives the objective only; rates are those of DC-MAE's second phase."""
 
     steps: int = 6000  # about 100 epochs of 16 movies
-    batch_size: int = 64  # clips per step; each contrasts with all others of its accumulation part
+    batch_size: int = 64  # clips per step; each contrasts with all others
     learning_rate: float = 5.3e-5  # of the pretrained layers
     betas: tuple[float, float] = (0.9, 0.95)  # AdamW
     weight_decay: float = 0.05  # AdamW, decoupled; not on biases and norms
@@ -222,6 +223,7 @@ class ContrastiveModel(nn.Module):
     def __init__(self, encoder: FmriEncoder, settings: TrainEncoderSettings) -> None:
         super().__init__()
         self.encoder = encoder
+        self.n_parts = settings.gradient_accumulation
         self.largest = math.log(settings.largest_logit_scale)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(settings.initial_temperature)))
 
@@ -231,8 +233,12 @@ class ContrastiveModel(nn.Module):
         """Return embeddings (B, E) of windows (B, w, V), the logit scale, and the output tokens (B, L, D)."""
         with torch.no_grad():  # on the weight itself: a clamp in the graph would never let it come back
             self.logit_scale.clamp_(max=self.largest)
+        embeddings, tokens = in_parts(self._encode, self.n_parts, bold, keep, mix)
+        return embeddings, self.logit_scale.exp(), tokens
+
+    def _encode(self, bold: Tensor, keep: Tensor | None, mix: Tensor | None) -> tuple[Tensor, Tensor]:
         tokens = self.encoder(bold, keep, mix)
-        return self.encoder.embedding(tokens), self.logit_scale.exp(), tokens
+        return self.encoder.embedding(tokens), tokens
 
 
 class EncoderTask:
@@ -240,6 +246,8 @@ class EncoderTask:
 
     Source: NeuroCine (arXiv 2402.01590) section 3.2, eq. 2 with its labels the right way round, and eq. 3.
     """
+
+    contrasts = True
 
     def __init__(
         self,

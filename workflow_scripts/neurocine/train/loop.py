@@ -97,8 +97,8 @@ class _Stop:
                 signal.signal(number, handler)
 
 
-def make_accelerator(settings: LoopSettings, device: str) -> Accelerator:
-    """Make the accelerator: device, precision and accumulation of this training.
+def make_accelerator(settings: LoopSettings, device: str, n_parts: int) -> Accelerator:
+    """Make the accelerator: device, precision and accumulation over ``n_parts`` of this training.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def make_accelerator(settings: LoopSettings, device: str) -> Accelerator:
         raise InputError("precision", "fp16 without a GPU", "no or bf16 on a CPU", "Change precision.")
     accelerator = Accelerator(
         mixed_precision=settings.precision,
-        gradient_accumulation_steps=settings.gradient_accumulation,
+        gradient_accumulation_steps=n_parts,
         cpu=device == "cpu",
     )
     parts = settings.gradient_accumulation * accelerator.num_processes
@@ -135,7 +135,9 @@ class Trainer:
         self, task: Task, settings: LoopSettings, seed: int, state_dir: Path, identity: Any, device: str
     ) -> None:
         self.task, self.settings, self.seed, self.state_dir = task, settings, seed, state_dir
-        self.accelerator = make_accelerator(settings, device)
+        # A batch whose items are contrasted is not cut, or each would have fewer others to differ from.
+        self.n_parts = 1 if getattr(task, "contrasts", False) else settings.gradient_accumulation
+        self.accelerator = make_accelerator(settings, device, self.n_parts)
         task.model.to(self.accelerator.device)
         groups = [{"lr_scale": 1.0, **group} for group in task.parameter_groups()]
         self.plain_optimizer = torch.optim.AdamW(
@@ -186,7 +188,7 @@ class Trainer:
         factor = learning_rate_factor(self.step, self.settings)
         for group in self.plain_optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * group["lr_scale"] * factor
-        n_parts = self.settings.gradient_accumulation
+        n_parts = self.n_parts
         first = self.accelerator.process_index * n_parts
         rows = self.rows()
         chunks = rows.chunk(n_parts * self.accelerator.num_processes)

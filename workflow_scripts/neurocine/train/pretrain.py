@@ -103,12 +103,14 @@ class PretrainTask:
                 f"at most the {self.n_items} samples to train on",
                 "Lower it, or give more data.",
             )
+        if self.contrasts:
+            model.n_parts = settings.gradient_accumulation
         self.n_visible = max(1, int(model.encoder.config.n_patches * (1 - settings.mask_ratio)))
         self.order: tuple[int, Tensor] = (-1, torch.empty(0))
 
     @property
     def contrasts(self) -> bool:
-        """Say whether any contrast has a weight, so that a second mask is needed."""
+        """Say whether any contrast has a weight: a second mask is needed, and the whole batch at once."""
         return bool(self.settings.self_weight or self.settings.cross_weight)
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -71,6 +71,9 @@ class Task(Protocol):
     A task may also have ``batches(step, generator) -> rows``, (batch_size,) i64, to choose its own batches;
     otherwise every epoch runs through a fresh permutation of the items, whole batches only. Settings with
     ``sample_every`` ask for ``picture(model) -> (height, width, 3) u8 or None`` after so many steps.
+
+    A task with a true ``contrasts`` compares the items of a batch with each other. It is given all items of
+    its process at once and runs its network in ``gradient_accumulation`` parts itself.
     """
 
     @property
