@@ -221,6 +221,17 @@ def test_a_folder_of_the_users_own_is_left_alone(
     assert not Path(settings.lock).exists()
 
 
+def test_files_of_the_users_own_are_never_replaced(
+    hub: Hub, tmp_path: Path, settings: FetchModelsSettings
+) -> None:
+    folder = shutil.copytree(hub.folders["someone/clip"], tmp_path / "mine")
+    (folder / "preprocessor_config.json").unlink()
+    (folder / "model.safetensors").write_bytes(b"years of training")
+    with pytest.raises(InputError, match=r"mine/model\.safetensors: found a file of your own"):
+        fetch_models({"clip": folder}, settings)
+    assert (folder / "model.safetensors").read_bytes() == b"years of training"
+
+
 def test_no_hub_no_repository_and_a_broken_lock_are_told(
     hub: Hub, tmp_path: Path, settings: FetchModelsSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

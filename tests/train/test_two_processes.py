@@ -79,7 +79,7 @@ def test_two_processes_train_as_one(server: ForkServerContext, tmp_path: Path, n
     alone = change(commands[name], "--settings", **SAME_DRAWS[name])
     if name == "train_encoder":
         alone = change(alone, "--experiment", augment=False)
-    pair = change(alone, "--settings", gradient_accumulation=1)
+    pair = change(alone, "--settings", gradient_accumulation=2 if name == "train_encoder" else 1)
     processes = [start(server, name, alone, tmp_path / "one")]
     processes += start_pair(server, name, pair, tmp_path / "two")
     for process in processes:

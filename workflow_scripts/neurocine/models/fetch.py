@@ -170,6 +170,8 @@ def fetch_repository(
 ) -> dict[str, Any]:
     """Download a repository of the hub into a folder; files that are there and right are kept.
 
+    Wrong ones are replaced if the lock says what they should be; without it they are not ours to replace.
+
     Parameters
     ----------
     source : ``owner/name`` or ``owner/name@commit``
@@ -182,7 +184,8 @@ def fetch_repository(
 
     Raises
     ------
-    InputError : no network, no such repository, commit or file, another hash than stated or locked, disk full
+    InputError : no network, no such repository, commit or file, another hash than stated or locked, a file of
+        the user's own in the way, disk full
     """
     repository, _, asked = source.partition("@")
     locked = lock.get(repository, {})
@@ -206,6 +209,9 @@ def fetch_repository(
             path = folder / name
             lfs = item.lfs.sha256 if item.lfs is not None else None
             if not (path.is_file() and _as_stated(path, lfs, item.blob_id)):
+                if path.is_file() and not locked:
+                    todo = "Move it away to get the published one, or add yourself what the folder lacks."
+                    raise InputError(path, "a file of your own", "the published one, or none", todo)
                 # The hub's client trusts its own records of files that are there, whatever became of them.
                 hf_hub_download(
                     repository, name, revision=info.sha, local_dir=folder, force_download=path.is_file()
