@@ -262,6 +262,9 @@ class EncoderTask:
         self.data, self.held_out = training, held_out
         self.settings, self.experiment, self.seed = settings, experiment, seed
         self.n_items = len(training)
+        if settings.state_weight:
+            assert training.states is not None
+            self.state_variance = float(training.states.var(dim=0).mean())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return backbone and head, each with and without weight decay (none on biases, norms, scale)."""
@@ -364,7 +367,7 @@ class EncoderTask:
         assert data.state is not None
         assert data.states is not None
         target = data.states[data.state[rows, caption]].to(tokens.device)
-        return F.mse_loss(tokens.float(), target) / data.states.var(dim=0).mean().to(tokens.device)
+        return F.mse_loss(tokens.float(), target) / self.state_variance
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return L_emb on held-out movies in batches as in training, and retrieval among all their clips.

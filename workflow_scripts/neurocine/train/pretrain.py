@@ -161,7 +161,7 @@ class PretrainTask:
             generator = torch_generator(self.seed, "validation", number)
             # Every process validates all samples, so there is nothing to join.
             loss, parts = self._loss(model, part, generator, lambda own: own)
-            for name, value in {"loss": loss, **parts}.items():
+            for name, value in {"loss": loss.detach(), **parts}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(rows)
         return sums
 
