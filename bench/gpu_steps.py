@@ -66,9 +66,7 @@ def run(phase: str, compiled: bool, given: argparse.Namespace) -> None:
     """Do some steps and print what one took."""
     make, published = PHASES[phase]
     batch = given.batch or published.batch_size
-    settings = dataclasses.replace(
-        published, batch_size=batch, compile=compiled, validate_every=0, patience=0, tensorboard=False
-    )
+    settings = dataclasses.replace(published, batch_size=batch, compile=compiled, tensorboard=False)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as state:
         trainer = Trainer(

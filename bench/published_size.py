@@ -95,9 +95,10 @@ def phase_2b(settings: TrainDecoderSettings, n_vertices: int, n: int) -> Task:
     return FmriTask(decoder, data, SCHEDULE, NOISE_RATIO, settings, 0)
 
 
-# How a task is made from settings, vertices and clips; and the published settings, with checkpointing.
+# How a task is made from settings, vertices and clips; and the published settings, with checkpointing and
+# without validation.
 PHASES: dict[str, tuple[Callable[..., Task], LoopSettings]] = {
-    "1": (phase_1, TrainEncoderSettings(gradient_checkpointing=True)),
-    "2a": (phase_2a, TrainVideoPriorSettings()),
-    "2b": (phase_2b, TrainDecoderSettings()),
+    "1": (phase_1, TrainEncoderSettings(gradient_checkpointing=True, validate_every=0, patience=0)),
+    "2a": (phase_2a, TrainVideoPriorSettings(validate_every=0)),
+    "2b": (phase_2b, TrainDecoderSettings(validate_every=0, patience=0)),
 }

@@ -1,10 +1,12 @@
 """The benchmarks still run: each once, as small as it can be. What they measure then means nothing."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCH = Path(__file__).parents[1] / "bench"
 SMALL = {
@@ -34,3 +36,15 @@ def test_benchmark_runs_and_prints_numbers(name: str) -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert any(letter.isdigit() for letter in run.stdout)
+
+
+def test_trainings_of_published_size_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taking a step takes minutes and a GPU's memory (real_size_step, gpu_steps)."""
+    monkeypatch.syspath_prepend(BENCH)
+    phases = importlib.import_module("published_size").PHASES
+    parameters = {}
+    for name, (make, settings) in phases.items():
+        with torch.device("cpu" if name == "1" else "meta"):  # its tables of clips are not made on meta
+            task = make(settings, 8153, 2)
+        parameters[name] = round(sum(value.numel() for value in task.model.parameters()) / 1e6, 1)
+    assert parameters == {"1": 254.1, "2a": 909.1, "2b": 1163.2}  # as docs/cost.md has them
