@@ -171,6 +171,15 @@ ON_GPUS = {
 os.environ.update(LAUNCHER_ENVIRONMENT)
 
 
+def asked(rule, resource):
+    """The number of something that a rule asks for, else 0.
+
+    An expression can only come from --set-resources, and who gives one says the rest as well.
+    """
+    value = rule.resources.get(resource)
+    return 0 if value is None or value.is_evaluable() else value.value or 0
+
+
 # The study's raw files
 
 

@@ -16,16 +16,9 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
-
-def plain(resource):
-    """The number a rule asks for, else 0: an expression can only come from --set-resources, and who gives one
-    says the rest as well."""
-    return 0 if resource is None or resource.is_evaluable() else resource.value or 0
-
-
 ASKED = {}  # stage, as its benchmarks are called -> what its jobs ask for
 for site_rule in workflow.rules:
-    gpus, nodes = plain(site_rule.resources.get("gpu")), plain(site_rule.resources.get("nodes")) or 1
+    gpus, nodes = asked(site_rule, "gpu"), asked(site_rule, "nodes") or 1
     if site_rule.benchmark:
         wish = site_rule.resources["mem_mb"]
         # An expression of --set-resources takes a job to be evaluated: not known here.
