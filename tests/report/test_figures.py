@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 
 from neurocine.report.figures import (
@@ -18,7 +19,7 @@ from neurocine.report.figures import (
     track,
 )
 from neurocine.report.markup import number, p_text
-from neurocine.report.study import Order, Owner
+from neurocine.report.study import Order, Owner, score_records
 
 
 def test_an_interval_curve_lies_where_its_values_are() -> None:
@@ -61,17 +62,25 @@ def test_order_of_owners() -> None:
 
 def test_track_places_dot_and_says_it_in_words() -> None:
     score = dict.fromkeys(("ci_low", "ci_high", "chance", "baseline"), float("nan"))
-    drawn = track({**score, "value": 0.75, "null_p99": 0.5}, 0.0, 1.0)
+    drawn = track({**score, "value": 0.75, "null_p99": 0.5, "above": True}, 0.0, 1.0)
     assert 'class="dot above" style="left:75.0%"' in drawn
     assert 'class="null" style="width:50.0%"' in drawn
     assert "value 0.750, what 99 % of the null do not reach 0.500" in drawn
-    assert 'class="dot" ' in track({**score, "value": 0.4, "null_p99": 0.5}, 0.0, 1.0)
-    error = {**score, "metric": "epe_farneback", "null_p99": 0.5}
-    assert 'class="null" style="left:50.0%;width:50.0%"' in track({**error, "value": 0.4}, 0.0, 1.0)
-    assert 'class="dot above"' in track({**error, "value": 0.4}, 0.0, 1.0)
-    assert 'class="dot" ' in track({**error, "value": 0.6}, 0.0, 1.0)
+    assert 'class="dot" ' in track({**score, "value": 0.4, "null_p99": 0.5, "above": False}, 0.0, 1.0)
+    error = {**score, "metric": "epe_farneback", "value": 0.4, "null_p99": 0.5, "above": True}
+    assert 'class="null" style="left:50.0%;width:50.0%"' in track(error, 0.0, 1.0)
     low, high = axis_range([{**score, "value": 1.0, "null_p99": 0.0, "null_mean": 0.0}])
     assert low < 0 < 1 < high
+
+
+def test_only_what_beats_a_hundred_pairings_is_above_its_null() -> None:
+    columns = {"subject": "1", "method": "neurocine", "experiment": "main", "metric": "ssim_mv"}
+    numbers = {"value": 0.7, "null_p99": 0.5, "baseline_constant": 0.1, "baseline_mean_frame": 0.1}
+    found = [  # of five pairings none was better; of a hundred; without a null
+        score_records(pd.DataFrame([columns | numbers | {"p_value": p}]), Order((), ()))[0]["above"]
+        for p in (1 / 6, 0.0099, float("nan"))
+    ]
+    assert found == [False, True, False]
 
 
 def test_log_and_curve_helpers() -> None:

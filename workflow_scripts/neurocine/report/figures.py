@@ -18,7 +18,7 @@ def track(score: Mapping[str, Any], low: float, high: float) -> str:
 
     Parameters
     ----------
-    score : value, ci_low, ci_high, chance, null_mean, null_p99, baseline (NaN where unknown)
+    score : value, ci_low, ci_high, chance, null_mean, null_p99, baseline (NaN where unknown), above
     low, high : ends of the axis
 
     Returns
@@ -49,8 +49,7 @@ def track(score: Mapping[str, Any], low: float, high: float) -> str:
         span = width(score["ci_low"], score["ci_high"])
         parts.append(f'<i class="interval" style="left:{place(score["ci_low"])};width:{span}"></i>')
     if math.isfinite(score["value"]):
-        beaten = score["value"] < edge if lower else score["value"] > edge
-        kind = "dot above" if beaten else "dot"
+        kind = "dot above" if score["above"] else "dot"
         parts.append(f'<i class="{kind}" style="left:{place(score["value"])}"></i>')
     said = ", ".join(
         f"{label} {number(score[name])}"

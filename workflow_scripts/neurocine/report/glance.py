@@ -35,7 +35,8 @@ def _condition_line(record: Record, axis: tuple[float, float], digits: int) -> s
 def _trivial_line(record: Record, column: str, axis: tuple[float, float], digits: int) -> str:
     unknown = dict.fromkeys(("ci_low", "ci_high", "chance", "null_p99", "baseline"), float("nan"))
     name, hint = TRIVIAL[column]
-    drawn = track(unknown | {"metric": record["metric"], "value": record[column]}, *axis)
+    known = {"metric": record["metric"], "value": record[column], "above": False}
+    drawn = track(unknown | known, *axis)
     return _line(name, hint, drawn, record[column], float("nan"), digits)
 
 

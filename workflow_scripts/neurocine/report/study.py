@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from neurocine.costs import Cost
-from neurocine.metrics.direction import best, lower_is_better
+from neurocine.metrics.direction import best
 from neurocine.naming import natural
 
 SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"]
 # what filters look at
 KEY_COLUMNS = ("subject", "method", "experiment", "condition", "metric", "kind", "system", "comparable")
+NULL_BEATEN = 0.01  # p of what is marked as above its null
 SCORE_NUMBERS = [
     *("value", "chance", "null_mean", "null_p99", "p_value", "p_holm"),
     *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "n_clips", "seed"),
@@ -146,7 +147,8 @@ def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
     """Return the rows of the score table as dictionaries, in order.
 
     ``id`` names a row on the page, ``owner`` is what it belongs to, ``baseline`` the better of the trivial
-    predictions, ``above`` whether the value beats 99 % of the null; numbers that are not there are NaN.
+    predictions, ``above`` whether the value beats 99 % of the null, which takes a hundred pairings to tell;
+    numbers that are not there are NaN.
     """
     records = []
     for row in scores.to_dict("records"):
@@ -159,8 +161,7 @@ def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
         trivial = [record["baseline_constant"], record["baseline_mean_frame"]]
         known = [value for value in trivial if math.isfinite(value)]
         record["baseline"] = best(str(record["metric"]), known) if known else math.nan
-        sign = -1 if lower_is_better(str(record["metric"])) else 1
-        record["above"] = sign * record["value"] > sign * record["null_p99"]
+        record["above"] = record["p_value"] <= NULL_BEATEN
         records.append(record)
     records.sort(key=lambda record: order.rank(record["owner"]))  # stable: metrics keep their order
     return [record | {"id": f"score-{place}"} for place, record in enumerate(records)]
