@@ -415,8 +415,6 @@ def test_two_nodes_train_one_model(drill: Study, accident: str) -> None:
     assert "TresPerNode=gres:gpu:1" in detail
     steps = drill.cluster.call("squeue", "--steps", f"--jobs={job['id']}", "--noheader", "--format=%N")
     assert "gpu[1-2]" in steps
-    for process in drill.processes():
-        assert "CUDA_VISIBLE_DEVICES=0" in Path(f"/proc/{process}/environ").read_text().split("\0")
     if accident == "a node dies":
         drill.cluster.node_down("gpu2")
         try:
