@@ -22,6 +22,7 @@ from published_size import FRAMES, LATENT, STATES, published_decoder, published_
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from neurocine.conditions import BASELINE_CONDITIONS, CAPTION_CONDITIONS, FMRI_CONDITIONS
 from neurocine.config import complete_config, encoder_key, prior_key
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
@@ -35,11 +36,7 @@ from neurocine.train.video_prior import TrainVideoPriorSettings
 
 PEAKS = {"A100": 312.0, "H200": 989.0}  # TFLOP/s of dense bf16 matrix products, as the vendor states them
 CLIPS = {"train": 18 * 240, "test": 5 * 240}  # of CC2017
-REPEATS = {"train": 2, "test": 10}
 REST = (1114, 120)  # subjects of HCP, samples of each from one run
-FROM_FMRI = {"fmri", "shifted", "shuffled", "mean", "noise"}  # conditions that a subject's decoder makes
-FROM_CAPTIONS = {"caption", "training_caption"}  # ... and that the prior makes
-BASELINES = {"static", "blurred"}
 CONFIG = Path(__file__).parents[1] / "config.yaml"
 GIB, GB = 2**30, 1e9
 # Stable Diffusion's VAE; the other arguments are the class's defaults.
@@ -278,15 +275,15 @@ def jobs(config: dict[str, Any], experiments: list[str]) -> dict[str, int]:
     rows = [config["experiments"][name] for name in experiments]
     subjects, conditions = len(config["subjects"]), set(config["conditions"])
     encoders = {encoder_key(row) for row in rows}
-    decodings = len(conditions & FROM_FMRI) + len(config["generation_seeds"])
+    decodings = len(conditions.intersection(FMRI_CONDITIONS)) + len(config["generation_seeds"])
     return {
         "pretrain_encoder": 1,
         "train_encoder": subjects * len(encoders),
         "train_video_prior": len({prior_key(row) for row in rows}),
         "train_decoder": subjects * len({(encoder_key(row), prior_key(row)) for row in rows}),
         "decode": subjects * len(rows) * decodings,
-        "decode_captions": len(rows) * len(conditions & FROM_CAPTIONS),
-        "make_baselines": len(conditions & BASELINES),
+        "decode_captions": len(rows) * len(conditions.intersection(CAPTION_CONDITIONS)),
+        "make_baselines": len(conditions.intersection(BASELINE_CONDITIONS)),
         "retrieve_clips": subjects * len(encoders) if "retrieval" in conditions else 0,
     }
 
@@ -297,10 +294,12 @@ def training_disk(cost: Cost) -> tuple[float, float]:
     return 4.0 * cost.parameters, 4.0 * cost.trained * copies * (STATES_KEPT + 1)
 
 
-def disk(trainings: dict[str, Cost], n_vertices: int) -> dict[str, tuple[float, float]]:
+def disk(
+    trainings: dict[str, Cost], n_vertices: int, repeats: dict[str, int]
+) -> dict[str, tuple[float, float]]:
     """Bytes that one job of each stage leaves, and what it takes besides while it runs."""
     clips, sample, picture = sum(CLIPS.values()), 4 * n_vertices, FRAMES * 3 * (8 * LATENT) ** 2
-    single = sum(CLIPS[part] * REPEATS[part] for part in CLIPS)
+    single = sum(CLIPS[part] * repeats[part] for part in CLIPS)
     decoded = float(CLIPS["test"] * picture)
     return {
         "prepare_stimuli": (float(clips * picture), 0.0),
@@ -308,7 +307,7 @@ def disk(trainings: dict[str, Cost], n_vertices: int) -> dict[str, tuple[float, 
         "embed_clips": (float(clips * STATES[0] * STATES[1] * 2), 0.0),
         # Single repeats, means of training movies, means and repeats of test movies.
         "preprocess_run, assemble_subject": (
-            float(sample * (single + CLIPS["train"] + CLIPS["test"] * (1 + REPEATS["test"]))),
+            float(sample * (single + CLIPS["train"] + CLIPS["test"] * (1 + repeats["test"]))),
             0.0,
         ),
         "preprocess_hcp": (float(sample * REST[0] * REST[1]), 0.0),
@@ -338,7 +337,7 @@ def study_table(every: list[Cost], n_vertices: int, share: float) -> str:
     once["preprocess_run, assemble_subject"] = len(config["subjects"])
     cells = []
     sums = [[0.0] * (len(PEAKS) + 1) for _ in studies]
-    for stage, (size, more) in disk(trainings, n_vertices).items():
+    for stage, (size, more) in disk(trainings, n_vertices, config["repeats"]).items():
         counts = [once.get(stage, study.get(stage, 0)) for study in studies]
         own = hours.get(stage, [0.0] * len(PEAKS))
         for total, count in zip(sums, counts, strict=True):

@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 
 from neurocine import datasets
+from neurocine.conditions import BASELINE_CONDITIONS, CAPTION_CONDITIONS, FMRI_CONDITIONS
 from neurocine.config import (
     complete_config,
     encoder_key,
@@ -403,9 +404,6 @@ def one_of(names):
     return "|".join(map(re.escape, map(str, names))) or "(?!)"
 
 
-FMRI_CONDITIONS = ("fmri", "shifted", "shuffled", "mean", "noise")
-CAPTION_CONDITIONS = ("caption", "training_caption")
-BASELINES = ("static", "blurred")
 CONDITIONS = config["conditions"]
 SHOWN = ("random", "best", "median", "worst")  # choices of clips, one sheet and one film each
 STRIPS = [f"strips/{choice}.{kind}" for choice in SHOWN for kind in ("png", "mp4")]
@@ -447,7 +445,11 @@ def scored_clips():
     return [
         *(of_experiment(f"decode/{name}.safetensors") for name in decoded_from_fmri()),
         *(results(f"{METHOD}/{{experiment}}/decode/{name}.safetensors") for name in texts),
-        *(results(f"make_baselines/{name}.safetensors") for name in BASELINES if name in CONDITIONS),
+        *(
+            results(f"make_baselines/{name}.safetensors")
+            for name in BASELINE_CONDITIONS
+            if name in CONDITIONS
+        ),
     ]
 
 
@@ -472,7 +474,7 @@ wildcard_constraints:
     prior=one_of(NOISE_RATIOS),
     condition=f"({one_of(FMRI_CONDITIONS)})(_seed[0-9]+)?",
     text=one_of(CAPTION_CONDITIONS),
-    baseline=one_of(BASELINES),
+    baseline=one_of(BASELINE_CONDITIONS),
 
 
 # What a person asks for

@@ -8,14 +8,13 @@ import numpy as np
 
 from neurocine import __version__
 from neurocine.cli import program
+from neurocine.conditions import BASELINE_CONDITIONS
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, write_arrays
 from neurocine.metrics.baselines import MakeBaselinesSettings, blurred_video, hold_first_frame
 from neurocine.provenance import COMPUTED_FROM
 from neurocine.seeds import numpy_generator
 from neurocine.stimuli.cached import movies_in
-
-BASELINES = ("static", "blurred")
 
 
 def shown_movies(stimuli: list[Path], every: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -72,8 +71,8 @@ def main(
     settings : section make_baselines of the config, as JSON
     out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip, as decode writes them
     """
-    if baseline not in BASELINES:
-        raise InputError("--baseline", baseline, " or ".join(BASELINES), "Choose one of them.")
+    if baseline not in BASELINE_CONDITIONS:
+        raise InputError("--baseline", baseline, " or ".join(BASELINE_CONDITIONS), "Choose one of them.")
     arrays: dict[str, np.ndarray] = {}
     movies = []
     for movie, index, clips in shown_movies(stimuli, every):

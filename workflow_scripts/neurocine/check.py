@@ -28,6 +28,7 @@ from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
 from neurocine.stimuli.video import video_info
 
 GIGABYTE = 1e9
+DOWNLOAD_AGAIN = "Download the model again, or correct its folder in the config section models."
 MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 PIPELINE_PARTS = ("unet", "vae", "text_encoder")
 PIPELINE_FILES = {"tokenizer": CLIP_TOKENIZER, "scheduler": SCHEDULE_FILE}
@@ -117,14 +118,13 @@ def safetensors_size(path: Path) -> int:
         entries = json.loads(header)
         ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        todo = "Download the model again."
-        raise InputError(path, "a file without a safetensors header", "a safetensors file", todo) from None
+        found = "a file without a safetensors header"
+        raise InputError(path, found, "a safetensors file", DOWNLOAD_AGAIN) from None
     return 8 + length + max(ends, default=0)
 
 
 def _check_weights(path: Path) -> None:
     """Check one file of weights, or the index of several, without loading it."""
-    todo = "Download the model again, or correct its folder in the config section models."
     with open(path, "rb") as handle:
         start = handle.read(len(LFS_POINTER))
     if start == LFS_POINTER:
@@ -133,35 +133,36 @@ def _check_weights(path: Path) -> None:
         try:
             named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise InputError(path, "no weight_map", "an index of files of weights", todo) from None
+            raise InputError(path, "no weight_map", "an index of files of weights", DOWNLOAD_AGAIN) from None
         absent = sorted(name for name in named if not (path.parent / name).is_file())
         if absent:
             raise InputError(
-                path.parent, f"no {', '.join(absent)}", f"all files that {path.name} names", todo
+                path.parent, f"no {', '.join(absent)}", f"all files that {path.name} names", DOWNLOAD_AGAIN
             )
     elif path.suffix == ".safetensors":
         wanted, size = safetensors_size(path), path.stat().st_size
         if size != wanted:
-            raise InputError(path, f"{size} bytes", f"{wanted} bytes, as its header says", todo)
+            raise InputError(path, f"{size} bytes", f"{wanted} bytes, as its header says", DOWNLOAD_AGAIN)
     elif start.startswith(b"PK") and not zipfile.is_zipfile(path):  # its table of contents is at the end
-        raise InputError(path, "a file that is cut short", "a PyTorch file", todo)
+        raise InputError(path, "a file that is cut short", "a PyTorch file", DOWNLOAD_AGAIN)
 
 
 def check_model(folder: Path) -> Finding:
     """Check a model folder without loading it: configs, complete weights, and what belongs beside them."""
-    todo = "Download the model again, or correct its folder in the config section models."
     expected = "config.json and complete weights"
     if not folder.is_dir():
-        raise InputError(folder, "no such folder", expected, todo)
+        raise InputError(folder, "no such folder", expected, DOWNLOAD_AGAIN)
     parts = [folder / name for name in PIPELINE_PARTS]
     pipeline = (folder / "model_index.json").is_file() or any(part.is_dir() for part in parts)
     files = []
     for part in parts if pipeline else [folder]:
         if not (part / "config.json").is_file():
-            raise InputError(part, "no config.json" if part.is_dir() else "no such folder", expected, todo)
+            raise InputError(
+                part, "no config.json" if part.is_dir() else "no such folder", expected, DOWNLOAD_AGAIN
+            )
         weights = weight_files(part)
         if not weights:
-            raise InputError(part, "no weights (*.safetensors)", expected, todo)
+            raise InputError(part, "no weights (*.safetensors)", expected, DOWNLOAD_AGAIN)
         files += weights
     if pipeline:
         beside = [(folder / name, sets) for name, sets in PIPELINE_FILES.items()]
@@ -170,7 +171,7 @@ def check_model(folder: Path) -> Finding:
     for place, sets in beside:
         absent = absent_files(place, sets)
         if absent:
-            raise InputError(place, f"no {absent}", "all files of the published network", todo)
+            raise InputError(place, f"no {absent}", "all files of the published network", DOWNLOAD_AGAIN)
     for path in files:
         _check_weights(path)
     return Finding(f"{len(files)} files of weights", expected)
@@ -187,7 +188,7 @@ def _model_type(config: Path) -> str:
         return str(json.loads(config.read_text(encoding="utf-8")).get("model_type", ""))
     except (ValueError, AttributeError):
         raise InputError(
-            config, "a file that is no JSON object", "the config of a network", "Download the model again."
+            config, "a file that is no JSON object", "the config of a network", DOWNLOAD_AGAIN
         ) from None
 
 

@@ -125,7 +125,7 @@ class SlidingWindows(nn.Module):
             windows.flatten(0, 1).split(self.at_once), given.flatten(0, 1).split(self.at_once), strict=True
         )
         predicted = torch.cat(
-            [self.unet(part, timestep, states, return_dict=False)[0] for part, states in parts]
+            [self.unet(part, timestep, condition, return_dict=False)[0] for part, condition in parts]
         )
         total = torch.zeros_like(sample, dtype=torch.float32)
         count = total.new_zeros(sample.shape[2], 1, 1)

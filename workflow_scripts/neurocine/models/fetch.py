@@ -21,7 +21,7 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
-from neurocine.check import check_model
+from neurocine.check import PIPELINE_FILES, PIPELINE_PARTS, check_model
 from neurocine.errors import InputError
 from neurocine.io import file_sha256, replacing, write_json
 from neurocine.models.catalogue import PUBLISHED, MissingModels, weights_kind
@@ -36,7 +36,7 @@ DOWNLOAD_ERRORS = (httpx.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnable
 SECONDS_OF_SILENCE = 60  # after which a server is given up
 Lock = dict[str, dict[str, Any]]  # source -> {"revision", "files": {name: {"sha256", "size"}}}
 COMMIT = re.compile(r"[0-9a-f]{40}")
-PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")  # of Stable Diffusion that are used
+PARTS = (*PIPELINE_PARTS, *PIPELINE_FILES)  # of Stable Diffusion that are used
 TEXTS = {
     "config.json",
     "generation_config.json",

@@ -19,14 +19,8 @@ from neurocine.errors import InputError
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
 
 log = logging.getLogger(__name__)
-WRAPPERS = {
-    "module",
-    "model",
-    "fmri_encoder",
-    "encoder",
-    "mae",
-    "cond_stage_model",
-}  # may stand before the encoder's own names
+# What may stand before the encoder's own names.
+WRAPPERS = {"module", "model", "fmri_encoder", "encoder", "mae", "cond_stage_model"}
 STATES = ("model", "state_dict", "model_state_dict", "model_state")  # where a training's state keeps weights
 FIRST = "patch_embed.proj.weight"
 
