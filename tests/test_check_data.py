@@ -12,12 +12,13 @@ import pytest
 from safetensors.numpy import save_file
 
 import check_data as program
-from neurocine.check import CheckDataSettings, check_data, check_model, safetensors_size
+from neurocine.check import CheckDataSettings, check_data
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import write_dtseries
 from neurocine.fmri.grayordinates import GRAYORDINATES
 from neurocine.fmri.package import Package, PackageLayout
 from neurocine.fmri.preprocess import PreprocessRunSettings
+from neurocine.models.weights import check_model, safetensors_size
 from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.video import write_video
 
@@ -130,7 +131,7 @@ def write_stable_diffusion(folder: Path) -> None:
 
 def test_parts_of_stable_diffusion_are_checked(tmp_path: Path) -> None:
     write_stable_diffusion(tmp_path)
-    assert check_model(tmp_path).found == "3 files of weights"
+    assert len(check_model(tmp_path)) == 3
     for name in ("tokenizer/tokenizer.json", "scheduler/scheduler_config.json"):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).unlink()

@@ -11,9 +11,9 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import load, save_file
 
-from neurocine.check import check_model
 from neurocine.errors import InputError
 from neurocine.models import pretrained
+from neurocine.models.weights import check_model
 from tiny_models import N_CLASSES, SIZE, WIDTH, write_tiny_models
 
 

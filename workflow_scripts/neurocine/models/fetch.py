@@ -21,10 +21,10 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
-from neurocine.check import PIPELINE_FILES, PIPELINE_PARTS, check_model
 from neurocine.errors import InputError
 from neurocine.io import file_sha256, replacing, write_json
 from neurocine.models.catalogue import PUBLISHED, MissingModels, weights_kind
+from neurocine.models.weights import PIPELINE_FILES, PIPELINE_PARTS, check_model
 
 log = logging.getLogger(__name__)
 LAVIS_WEIGHTS = (
