@@ -36,6 +36,10 @@ rule extract_attention:
         "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} 2> >(tee {log} >&2)"
 
 
+# Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.
+THINNED = FROM_RUNS and config["select_vertices"]["every"] > 1 and not vertices_per_subject(config)
+
+
 rule plot_surface:
     input:
         rules.extract_attention.output.maps,
@@ -54,10 +58,11 @@ rule plot_surface:
     params:
         name="subject {subject}, {experiment}",
         out=output_folder("overview"),
+        fill="--fill-areas" if THINNED else "--no-fill-areas",
         settings=settings("plot_surface"),
     shell:
         "python workflow_scripts/plot_surface.py --attention {input:q} --settings {params.settings:q} "
-        "--name {params.name:q} --out {params.out:q} 2> >(tee {log} >&2)"
+        "--name {params.name:q} {params.fill} --out {params.out:q} 2> >(tee {log} >&2)"
 
 
 # What decides whether published values may be compared with those of this study.

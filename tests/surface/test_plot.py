@@ -100,6 +100,23 @@ def test_fill_areas_takes_the_nearest_value_of_the_same_area() -> None:
         assert filled[vertex] == values[known[distance.argmin()]]
 
 
+def test_vertices_chosen_by_reliability_paint_themselves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def keep(values: np.ndarray, *_: object) -> np.ndarray:
+        drawn.append(values)
+        return np.full((4, 4, 3), 255, np.uint8)
+
+    monkeypatch.setattr("neurocine.surface.plot.draw_view", keep)
+    values = np.full(CORTEX, np.nan)
+    chosen = np.random.default_rng(1).choice(CORTEX, 4500, replace=False)
+    values[chosen] = 1.0
+    draw_map(values, SCALE, QUICK)
+    np.testing.assert_array_equal(np.flatnonzero(np.isfinite(drawn[0])), np.sort(chosen))
+    draw_map(values, SCALE, QUICK, fill=True)
+    assert np.isfinite(drawn[-1]).sum() > 10 * len(chosen)
+
+
 def test_visible_faces_of_a_tetrahedron() -> None:
     coordinates = np.array([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
     faces = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]])  # normals away from the centre

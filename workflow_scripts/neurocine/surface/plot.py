@@ -215,6 +215,9 @@ def figure_pixels(figure: Figure) -> np.ndarray:
 def fill_areas(values: np.ndarray) -> np.ndarray:
     """Give vertices without a value that of the nearest one of their area, for studies that keep each k-th.
 
+    Only for such a regular thinning: vertices chosen by reliability leave out what was measured and found
+    unreliable, and filling would paint whole areas by a few of their vertices.
+
     Parameters
     ----------
     values : (59412,) float, NaN where nothing is known
@@ -253,13 +256,27 @@ def tile(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
     return canvas
 
 
-def draw_map(values: np.ndarray, scale: ColourScale, settings: PlotSurfaceSettings) -> np.ndarray:
-    """Draw all views of both hemispheres: one row per hemisphere, (height, width, 3) uint8."""
+def draw_map(
+    values: np.ndarray, scale: ColourScale, settings: PlotSurfaceSettings, fill: bool = False
+) -> np.ndarray:
+    """Draw all views of both hemispheres: one row per hemisphere, (height, width, 3) uint8.
+
+    Parameters
+    ----------
+    values : (59412,) float, NaN where nothing is known
+    scale : colours
+    settings : how maps are drawn
+    fill : the values are a regular thinning of their areas, see `fill_areas`
+
+    Raises
+    ------
+    InputError : another number of values
+    """
     if values.shape != (CORTEX,):
         raise InputError("a brain map", f"shape {values.shape}", f"({CORTEX},)", "Extract the maps again.")
-    filled = fill_areas(values)
+    shown = fill_areas(values) if fill else values
     return tile(
-        [[draw_view(filled, side, view, scale, settings) for view in settings.views] for side in HEMISPHERES],
+        [[draw_view(shown, side, view, scale, settings) for view in settings.views] for side in HEMISPHERES],
         gap=settings.dpi // 10,
     )
 
@@ -447,6 +464,7 @@ def plot_surface(
     out: Path,
     name: str = "",
     grid: VoxelGrid | None = None,
+    fill: bool = False,
 ) -> list[Path]:
     """Draw all brain maps of one subject and experiment.
 
@@ -459,6 +477,7 @@ def plot_surface(
     out : folder for attention_{stage}_layer{n}.png, occlusion.png and overview.png
     name : the data shown, for example "subject 1, paper_main"
     grid : of volumes, which are drawn on slices
+    fill : the vertices are a regular thinning of their areas, see `fill_areas`
 
     Returns
     -------
@@ -468,9 +487,9 @@ def plot_surface(
     sides = HEMISPHERES if grid is None else ()
 
     def draw(values: np.ndarray, scale: ColourScale) -> np.ndarray:
-        return (
-            draw_map(values, scale, settings) if grid is None else draw_slices(values, grid, scale, settings)
-        )
+        if grid is not None:
+            return draw_slices(values, grid, scale, settings)
+        return draw_map(values, scale, settings, fill)
 
     stages = list(dict.fromkeys(stage for stage, _ in attention))
     layers = sorted({layer for _, layer in attention})
