@@ -50,7 +50,7 @@ def test_page_is_well_formed_and_needs_no_network(page: Path) -> None:
         elif address != "data:,":
             assert address.startswith("assets/")
             assert (page.parent / address).is_file()
-    assert "$" not in re.sub(r"<script>.*?</script>", "", text, flags=re.S)
+    assert not re.search(r"{[{%#]|[%#}]}", re.sub(r"<(script|style)>.*?</\1>", "", text, flags=re.S))
 
 
 def test_text_is_escaped(page: Path) -> None:

@@ -1,9 +1,11 @@
 """Small pieces of the page: numbers, order, tracks and curves."""
 
+import json
 import re
 
 import pandas as pd
 import pytest
+from jinja2 import UndefinedError
 
 from neurocine.report.figures import (
     BOTTOM,
@@ -18,8 +20,10 @@ from neurocine.report.figures import (
     thin,
     track,
 )
-from neurocine.report.markup import number, p_text
+from neurocine.report.markup import Cell, Column, Row, row_data
 from neurocine.report.study import Order, Owner, score_records
+from neurocine.report.templates import piece, render
+from neurocine.report.text import breakable, number, p_text
 
 
 def test_an_interval_curve_lies_where_its_values_are() -> None:
@@ -65,7 +69,7 @@ def test_track_places_dot_and_says_it_in_words() -> None:
     drawn = track({**score, "value": 0.75, "null_p99": 0.5, "above": True}, 0.0, 1.0)
     assert 'class="dot above" style="left:75.0%"' in drawn
     assert 'class="null" style="width:50.0%"' in drawn
-    assert "value 0.750, what 99 % of the null do not reach 0.500" in drawn
+    assert "value 0.750, 99 % of the null worse than 0.500" in drawn
     assert 'class="dot" ' in track({**score, "value": 0.4, "null_p99": 0.5, "above": False}, 0.0, 1.0)
     error = {**score, "metric": "epe_farneback", "value": 0.4, "null_p99": 0.5, "above": True}
     assert 'class="null" style="left:50.0%;width:50.0%"' in track(error, 0.0, 1.0)
@@ -91,3 +95,22 @@ def test_log_and_curve_helpers() -> None:
     ]
     assert round_ticks(0.0, 1.0) == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
     assert round_ticks(3.0, 3.0) == [3.0]
+
+
+def test_rows_as_data_cannot_end_their_element() -> None:
+    hostile = "</script><!--<SCRIPT>alert(1)"
+    cells = [Cell(hostile), Cell(piece("opens", breakable("ssim_mv"))), Cell("0.5", 0.5)]
+    columns = [Column("name"), Column("metric"), Column("value", numeric=True)]
+    text = row_data("rows", columns, [Row(cells, {"experiment": hostile}, "first")])
+    body = str(text).removeprefix('<script type="application/json" id="rows">').removesuffix("</script>")
+    assert not re.search("</|<!--|<script", body, re.IGNORECASE)
+    ((html, name, keys, values),) = json.loads(body)
+    assert name == "first"
+    assert keys == {"experiment": hostile}
+    assert values == [hostile, "ssim_mv", 0.5]
+    assert "<td>&lt;/script&gt;&lt;!--&lt;SCRIPT&gt;alert(1)</td>" in html
+
+
+def test_a_name_that_a_template_lacks_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="cards"):
+        render("training.html")

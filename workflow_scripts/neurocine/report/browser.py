@@ -7,12 +7,11 @@ the script adds sorting, filtering and enlarging.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from neurocine import __version__
 from neurocine.naming import natural
@@ -22,9 +21,11 @@ from neurocine.report.conditions import CONDITIONS, told
 from neurocine.report.details import cost_table, detail_templates
 from neurocine.report.glance import glance_section
 from neurocine.report.lags import lag_section
-from neurocine.report.markup import number, select
+from neurocine.report.markup import select
 from neurocine.report.media import film_section, map_section
 from neurocine.report.study import Medium, Order, Results, score_records
+from neurocine.report.templates import piece, render
+from neurocine.report.text import number
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,12 @@ def _choices(
         "condition": list(dict.fromkeys(str(record["condition"]) for record in records)),
         "metric": list(dict.fromkeys(str(record["metric"]) for record in records)),
     }
-    return {name: [value for value in found if value] for name, found in values.items()}
+    return {name: [value for value in offered if value] for name, offered in values.items()}
 
 
-def _facts(results: Results, records: Sequence[Mapping[str, Any]], choices: Mapping[str, list[str]]) -> str:
+def _facts(
+    results: Results, records: Sequence[Mapping[str, Any]], choices: Mapping[str, list[str]]
+) -> dict[str, str]:
     """Describe the study in a few numbers."""
     movies = results.config.get("movies", {})
     main = [record for record in records if record["condition"] == "fmri"]
@@ -74,27 +77,26 @@ def _facts(results: Results, records: Sequence[Mapping[str, Any]], choices: Mapp
         "test clips": number(max((record["n_clips"] for record in main), default=math.nan), 0),
         "scores above their null": f"{sum(record['above'] for record in main)} of {len(main)}",
     }
-    entries = {name: value for name, value in facts.items() if value}
-    return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in entries.items())
+    return {name: value for name, value in facts.items() if value}
 
 
-def _area_parts(results: Results, settings: BuildBrowserSettings, order: Order) -> dict[str, str]:
+def _area_parts(results: Results, settings: BuildBrowserSettings, order: Order) -> dict[str, Markup]:
     """Return the tables of areas and their filters; empty where nothing was extracted."""
     table = results.attention
     if table.empty:
-        empty = '<p class="empty">None here, as there are no maps.</p>'
-        return {"area_choices": "", "attention": "", "occlusion": empty}
+        empty = piece("empty", "None here, as there are no maps.")
+        return {"area_choices": Markup(), "attention": Markup(), "occlusion": empty}
     attention = table[table["kind"] == "attention"]
-    found = {name: list(dict.fromkeys(attention[name].astype(str))) for name in ("stage", "group")}
+    stages, groups = (list(dict.fromkeys(attention[name].astype(str))) for name in ("stage", "group"))
     layers = sorted({number(float(layer), 0) for layer in attention["layer"]}, key=natural)
     choices = [
-        select("stage", "Stage", found["stage"], "all stages"),
+        select("stage", "Stage", stages, "all stages"),
         select("layer", "Layer", layers, "all layers"),
-        select("group", "Group", found["group"], "all groups"),
+        select("group", "Group", groups, "all groups"),
         select("level", "Rows", ["groups", "areas"], "groups and areas"),
     ]
     return {
-        "area_choices": "\n".join(choices),
+        "area_choices": Markup("\n").join(choices),
         "attention": sections.area_table("attention-table", table, "attention", settings.digits, order),
         "occlusion": sections.area_table("occlusion-table", table, "occlusion", settings.digits + 1, order),
     }
@@ -116,14 +118,13 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     order = Order(tuple(results.config.get("experiments", {})), tuple(methods))
     records = score_records(results.scores, order)
     choices = _choices(records, [*results.strips, *results.clips, *results.maps], order)
-    folder = Path(__file__).parent
-    shown = [name for name in CONDITIONS if name in choices["condition"]]
-    conditions = "".join(f"<dt>{name}</dt><dd>{told(name).text}</dd>" for name in shown)
+    folder = Path(__file__).parent / "templates"
+    conditions = {name: told(name).text for name in CONDITIONS if name in choices["condition"]}
     kinds = results.comparisons.get("kind", pd.Series(dtype=str)).unique()
     systems = results.published.get("system", pd.Series(dtype=str)).unique()
     parts = {
-        "title": escape(settings.title or str(results.config.get("dataset", "")) or "Results"),
-        "version": escape(__version__),
+        "title": settings.title or str(results.config.get("dataset", "")) or "Results",
+        "version": __version__,
         "facts": _facts(results, records, choices),
         "subject_choice": select("subject", "Subject", choices["subject"], "all subjects"),
         "method_choice": select("method", "Method", choices["method"], "all methods"),
@@ -157,7 +158,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
         "experiments": sections.experiment_table(results.config.get("experiments", {})),
         "settings": sections.settings_section(results.config),
         "files": sections.file_section(results.files),
-        "style": (folder / "browser.css").read_text(encoding="utf-8"),
-        "script": (folder / "browser.js").read_text(encoding="utf-8"),
+        "style": Markup((folder / "page.css").read_text(encoding="utf-8")),
+        "script": Markup((folder / "page.js").read_text(encoding="utf-8")),
     }
-    return Template((folder / "browser.html").read_text(encoding="utf-8")).substitute(parts)
+    return str(render("page.html", **parts)) + "\n"

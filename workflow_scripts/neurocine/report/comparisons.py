@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
-from neurocine.report.markup import Cell, Column, Row, breakable, number, p_text, table
+from neurocine.report.markup import Cell, Column, Row, table
 from neurocine.report.study import KEY_COLUMNS
+from neurocine.report.templates import piece
+from neurocine.report.text import breakable, number, p_text
 
 
 @dataclass(frozen=True)
@@ -75,18 +78,18 @@ CEILINGS = (
 def _cell(row: dict[str, Any], column: Shown, digits: int) -> Cell:
     value = row.get(column.name, "")
     if column.kind == "text":
-        return Cell(str(value), markup=breakable(str(value)))
+        return Cell(breakable(str(value)))
     if column.kind == "reason":
         return Cell("; ".join(filter(None, (str(value) or "yes", str(row["note"])))), kind="reason")
-    found = float(value) if value != "" else math.nan
+    amount = float(value) if value != "" else math.nan
     if column.kind == "interval":
-        text = f"{number(found, digits)} – {number(float(row['ci_high']), digits)}"
-        return Cell(text if math.isfinite(found) else "–", found, kind="number quiet")
-    text = p_text(found) if column.kind == "p" else number(found, 0 if column.kind == "count" else digits)
-    return Cell(text, found, kind="number")
+        text = f"{number(amount, digits)} – {number(float(row['ci_high']), digits)}"
+        return Cell(text if math.isfinite(amount) else "–", amount, kind="number quiet")
+    text = p_text(amount) if column.kind == "p" else number(amount, 0 if column.kind == "count" else digits)
+    return Cell(text, amount, kind="number")
 
 
-def frame_table(name: str, caption: str, frame: pd.DataFrame, shown: Sequence[Shown], digits: int) -> str:
+def frame_table(name: str, caption: str, frame: pd.DataFrame, shown: Sequence[Shown], digits: int) -> Markup:
     """Return a table of a data frame that the page's filters know.
 
     Parameters
@@ -98,7 +101,7 @@ def frame_table(name: str, caption: str, frame: pd.DataFrame, shown: Sequence[Sh
     digits : decimals of numbers
     """
     if frame.empty:
-        return '<p class="empty">None here.</p>'
+        return piece("empty", "None here.")
     columns = [
         Column(
             column.title or column.name,

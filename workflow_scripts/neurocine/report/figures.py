@@ -3,18 +3,20 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
+
 from neurocine.metrics.direction import lower_is_better
-from neurocine.report.markup import number
+from neurocine.report.templates import piece
+from neurocine.report.text import number
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 320, 170, 44, 24, 10  # a curve's drawing, in its own units
 NOT_DRAWN = ("step", "lr", "seconds")
 
 
-def track(score: Mapping[str, Any], low: float, high: float) -> str:
-    """Draw one score between what luck and trivial predictions reach.
+def track(score: Mapping[str, Any], low: float, high: float) -> Markup:
+    """Draw one score between what chance and trivial predictions reach.
 
     Parameters
     ----------
@@ -27,42 +29,32 @@ def track(score: Mapping[str, Any], low: float, high: float) -> str:
     and the value as a dot, filled where it is better than the null
     """
 
-    def place(value: float) -> str:
-        return f"{min(max(100 * (value - low) / (high - low), 0), 100):.1f}%"
+    def left(value: float) -> str:
+        return f"left:{min(max(100 * (value - low) / (high - low), 0), 100):.1f}%"
 
     def width(start: float, end: float) -> str:
         inside = [min(max(value, low), high) for value in (start, end)]
-        return f"{100 * (inside[1] - inside[0]) / (high - low):.1f}%"
+        return f"width:{100 * (inside[1] - inside[0]) / (high - low):.1f}%"
 
-    parts = []
-    lower = lower_is_better(str(score.get("metric", "")))
+    marks = []
     edge = score["null_p99"]
-    if math.isfinite(edge) and lower:
-        span = f"left:{place(edge)};width:{width(edge, high)}"
-        parts.append(f'<i class="null" style="{span}"></i>')
+    if math.isfinite(edge) and lower_is_better(str(score.get("metric", ""))):
+        marks.append(("null", f"{left(edge)};{width(edge, high)}"))
     elif math.isfinite(edge):
-        parts.append(f'<i class="null" style="width:{width(low, edge)}"></i>')
-    for name in ("chance", "baseline"):
-        if math.isfinite(score[name]):
-            parts.append(f'<i class="{name}" style="left:{place(score[name])}"></i>')
+        marks.append(("null", width(low, edge)))
+    marks += [(name, left(score[name])) for name in ("chance", "baseline") if math.isfinite(score[name])]
     if math.isfinite(score["ci_low"]) and math.isfinite(score["ci_high"]):
-        span = width(score["ci_low"], score["ci_high"])
-        parts.append(f'<i class="interval" style="left:{place(score["ci_low"])};width:{span}"></i>')
+        marks.append(("interval", f"{left(score['ci_low'])};{width(score['ci_low'], score['ci_high'])}"))
     if math.isfinite(score["value"]):
-        kind = "dot above" if score["above"] else "dot"
-        parts.append(f'<i class="{kind}" style="left:{place(score["value"])}"></i>')
-    said = ", ".join(
-        f"{label} {number(score[name])}"
-        for name, label in (
-            ("value", "value"),
-            ("null_p99", "what 99 % of the null do not reach"),
-            ("chance", "chance"),
-            ("baseline", "best trivial baseline"),
-        )
-        if math.isfinite(score[name])
-    )
-    said = escape(said)
-    return f'<span class="track" role="img" title="{said}">{"".join(parts)}</span>'
+        marks.append(("dot above" if score["above"] else "dot", left(score["value"])))
+    labels = {
+        "value": "value",
+        "null_p99": "99 % of the null worse than",
+        "chance": "chance",
+        "baseline": "best trivial baseline",
+    }
+    known = [f"{label} {number(score[name])}" for name, label in labels.items() if math.isfinite(score[name])]
+    return piece("track", marks, ", ".join(known))
 
 
 def axis_range(scores: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
@@ -102,14 +94,14 @@ def read_log(text: str) -> dict[str, dict[str, list[tuple[float, float]]]]:
 
 
 def thin(points: Sequence[tuple[float, float]], most: int = 200) -> list[tuple[float, float]]:
-    """Average neighbouring points so that at most so many are left."""
+    """Average neighbouring points so that at most ``most`` remain."""
     size = math.ceil(len(points) / most) if points else 1
     blocks = [points[start : start + size] for start in range(0, len(points), size)]
     return [tuple(sum(column) / len(block) for column in zip(*block, strict=True)) for block in blocks]
 
 
 def round_ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Return round numbers inside [low, high], about so many."""
+    """Return about ``about`` round numbers inside [low, high]."""
     raw = (high - low) / about
     if raw <= 0:
         return [low]
@@ -125,39 +117,37 @@ class Plane(NamedTuple):
     right: float
     low: float
     high: float
+    # The same in every drawing: its size, ends of the horizontal axis, and height of its numbers.
+    size: str = f"{WIDTH} {HEIGHT}"
+    start: int = LEFT
+    end: int = WIDTH - 8
+    foot: int = HEIGHT - 8
 
     def xy(self, x: float, y: float) -> tuple[float, float]:
         """Place of a value in the drawing's units."""
         across, down = (x - self.left) / (self.right - self.left), (self.high - y) / (self.high - self.low)
         return LEFT + (WIDTH - LEFT - 8) * across, TOP + (HEIGHT - TOP - BOTTOM) * down
 
-    def axes(self, ticks: Sequence[float]) -> list[str]:
-        """Lines at round heights with their numbers, and numbers at ``ticks`` below."""
-        parts = []
-        for tick in round_ticks(self.low, self.high):
-            y = self.xy(self.left, tick)[1]
-            parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(f'<text x="{LEFT - 5}" y="{y + 3.5:.1f}" text-anchor="end">{tick:g}</text>')
-        for tick in ticks:
-            x = self.xy(tick, self.low)[0]
-            anchor = "end" if x > WIDTH - 20 else "middle"
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{tick:g}</text>')
-        return parts
+    def rows(self) -> list[tuple[float, str]]:
+        """Round heights: place and number."""
+        return [
+            (round(self.xy(self.left, tick)[1], 1), f"{tick:g}") for tick in round_ticks(self.low, self.high)
+        ]
+
+    def columns(self, ticks: Sequence[float]) -> list[tuple[float, str, str]]:
+        """Places of ticks on the horizontal axis, their numbers, and where the numbers are anchored."""
+        places = [round(self.xy(tick, self.low)[0], 1) for tick in ticks]
+        return [
+            (x, f"{tick:g}", "end" if x > WIDTH - 20 else "middle")
+            for x, tick in zip(places, ticks, strict=True)
+        ]
 
     def path(self, points: Iterable[tuple[float, float]]) -> str:
         """Corners of a line or an area through these values."""
         return " ".join("{:.1f},{:.1f}".format(*self.xy(x, y)) for x, y in points)
 
 
-def _figure(title: str, said: str, parts: Iterable[str]) -> str:
-    return (
-        f'<figure class="curve"><figcaption>{escape(title)}</figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(said)}">'
-        f"{''.join(parts)}</svg></figure>"
-    )
-
-
-def curve(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+def curve(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Markup:
     """Draw one quantity over the steps of a training as SVG.
 
     Parameters
@@ -175,27 +165,24 @@ def curve(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> st
     if high == low:
         low, high = low - 0.5, high + 0.5
     plane = Plane(0, last, low, high)
-    parts = plane.axes(round_ticks(0, last, 3))
-    for name, values in series.items():
-        corners = thin(values)
-        parts.append(f'<polyline class="{escape(name)}" points="{plane.path(corners)}"/>')
-        if name == "validation" and len(corners) <= 40:
-            parts.extend(
-                '<circle class="validation" cx="{:.1f}" cy="{:.1f}" r="2.2"/>'.format(*plane.xy(*corner))
-                for corner in corners
-            )
+    lines = {name: thin(values) for name, values in series.items()}
+    shapes = [("polyline", name, corners) for name, corners in lines.items()]
+    validation = lines.get("validation", [])
+    shown = validation if len(validation) <= 40 else []
+    dots = [("validation", plane.xy(*corner), 2.2, "") for corner in shown]
     ending = ", ".join(f"{name} ends at {values[-1][1]:.4g}" for name, values in series.items())
-    return _figure(title, f"{title} over steps: {ending}", parts)
+    said = f"{title} over steps: {ending}"
+    return piece("figure", title, said, plane, round_ticks(0, last, 3), shapes, dots)
 
 
-def interval_curve(title: str, points: Sequence[tuple[float, float, float, float]], chance: float) -> str:
+def interval_curve(title: str, points: Sequence[tuple[float, float, float, float]], chance: float) -> Markup:
     """Draw values with their intervals beside chance as SVG.
 
     Parameters
     ----------
     title : what is drawn over what
     points : (x, value, low end, high end), two or more, x increasing
-    chance : the level that luck reaches
+    chance : the chance level
 
     Returns
     -------
@@ -205,17 +192,22 @@ def interval_curve(title: str, points: Sequence[tuple[float, float, float, float
     air = 0.05 * (high - low) or 0.5
     plane = Plane(points[0][0], points[-1][0], low - air, high + air)
     places = [x for x, *_ in points]
-    parts = plane.axes(places if len(places) <= 12 else round_ticks(places[0], places[-1]))
     band = [(x, end) for x, _, end, _ in points] + [(x, end) for x, _, _, end in reversed(points)]
-    level = plane.path([(places[0], chance), (places[-1], chance)])
-    parts.append(f'<polygon class="interval" points="{plane.path(band)}"/>')
-    parts.append(f'<polyline class="chance" points="{level}"/>')
-    parts.append(f'<polyline points="{plane.path((x, value) for x, value, *_ in points)}"/>')
-    for x, value, start, end in points:
-        across, down = plane.xy(x, value)
-        parts.append(
-            f'<circle class="mean" cx="{across:.1f}" cy="{down:.1f}" r="2.6">'
-            f"<title>{x:g}: {number(value)}, 95 % interval {number(start)} to {number(end)}</title></circle>"
+    shapes = [
+        ("polygon", "interval", band),
+        ("polyline", "chance", [(places[0], chance), (places[-1], chance)]),
+        ("polyline", "", [(x, value) for x, value, *_ in points]),
+    ]
+    dots = [
+        (
+            "mean",
+            plane.xy(x, value),
+            2.6,
+            f"{x:g}: {number(value)}, 95 % interval {number(start)} to {number(end)}",
         )
+        for x, value, start, end in points
+    ]
     best_x, best_value = max(points, key=lambda point: point[1])[:2]
-    return _figure(title, f"{title}: highest {number(best_value)} at {best_x:g}, chance {chance:g}", parts)
+    said = f"{title}: highest {number(best_value)} at {best_x:g}, chance {chance:g}"
+    ticks = places if len(places) <= 12 else round_ticks(places[0], places[-1])
+    return piece("figure", title, said, plane, ticks, shapes, dots)

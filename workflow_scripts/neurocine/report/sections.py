@@ -1,27 +1,18 @@
 """Sections of the page, each from one kind of result."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from neurocine.naming import natural
 from neurocine.report.conditions import told
 from neurocine.report.figures import axis_range, curve, read_log, track
-from neurocine.report.markup import (
-    Cell,
-    Column,
-    Row,
-    breakable,
-    key_attributes,
-    number,
-    p_text,
-    row_data,
-    setting_text,
-    table,
-)
+from neurocine.report.markup import Cell, Column, Row, row_data, table
 from neurocine.report.study import Medium, Order, Owner, TrainingLog
+from neurocine.report.templates import piece, render
+from neurocine.report.text import breakable, number, p_text, setting_text
 
 STEPS = {
     "pretrain_encoder": "Encoder pretraining",
@@ -60,33 +51,28 @@ def _axes(records: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]
 
 def headline_section(
     records: Sequence[Mapping[str, Any]], metrics: Sequence[str], digits: int, order: Order
-) -> str:
+) -> Markup:
     """Draw the chosen metrics of results from fMRI: a panel each, a line per subject and experiment."""
     axes = _axes(records)
     panels = []
     for metric in metrics:
-        found = [r for r in records if r["metric"] == metric and r["condition"] == "fmri"]
+        of_fmri = [r for r in records if r["metric"] == metric and r["condition"] == "fmri"]
         # Of several generations of the same clips, the first; the table below has all.
-        chosen = list({r["owner"]: r for r in reversed(found)}.values())[::-1]
+        chosen = list({r["owner"]: r for r in reversed(of_fmri)}.values())[::-1]
         if not chosen:
             continue
         low, high = axes[metric]
-        lines = []
-        for record in chosen:
-            owner: Owner = record["owner"]
-            who = f"<b>S{escape(owner.subject)}</b> {escape(order.label(owner))}"
-            lines.append(
-                f'<li{key_attributes(owner.keys)}><span class="who">{who}</span>{track(record, low, high)}'
-                f'<span class="figure">{number(record["value"], digits)}</span></li>'
-            )
-        panels.append(
-            f'<article class="card"><h3>{escape(metric)}</h3><ul class="dots">{"".join(lines)}</ul>'
-            f'<p class="axis"><span>{number(low, 2)}</span><span>{number(high, 2)}</span></p></article>'
-        )
-    return "\n".join(panels) or '<p class="empty">None of the chosen metrics was scored.</p>'
+        lines = [
+            (r["owner"], order.label(r["owner"]), track(r, low, high), number(r["value"], digits))
+            for r in chosen
+        ]
+        panels.append({"metric": metric, "lines": lines, "low": low, "high": high})
+    if not panels:
+        return piece("empty", "None of the chosen metrics was scored.")
+    return render("headline.html", panels=panels)
 
 
-def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order) -> str:
+def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order) -> Markup:
     """Return the table of all scores, each beside chance, null, baselines and interval."""
     axes = _axes(records)
     columns = [
@@ -111,12 +97,9 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
     rows = []
     for record in records:
         owner: Owner = record["owner"]
-        value = escape(number(record["value"], digits))
-        if record["above"]:
-            value = f'{value}<span class="mark" title="better than 99 % of the null"> ▲</span>'
+        value = piece("score", number(record["value"], digits), record["above"])
         condition = str(record["condition"])
         interval = f"{number(record['ci_low'], digits)} – {number(record['ci_high'], digits)}"
-        opens = f'<button type="button" class="open" tabindex="-1">{breakable(record["metric"])}</button>'
 
         def plain(name: str, places: int = digits, record: Mapping[str, Any] = record) -> Cell:
             return Cell(number(record[name], places), record[name], kind="number")
@@ -125,14 +108,11 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
             Cell(owner.subject or "all"),
             Cell(owner.method),
             Cell(owner.experiment),
-            Cell(
-                condition,
-                markup=f'<span title="{escape(told(condition).text)}">{breakable(condition)}</span>',
-            ),
-            Cell(str(record["metric"]), markup=opens, kind="name"),
-            Cell("", record["value"], value, "number strong"),
+            Cell(piece("hinted", breakable(condition), told(condition).text)),
+            Cell(piece("opens", breakable(record["metric"])), kind="name"),
+            Cell(value, record["value"], "number strong"),
             *(plain(name) for name in ("chance", "null_mean")),
-            Cell("", markup=track(record, *axes[record["metric"]]), kind="drawn"),
+            Cell(track(record, *axes[record["metric"]]), kind="drawn"),
             Cell(interval, record["ci_low"], kind="number quiet"),
             plain("null_p99"),
             *(Cell(p_text(record[name]), record[name], kind="number") for name in ("p_value", "p_holm")),
@@ -149,7 +129,7 @@ def _owner(record: Mapping[Any, Any]) -> Owner:
     return Owner(*(str(record[key]) for key in ("subject", "method", "experiment")))
 
 
-def area_table(name: str, attention: pd.DataFrame, kind: str, digits: int, order: Order) -> str:
+def area_table(name: str, attention: pd.DataFrame, kind: str, digits: int, order: Order) -> Markup:
     """Return the table of areas, both hemispheres together; single hemispheres are in the file.
 
     Parameters
@@ -191,26 +171,27 @@ def area_table(name: str, attention: pd.DataFrame, kind: str, digits: int, order
     return table(name, what, columns, rows)
 
 
-def training_section(logs: Sequence[TrainingLog]) -> str:
+def training_section(logs: Sequence[TrainingLog]) -> Markup:
     """Draw the curves of every training."""
     cards = []
     order = {step: index for index, step in enumerate(STEPS)}
     for log in sorted(logs, key=lambda item: (order.get(item.step, 99), natural(item.subject), item.key)):
-        curves = "".join(curve(name, series) for name, series in read_log(log.text).items())
+        curves = [curve(name, series) for name, series in read_log(log.text).items()]
         if not curves:
             continue
         where = f"subject {log.subject}" if log.subject else "all subjects"
-        small = escape(", ".join(part for part in (where, log.key) if part))
-        title = escape(STEPS.get(log.step, log.step))
-        keys = key_attributes({"subject": log.subject})
         cards.append(
-            f'<article class="card wide"{keys}><h3>{title} <small>{small}</small></h3>'
-            f'<div class="curves">{curves}</div></article>'
+            {
+                "subject": log.subject,
+                "title": STEPS.get(log.step, log.step),
+                "note": ", ".join(part for part in (where, log.key) if part),
+                "curves": curves,
+            }
         )
-    return "\n".join(cards) or '<p class="empty">No training was logged.</p>'
+    return render("training.html", cards=cards) if cards else piece("empty", "No training was logged.")
 
 
-def experiment_table(experiments: Mapping[str, Mapping[str, Any]]) -> str:
+def experiment_table(experiments: Mapping[str, Mapping[str, Any]]) -> Markup:
     """Return the table of experiments and their parameters."""
     names = list(dict.fromkeys(name for row in experiments.values() for name in row))
     columns = [Column("experiment"), *(Column(name.replace("_", " "), numeric=True) for name in names)]
@@ -225,30 +206,14 @@ def experiment_table(experiments: Mapping[str, Mapping[str, Any]]) -> str:
     return table("experiments-table", "Experiments and their parameters", columns, rows)
 
 
-def settings_section(config: Mapping[str, Any]) -> str:
+def settings_section(config: Mapping[str, Any]) -> Markup:
     """Show the whole configuration, one foldable list per section."""
     plain = {name: value for name, value in config.items() if not isinstance(value, Mapping)}
     sections = {"study": plain, **{name: v for name, v in config.items() if isinstance(v, Mapping)}}
-    parts = []
-    for name, section in sections.items():
-        if name == "experiments" or not section:
-            continue
-        rows = "".join(
-            f"<tr><th scope='row'>{escape(str(key))}</th>"
-            f"<td><code>{escape(setting_text(value))}</code></td></tr>"
-            for key, value in section.items()
-        )
-        parts.append(
-            f"<details><summary>{escape(name)}</summary><table class='plain'>{rows}</table></details>"
-        )
-    return "\n".join(parts)
+    shown = {name: section for name, section in sections.items() if name != "experiments" and section}
+    return render("settings.html", sections=shown)
 
 
-def file_section(files: Sequence[Medium]) -> str:
+def file_section(files: Sequence[Medium]) -> Markup:
     """Link the tables behind the page."""
-    items = "".join(
-        f'<li{key_attributes(m.owner.keys)}><a href="{escape(m.href)}">'
-        f"{escape(m.href.removeprefix('assets/'))}</a></li>"
-        for m in files
-    )
-    return f"<ul class='files'>{items}</ul>" if items else '<p class="empty">No tables.</p>'
+    return render("files.html", files=files) if files else piece("empty", "No tables.")

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -129,10 +128,6 @@ class Order:
     def label(self, owner: Owner) -> str:
         """Name of the experiment, with its method where there are several."""
         return f"{owner.method} {owner.experiment}" if len(self.methods) > 1 else owner.experiment
-
-    def heading(self, owner: Owner) -> str:
-        """Head a card of a result."""
-        return f"<h3>Subject {escape(owner.subject)} <small>{escape(self.label(owner))}</small></h3>"
 
 
 def group_media(media: Iterable[Medium], order: Order) -> dict[Owner, list[Medium]]:
