@@ -106,7 +106,33 @@ def test_links_and_paths_exist(page: Path) -> None:
             assert (ROOT / path).exists(), path
 
 
+def headings(page: Path) -> set[str]:
+    return set(re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE))
+
+
+def test_pages_that_docstrings_cite_have_the_heading() -> None:
+    cited = []
+    for path in sorted((ROOT / "workflow_scripts").rglob("*.py")):
+        text = re.sub(r"\s+", " ", path.read_text())
+        cited += [(path.name, *match) for match in re.findall(r'docs/(\w+)\.md, "([^"]+)"', text)]
+        assert not re.search(r"\bspec(/| \d)", text), path  # of pages that are not in the repository
+    assert len(cited) >= 7
+    for name, page, heading in cited:
+        assert heading in headings(ROOT / f"docs/{page}.md"), (name, page, heading)
+
+
+def test_defaults_on_the_method_page_are_those_of_the_published_study() -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| (\S+) \|", (ROOT / "docs/method.md").read_text(), re.MULTILINE)
+    assert len(rows) > 40
+    config = complete_config(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    for key, default in rows:
+        value = config
+        for part in key.split("."):
+            value = value[part]
+        assert value == yaml.safe_load(default), key
+
+
 def test_config_page_has_a_heading_for_every_section() -> None:
     schema = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
-    headings = set(re.findall(r"^## (\w+)$", (ROOT / "docs/config.md").read_text(), re.MULTILINE))
-    assert headings == {key for key, node in schema["properties"].items() if node.get("x-step")}
+    sections = set(re.findall(r"^## (\w+)$", (ROOT / "docs/config.md").read_text(), re.MULTILINE))
+    assert sections == {key for key, node in schema["properties"].items() if node.get("x-step")}

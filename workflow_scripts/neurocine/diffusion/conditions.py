@@ -25,7 +25,7 @@ def mean_window(bold: Mapping[str, np.ndarray], width: int) -> np.ndarray:
     bold : training movies, each (T, V)
     width : w
 
-    Source: spec/neurocine.md 4.3; the training mean, because test data must not shape the decoder.
+    Source: docs/method.md, "Sampling"; the training mean, because test data must not shape the decoder.
     """
     total = np.sum([movie.sum(0, dtype=np.float64) for movie in bold.values()], axis=0)
     mean = total / sum(map(len, bold.values()))

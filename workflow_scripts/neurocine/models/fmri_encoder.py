@@ -138,7 +138,7 @@ class Block(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """Map the tokens of all frames, (B, w p, d), to the text encoder's format, (B, L, D) (spec 3.4)."""
+    """Map the tokens of all frames, (B, w p, d), to the text encoder's format, (B, L, D)."""
 
     def __init__(self, n_tokens_in: int, n_tokens: int, width_in: int, width: int, norm: bool) -> None:
         super().__init__()
@@ -238,7 +238,7 @@ class FmriEncoder(nn.Module):
         Parameters
         ----------
         bold : (B, w, V), z-scored BOLD
-        keep : (B, p or 1, d or 1), factors on the patch embeddings of every frame: 0 masks (spec 3.2)
+        keep : (B, p or 1, d or 1), factors on the patch embeddings of every frame: 0 masks
         mix : (B, w, w), frame i of the result is the sum over j of mix[i, j] times frame j (eq. 1)
 
         Returns

@@ -11,7 +11,7 @@ from neurocine.models.in_parts import in_parts
 
 @dataclasses.dataclass(frozen=True)
 class DecoderConfig:
-    """Architecture of the decoder, which is thrown away after pretraining (spec 2)."""
+    """Architecture of the decoder, which is discarded after pretraining."""
 
     width: int = 512
     depth: int = 8

@@ -205,7 +205,7 @@ class VideoUNet(UNet2DConditionModel):
     clip_shape : (F, h, w), frames and latent size of the clips it is trained on, which sampling then makes
     image_config : arguments of diffusers' UNet2DConditionModel
 
-    Source: NeuroCine (arXiv 2402.01590) section 3.3; spec/neurocine.md 4.1.
+    Source: NeuroCine (arXiv 2402.01590) section 3.3; docs/method.md, "Phase 2: the video model".
     """
 
     _no_split_modules = ["VideoTransformerBlock", "ResnetBlock2D"]  # noqa: RUF012 (the parent's type)

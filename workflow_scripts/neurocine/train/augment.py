@@ -1,4 +1,6 @@
-"""The two augmented views of a window: a spatial mask and temporal interpolation (spec 3.2, 3.3).
+"""The two augmented views of a window: a spatial mask and temporal interpolation.
+
+Equations: docs/method.md, "The two views".
 
 Both are drawn here as factors, which :class:`neurocine.models.fmri_encoder.FmriEncoder` applies to the patch
 embeddings; nothing here touches data.

@@ -112,7 +112,8 @@ def train_decoder(
     -------
     The report, and a picture of samples (height, width, 3) uint8
 
-    Source: NeuroCine (arXiv 2402.01590) section 3.3 (phase 2, fMRI) and spec/neurocine.md 4.3.
+    Source: NeuroCine (arXiv 2402.01590) section 3.3 (phase 2, fMRI); docs/method.md,
+    "Phase 2: the video model".
     """
     decoder.unet.set_trainable(settings.trained)  # type: ignore[arg-type]  # checked by the settings
     if settings.gradient_checkpointing:

@@ -1,4 +1,7 @@
-"""Phase 1: train the fMRI encoder against CLIP embeddings and augmented views of its input (spec 3.5)."""
+"""Phase 1: train the fMRI encoder against CLIP embeddings and augmented views of its input.
+
+Equations and defaults: docs/method.md, "The objective".
+"""
 
 import dataclasses
 import logging

@@ -1,4 +1,7 @@
-"""Phase 0: pretrain the encoder as a masked autoencoder with two contrasts (DC-MAE, spec 2)."""
+"""Phase 0: pretrain the encoder as a masked autoencoder with two contrasts (DC-MAE).
+
+Equations and defaults: docs/method.md, "Phase 0: the pretrained encoder".
+"""
 
 import dataclasses
 import logging
@@ -186,7 +189,8 @@ def pretrain_encoder(
     shards : z-scored samples, rest or training movies
     state_dir, identity, device : see :func:`neurocine.train.loop.train`
 
-    Source: DC-MAE (vis_dec_neurips), with its contrasts switched on; spec/neurocine.md section 2.
+    Source: DC-MAE (vis_dec_neurips), with its contrasts switched on; docs/method.md,
+    "Phase 0: the pretrained encoder".
     """
     with seeded_weights(seed, "pretrain_encoder", "weights"):
         model = MaskedAutoencoder(settings.architecture(shards.n_vertices), settings.decoder())

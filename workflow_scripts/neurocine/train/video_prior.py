@@ -112,7 +112,8 @@ def train_video_prior(
     -------
     The trained UNet, the report, and a picture of samples (height, width, 3) uint8
 
-    Source: NeuroCine (arXiv 2402.01590) section 3.3 (phase 2, text) and spec/neurocine.md 4.3.
+    Source: NeuroCine (arXiv 2402.01590) section 3.3 (phase 2, text); docs/method.md,
+    "Phase 2: the video model".
     """
     data = caption_data(latents, captions, validation)
     n_frames, _, height, width = latents.rows.shape[1:]
