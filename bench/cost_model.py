@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from neurocine.conditions import BASELINE_CONDITIONS, CAPTION_CONDITIONS, FMRI_CONDITIONS
-from neurocine.config import complete_config, encoder_key, prior_key
+from neurocine.config import complete_config
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
+from neurocine.methods.neurocine import decoder_key, encoder_key, prior_key
 from neurocine.models.masked_autoencoder import MaskedAutoencoder
 from neurocine.train.checkpoint import STATES_KEPT
 from neurocine.train.decoder import TrainDecoderSettings
@@ -280,7 +281,7 @@ def jobs(config: dict[str, Any], experiments: list[str]) -> dict[str, int]:
         "pretrain_encoder": 1,
         "train_encoder": subjects * len(encoders),
         "train_video_prior": len({prior_key(row) for row in rows}),
-        "train_decoder": subjects * len({(encoder_key(row), prior_key(row)) for row in rows}),
+        "train_decoder": subjects * len({decoder_key(row) for row in rows}),
         "decode": subjects * len(rows) * decodings,
         "decode_captions": len(rows) * len(conditions.intersection(CAPTION_CONDITIONS)),
         "make_baselines": len(conditions.intersection(BASELINE_CONDITIONS)),

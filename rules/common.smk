@@ -16,18 +16,14 @@ from snakemake.exceptions import WorkflowError
 sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 
 from neurocine import datasets
-from neurocine.conditions import BASELINE_CONDITIONS, CAPTION_CONDITIONS, FMRI_CONDITIONS
-from neurocine.config import (
-    complete_config,
-    encoder_key,
-    encoder_parameters,
-    prior_key,
-    vertices_known,
-    vertices_per_subject,
-)
+from neurocine.conditions import BASELINE_CONDITIONS
+from neurocine.config import complete_config
 from neurocine.errors import InputError
+from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
+from neurocine.methods.neurocine import decoder_key, encoder_key, prior_key
 from neurocine.models.catalogue import PUBLISHED, MissingModels, model_files, used_models
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher
+from neurocine.vertex_choice import vertices_known, vertices_per_subject
 
 # For all jobs, on cluster nodes too, where this file is evaluated again: only fetch_models asks the hub.
 os.environ.update(HF_HUB_OFFLINE="1")
@@ -43,7 +39,7 @@ TRAIN, TEST = config["movies"]["train"], config["movies"]["test"]
 MOVIES = TRAIN + TEST
 SIMULATED = config["simulate"]
 EXPERIMENTS = config["experiments"]
-METHOD = "neurocine"
+USED_METHODS = methods_of(EXPERIMENTS)
 FMRI_FROM = config["fmri_from"]
 FROM_RUNS = FMRI_FROM == "runs"
 # Vertices chosen by reliability or by others differ between subjects, and so does all that is made of them.
@@ -80,8 +76,8 @@ def of_vertices(path):
 
 
 def of_experiment(path):
-    """A file of one subject under one experiment."""
-    return of_subject(f"{METHOD}/{{experiment}}/{path}")
+    """A file of one subject under one experiment, whatever its method."""
+    return of_subject(f"{{method}}/{{experiment}}/{path}")
 
 
 def own(name, shared):
@@ -361,43 +357,26 @@ PACKAGE = json.dumps(
 )
 
 
-def encoder_of(experiment):
-    return encoder_key(EXPERIMENTS[experiment])
+# What an experiment asks
 
 
-def prior_of(experiment):
-    return prior_key(EXPERIMENTS[experiment])
+def row_of(experiment, method):
+    """The settings of an experiment, if they are of this method: a path may name another one."""
+    row = EXPERIMENTS[experiment]
+    if method_of(row).name != method:
+        found = f"experiment {experiment} is of method {method_of(row).name}"
+        todo = f"Ask for a file in {method_of(row).name}/{experiment}/, or add an experiment of {method}."
+        raise WorkflowError(
+            str(InputError(f"{method}/{experiment}", found, "a path of its own method", todo))
+        )
+    return row
 
 
-# All experiments with the same key have the same parameters (the config check sees to it).
-ENCODERS = {encoder_of(name): encoder_parameters(row) for name, row in EXPERIMENTS.items()}
-NOISE_RATIOS = {prior_of(name): row["noise_ratio"] for name, row in EXPERIMENTS.items()}
-
-
-def decoder_file(name):
-    """A file of the decoder that an experiment uses."""
-
-    def path(wildcards):
-        decoder = f"{encoder_of(wildcards.experiment)}_{prior_of(wildcards.experiment)}"
-        return of_subject(f"train_decoder/{decoder}/{name}")
-
-    return path
-
-
-def contrastive_file(wildcards):
-    """The weights of the encoder after phase 1 that an experiment uses."""
-    return of_subject(f"train_encoder/{encoder_of(wildcards.experiment)}/encoder/model.safetensors")
-
-
-def prior_file(wildcards):
-    """The weights of the video prior that an experiment uses."""
-    return results(
-        f"train_video_prior/{prior_of(wildcards.experiment)}/unet/diffusion_pytorch_model.safetensors"
-    )
-
-
-def noise_ratio(wildcards):
-    return EXPERIMENTS[wildcards.experiment]["noise_ratio"]
+def shared_trainings(method, step):
+    """The trainings of one step that experiments of a method ask for: key -> parameters."""
+    rows = [row for row in EXPERIMENTS.values() if method_of(row).name == method]
+    asked_for = [training for row in rows for training in METHODS[method].trainings(row, config)]
+    return {training.key: training.parameters for training in asked_for if training.step == step}
 
 
 def one_of(names):
@@ -407,14 +386,6 @@ def one_of(names):
 CONDITIONS = config["conditions"]
 SHOWN = ("random", "best", "median", "worst")  # choices of clips, one sheet and one film each
 STRIPS = [f"strips/{choice}.{kind}" for choice in SHOWN for kind in ("png", "mp4")]
-# The VAE's clips are scored as they are made and lie in no file.
-SHOWN_CONTROLS = [name for name in CONDITIONS if name not in ("fmri", "vae")]
-CONTROL_STRIPS = [
-    f"controls/{name}/{choice}.{kind}"
-    for name in SHOWN_CONTROLS
-    for choice in SHOWN
-    for kind in ("jpg", "mp4")
-]
 
 
 def condition_of(wildcards):
@@ -427,42 +398,60 @@ def seed_of(wildcards):
     return int(wildcards.condition.partition("_seed")[2] or config["seed"])
 
 
-def decoded_from_fmri():
-    """What is decoded from fMRI under each experiment."""
-    names = [name for name in FMRI_CONDITIONS if name in CONDITIONS]
-    return names + [f"fmri_seed{seed}" for seed in config["generation_seeds"]]
+def conditions_among(names):
+    """Those of the conditions that the study asks for."""
+    return [name for name in names if name in CONDITIONS]
 
 
-def drawn_captions(wildcards):
-    """The embeddings of the training movies, where captions are drawn from them."""
-    wanted = wildcards.text == "training_caption"
-    return train_files(results("embed_clips/{batch}.safetensors")) if wanted else []
+def decoded_from_fmri(method):
+    """What is decoded from fMRI under each experiment of a method."""
+    seeds = [f"fmri_seed{seed}" for seed in config["generation_seeds"]]
+    return conditions_among(method.fmri_conditions) + seeds
 
 
-def scored_clips():
-    """The files that are scored under each experiment, one per condition and seed."""
-    texts = [name for name in CAPTION_CONDITIONS if name in CONDITIONS]
+def shown_controls(method):
+    """The conditions that are shown beside fMRI. The VAE's clips are scored as they are made, in no file."""
+    retrieved = ["retrieval"] if method.retrieves else []
+    made = {*method.fmri_conditions, *method.text_conditions, *BASELINE_CONDITIONS, *retrieved}
+    return [name for name in CONDITIONS if name in made and name != "fmri"]
+
+
+def control_strips(method):
+    """The sheets and films of the conditions that are shown beside fMRI."""
     return [
-        *(of_experiment(f"decode/{name}.safetensors") for name in decoded_from_fmri()),
-        *(results(f"{METHOD}/{{experiment}}/decode/{name}.safetensors") for name in texts),
-        *(
-            results(f"make_baselines/{name}.safetensors")
-            for name in BASELINE_CONDITIONS
-            if name in CONDITIONS
-        ),
+        f"controls/{name}/{choice}.{kind}"
+        for name in shown_controls(method)
+        for choice in SHOWN
+        for kind in ("jpg", "mp4")
     ]
 
 
-def shown_controls(wildcards):
+def scored_clips(wildcards):
+    """The files that are scored under an experiment, one per condition and seed."""
+    row_of(wildcards.experiment, wildcards.method)
+    method = METHODS[wildcards.method]
+    return [
+        *(of_experiment(f"{method.step}/{name}.safetensors") for name in decoded_from_fmri(method)),
+        *(
+            results(f"{{method}}/{{experiment}}/{method.step}/{name}.safetensors")
+            for name in conditions_among(method.text_conditions)
+        ),
+        *(results(f"make_baselines/{name}.safetensors") for name in conditions_among(BASELINE_CONDITIONS)),
+    ]
+
+
+def shown_clips(wildcards):
     """The files whose clips are shown beside those from fMRI, one per condition."""
-    files = [path for path in scored_clips() if Path(path).stem in SHOWN_CONTROLS]
+    controls = shown_controls(METHODS[wildcards.method])
+    files = [path for path in scored_clips(wildcards) if Path(path).stem in controls]
     return [*files, *retrieved_clips(wildcards)]
 
 
 def retrieved_clips(wildcards):
-    """Clips retrieved with the encoder of an experiment, if they are asked for."""
-    path = of_subject(f"retrieve_clips/{encoder_of(wildcards.experiment)}.safetensors")
-    return [path] if "retrieval" in CONDITIONS else []
+    """Clips retrieved by the embedding of an experiment, if they are asked for and its method has one."""
+    row, method = row_of(wildcards.experiment, wildcards.method), METHODS[wildcards.method]
+    asked_for = method.retrieves and "retrieval" in CONDITIONS
+    return [of_subject(f"retrieve_clips/{method.retrieval(row)}.safetensors")] if asked_for else []
 
 
 wildcard_constraints:
@@ -470,39 +459,65 @@ wildcard_constraints:
     batch=one_of(BATCHES),
     rest=one_of(REST),
     experiment=one_of(EXPERIMENTS),
-    encoder=one_of(ENCODERS),
-    prior=one_of(NOISE_RATIOS),
-    condition=f"({one_of(FMRI_CONDITIONS)})(_seed[0-9]+)?",
-    text=one_of(CAPTION_CONDITIONS),
+    method=one_of(method.name for method in USED_METHODS),
     baseline=one_of(BASELINE_CONDITIONS),
 
 
 # What a person asks for
 
-STAGES = ("pretrained", "contrastive", "full")  # of the encoder, one map each per layer
-LAYERS = config["extract_attention"]["layers"]
-MAPS = ["overview", "occlusion", *expand("attention_{stage}_layer{layer}", stage=STAGES, layer=LAYERS)]
 # Where nobody knows which vertices were recorded, there are no areas to compare and no maps to draw.
 PLACED = vertices_known(config)
-MAPS = [f"maps/{name}.png" for name in MAPS] if PLACED else []
-AREA_TABLES = ["attention.tsv"] if PLACED else []
 
 
-def each_result(path, experiments):
-    """A file of every subject under each of the experiments."""
-    return expand(of_experiment(path), subject=SUBJECTS, experiment=experiments)
+def each_result(names, experiments):
+    """Files of every subject under each of the experiments.
+
+    ``names`` is what to take of a result, or a function of the method that tells it.
+    """
+    taken = {}
+    for experiment in experiments:
+        method = method_of(EXPERIMENTS[experiment])
+        for name in names(method) if callable(names) else names:
+            taken.setdefault(name, []).append((method.name, experiment))
+    return [
+        of_experiment(name).format(subject=subject, method=method, experiment=experiment)
+        for name, owners in taken.items()
+        for subject in SUBJECTS
+        for method, experiment in owners
+    ]
 
 
-def subject_results(subject, experiment):
-    """What one subject gets under one experiment: decoded clips, scores, what there is to look at, brain maps.
+def maps_of(method):
+    return method.maps(config)
+
+
+def tables_of(method):
+    return method.tables(config)
+
+
+def result_files(method):
+    """What a subject gets under an experiment: decoded clips, scores, what there is to look at, brain maps.
 
     All of it is named, because Snakemake makes a deleted file again only if it is asked for.
     """
-    names = [f"decode/{name}.safetensors" for name in decoded_from_fmri()]
-    names += ["scores.tsv", "clip_scores.tsv"]
-    names += [f"clips/{movie}.mp4" for movie in TEST] + STRIPS + CONTROL_STRIPS
-    names += [*AREA_TABLES, *MAPS]
-    found = [of_experiment(name).format(subject=subject, experiment=experiment) for name in names]
+    return [
+        *(f"{method.step}/{name}.safetensors" for name in decoded_from_fmri(method)),
+        *("scores.tsv", "clip_scores.tsv"),
+        *(f"clips/{movie}.mp4" for movie in TEST),
+        *STRIPS,
+        *control_strips(method),
+        *method.tables(config),
+        *method.maps(config),
+    ]
+
+
+def subject_results(subject, experiment):
+    """All that one subject gets under one experiment."""
+    method = method_of(EXPERIMENTS[experiment])
+    found = [
+        of_experiment(name).format(subject=subject, method=method.name, experiment=experiment)
+        for name in result_files(method)
+    ]
     return [*found, of_subject("noise_ceiling.tsv").format(subject=subject)]
 
 
@@ -520,12 +535,9 @@ def study_results(experiments, part=""):
 
 def training_logs(experiments):
     """The logs of all trainings behind these experiments."""
-    logs = [
-        *([] if PUBLISHED_ENCODER else expand(of_vertices("pretrain_encoder/log.jsonl"), subject=SUBJECTS)),
-        *(results(f"train_video_prior/{prior_of(name)}/log.jsonl") for name in experiments),
-    ]
-    for name in experiments:
-        keys = {"encoder": encoder_of(name), "prior": prior_of(name)}
-        logs += expand(of_subject("train_encoder/{encoder}/log.jsonl"), subject=SUBJECTS, **keys)
-        logs += expand(of_subject("train_decoder/{encoder}_{prior}/log.jsonl"), subject=SUBJECTS, **keys)
-    return sorted(set(logs))
+    place = {"study": results, "subject": of_subject, "vertices": of_vertices}
+    logs = set()
+    for row in (EXPERIMENTS[name] for name in experiments):
+        for training in method_of(row).trainings(row, config):
+            logs.update(expand(place[training.of](f"{training.folder}/log.jsonl"), subject=SUBJECTS))
+    return sorted(logs)

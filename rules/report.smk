@@ -1,69 +1,4 @@
-"""Brain maps, tables and the page that shows everything."""
-
-
-rule extract_attention:
-    input:
-        pretrained=PRETRAINED,
-        contrastive=contrastive_file,
-        full=decoder_file("encoder/model.safetensors"),
-        fmri=of_subject("assemble_subject/test.safetensors"),
-        embeddings=test_files(results("embed_clips/{batch}.safetensors")),
-        vertices=VERTICES,
-    output:
-        maps=of_experiment("maps/attention.safetensors"),
-        table=of_experiment("attention.tsv"),
-    log:
-        log_file("extract_attention/sub-{subject}_{experiment}"),
-    benchmark:
-        benchmark_file("extract_attention/sub-{subject}_{experiment}")
-    conda:
-        "../envs/training.yaml"
-    threads: config["compute"]["threads"]
-    resources:
-        gpu=ONE_GPU,
-        mem_mb=memory(32),
-        runtime=minutes(120),
-    params:
-        pretrained=input_folder("pretrained"),
-        contrastive=input_folder("contrastive"),
-        full=input_folder("full"),
-        seed=config["seed"],
-        settings=settings("extract_attention"),
-    shell:
-        "python workflow_scripts/extract_attention.py --pretrained {params.pretrained:q} "
-        "--contrastive {params.contrastive:q} --full {params.full:q} --fmri {input.fmri:q} "
-        "--embeddings {input.embeddings:q} --vertices {input.vertices:q} --seed {params.seed} "
-        "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} 2> >(tee {log} >&2)"
-
-
-# Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.
-THINNED = FROM_RUNS and config["select_vertices"]["every"] > 1 and not vertices_per_subject(config)
-
-
-rule plot_surface:
-    input:
-        rules.extract_attention.output.maps,
-    output:
-        overview=of_experiment("maps/overview.png"),
-        others=[of_experiment(name) for name in MAPS if name != "maps/overview.png"],
-    log:
-        log_file("plot_surface/sub-{subject}_{experiment}"),
-    benchmark:
-        benchmark_file("plot_surface/sub-{subject}_{experiment}")
-    conda:
-        "../envs/report.yaml"
-    resources:
-        mem_mb=memory(8),
-        runtime=minutes(60),
-    params:
-        name="subject {subject}, {experiment}",
-        out=output_folder("overview"),
-        fill="--fill-areas" if THINNED else "--no-fill-areas",
-        settings=settings("plot_surface"),
-    shell:
-        "python workflow_scripts/plot_surface.py --attention {input:q} --settings {params.settings:q} "
-        "--name {params.name:q} {params.fill} --out {params.out:q} 2> >(tee {log} >&2)"
-
+"""Tables and the page that shows everything."""
 
 # What decides whether published values may be compared with those of this study.
 STUDY_FACTS = {
@@ -79,7 +14,7 @@ STUDY_FACTS = {
 
 rule tabulate_scores:
     input:
-        each_result("scores.tsv", config["run_experiments"]),
+        each_result(["scores.tsv"], config["run_experiments"]),
     output:
         scores=results("tables/scores.tsv"),
         main=results("tables/main.tsv"),
@@ -106,7 +41,7 @@ rule tabulate_scores:
 
 rule compare_results:
     input:
-        clip_scores=each_result("clip_scores.tsv", config["run_experiments"]),
+        clip_scores=each_result(["clip_scores.tsv"], config["run_experiments"]),
         scores=rules.tabulate_scores.output.scores,
     output:
         results=results("tables/results.tsv"),
@@ -148,18 +83,12 @@ rule build_browser:
         comparisons=rules.compare_results.output.comparisons,
         published=rules.compare_results.output.published,
         tables=[rules.tabulate_scores.output.main, rules.tabulate_scores.output.ablation],
-        strips=[path for name in STRIPS for path in each_result(name, config["run_experiments"])],
-        controls=[path for name in CONTROL_STRIPS for path in each_result(name, config["run_experiments"])],
-        clips=[path for name in TEST for path in each_result(f"clips/{name}.mp4", config["run_experiments"])],
-        maps=[path for name in MAPS for path in each_result(name, config["run_experiments"])],
-        attention_tables=[
-            path for name in AREA_TABLES for path in each_result(name, config["run_experiments"])
-        ],
-        result_tables=[
-            path
-            for name in ("scores.tsv", "clip_scores.tsv")
-            for path in each_result(name, config["run_experiments"])
-        ],
+        strips=each_result(STRIPS, config["run_experiments"]),
+        controls=each_result(control_strips, config["run_experiments"]),
+        clips=each_result([f"clips/{movie}.mp4" for movie in TEST], config["run_experiments"]),
+        maps=each_result(maps_of, config["run_experiments"]),
+        attention_tables=each_result(tables_of, config["run_experiments"]),
+        result_tables=each_result(["scores.tsv", "clip_scores.tsv"], config["run_experiments"]),
         logs=training_logs(config["run_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
         lag_sweep=LAG_SWEEP,
@@ -221,7 +150,7 @@ rule sweep_lags:
 
 use rule tabulate_scores as tabulate_ablation with:
     input:
-        each_result("scores.tsv", config["ablation_experiments"]),
+        each_result(["scores.tsv"], config["ablation_experiments"]),
     output:
         scores=results("ablation/tables/scores.tsv"),
         main=results("ablation/tables/main.tsv"),
@@ -234,7 +163,7 @@ use rule tabulate_scores as tabulate_ablation with:
 
 use rule compare_results as compare_ablation with:
     input:
-        clip_scores=each_result("clip_scores.tsv", config["ablation_experiments"]),
+        clip_scores=each_result(["clip_scores.tsv"], config["ablation_experiments"]),
         scores=rules.tabulate_ablation.output.scores,
     output:
         results=results("ablation/tables/results.tsv"),
@@ -253,24 +182,12 @@ use rule build_browser as build_ablation_browser with:
         comparisons=rules.compare_ablation.output.comparisons,
         published=rules.compare_ablation.output.published,
         tables=[rules.tabulate_ablation.output.main, rules.tabulate_ablation.output.ablation],
-        strips=[path for name in STRIPS for path in each_result(name, config["ablation_experiments"])],
-        controls=[
-            path for name in CONTROL_STRIPS for path in each_result(name, config["ablation_experiments"])
-        ],
-        clips=[
-            path
-            for name in TEST
-            for path in each_result(f"clips/{name}.mp4", config["ablation_experiments"])
-        ],
-        maps=[path for name in MAPS for path in each_result(name, config["ablation_experiments"])],
-        attention_tables=[
-            path for name in AREA_TABLES for path in each_result(name, config["ablation_experiments"])
-        ],
-        result_tables=[
-            path
-            for name in ("scores.tsv", "clip_scores.tsv")
-            for path in each_result(name, config["ablation_experiments"])
-        ],
+        strips=each_result(STRIPS, config["ablation_experiments"]),
+        controls=each_result(control_strips, config["ablation_experiments"]),
+        clips=each_result([f"clips/{movie}.mp4" for movie in TEST], config["ablation_experiments"]),
+        maps=each_result(maps_of, config["ablation_experiments"]),
+        attention_tables=each_result(tables_of, config["ablation_experiments"]),
+        result_tables=each_result(["scores.tsv", "clip_scores.tsv"], config["ablation_experiments"]),
         logs=training_logs(config["ablation_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
         lag_sweep=LAG_SWEEP,

@@ -17,16 +17,14 @@ from neurocine.config import (
     complete_config,
     config_page,
     default_of,
-    encoder_key,
     fill_defaults,
     merge,
-    prior_key,
     read_schema,
     resolve,
-    vertices_known,
 )
 from neurocine.diffusion.sampling import ALIASES, DETERMINISTIC, scheduler_class
 from neurocine.errors import InputErrors
+from neurocine.vertex_choice import vertices_known
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = read_schema()
@@ -223,19 +221,6 @@ def test_a_package_fixes_what_runs_leave_open() -> None:
     ):
         with pytest.raises(InputErrors, match=expected):
             complete_config(of_package(**changes))
-
-
-def test_eleven_rows_share_eight_encoders_and_four_priors() -> None:
-    config = complete_config(read_study("config.yaml"))
-    rows = [config["experiments"][name] for name in config["ablation_experiments"]]
-    assert len(rows) == 11
-    assert len({encoder_key(row) for row in rows}) == 8
-    assert len({prior_key(row) for row in rows}) == 4
-    names = config["experiments"]
-    assert encoder_key(names["exp10"]) == "spa0.2_tem0.333_mu1-1" == encoder_key(names["paper_main"])
-    assert prior_key(names["paper_main"]) == "beta0.75"
-    assert prior_key(names["paper_best"]) == "beta0.25"
-    assert encoder_key(names["exp00"]) == "plain"
 
 
 def test_reference_page_is_current() -> None:

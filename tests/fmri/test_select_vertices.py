@@ -11,7 +11,6 @@ from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis, SeriesAxis
 
 import select_vertices as program
 from neurocine.cli import parse_settings
-from neurocine.config import vertices_per_subject
 from neurocine.errors import InputError
 from neurocine.fmri.grayordinates import CORTEX, brain_axis, hcp_table
 from neurocine.fmri.parcellation import AreaVertices, area_vertices, installed_areas
@@ -24,6 +23,7 @@ from neurocine.fmri.vertices import (
     select_vertices,
 )
 from neurocine.io import read_arrays, read_table
+from neurocine.vertex_choice import vertices_per_subject
 
 N_LEFT = 29_696
 

@@ -161,6 +161,43 @@ def test_volumes_need_an_atlas_and_no_rest(checkout: Path, tmp_path: Path) -> No
     assert "rule plot_surface" in said
 
 
+SECOND_METHOD = """
+
+class Second(NeuroCine):
+    name = "second"
+
+
+METHODS["second"] = Second()
+"""
+
+
+def test_a_second_method_shares_rules_and_a_path_names_the_method_of_its_experiment(tmp_path: Path) -> None:
+    checkout = copy_workflow(tmp_path)
+    with (checkout / "workflow_scripts/neurocine/methods/__init__.py").open("a") as file:
+        file.write(SECOND_METHOD)
+    schema = checkout / "schemas/config.schema.yaml"
+    schema.write_text(schema.read_text().replace("enum: [neurocine]", "enum: [neurocine, second]"))
+    mine = checkout / "mine.yaml"
+    mine.write_text("experiments: {two: {method: second}}\n")
+    folder = "results/toy/sub-1"
+    run = snakemake(checkout, f"{folder}/neurocine/two/scores.tsv", "-n", *TOY, str(mine))
+    assert "experiment two is of method second" in run.stdout + run.stderr
+    run = snakemake(checkout, f"{folder}/neurocine/two/decode/fmri.safetensors", "-n", *TOY, str(mine))
+    assert "Ask for a file in second/two/" in run.stdout + run.stderr
+    # All but the second method's own step is there already.
+    for name in ("fmri", "shifted", "shuffled", "mean", "noise"):
+        path = checkout / f"{folder}/second/two/decode/{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for name in ("caption", "training_caption"):
+        path = checkout / f"results/toy/second/two/decode/{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    jobs = planned(checkout, f"{folder}/second/two/strips/best.png", *TOY, str(mine))
+    assert jobs["score"] == jobs["show_clips_second"] == jobs["retrieve_clips"] == 1
+    assert "train_decoder" not in jobs
+
+
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
     assert jobs["total"] == 59

@@ -6,7 +6,6 @@ library, PyYAML and jsonschema is imported here. ``python -m neurocine.config`` 
 
 import copy
 import difflib
-import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from neurocine.errors import InputError, InputErrors
+from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
+from neurocine.vertex_choice import vertices_known, vertices_per_subject
 
 SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
 SHOWN_KEYS = 8  # known keys listed when none is near enough to the unknown one
@@ -152,40 +153,52 @@ def check_schema(config: Config, schema: Schema) -> list[InputError]:
     return sorted(found, key=lambda problem: problem.where)
 
 
-def vertices_known(config: Config) -> bool:
-    """Say whether it is known where the vertices lie."""
-    # A package of arrays has its vertex_index.npy.
-    return config["fmri_from"] in ("runs", "arrays") or bool(config["package"]["vertex_masks"])
+def _unknown_method(where: str, name: Any) -> InputError:
+    near = difflib.get_close_matches(str(name), METHODS, n=1)
+    todo = f"Did you mean {near[0]}?" if near else "Correct the name."
+    return InputError(where, json.dumps(name), f"one of {', '.join(METHODS)}", todo)
 
 
-def vertices_per_subject(config: Config) -> bool:
-    """Say whether vertices are chosen by reliability, which differs between subjects."""
-    section = config["select_vertices"]
-    by_set = section["roi_set"] == "rel4500" and not section["areas"]
-    return by_set or section["reliable_count"] > 0 or section["reliable_p"] > 0
+def _foreign_keys(where: str, row: Mapping[str, Any], schema: Schema) -> Iterator[InputError]:
+    """Find keys of an experiment that only other methods have."""
+    mine = method_of(row)
+    known = {name: schema["$defs"][method.definition]["properties"] for name, method in METHODS.items()}
+    for key in row:
+        owners = [name for name, keys in known.items() if key in keys]
+        if owners and mine.name not in owners:
+            todo = "Correct its method, or its name: rows of one name are merged over all config files."
+            found = f"a key of method {' and '.join(owners)}"
+            yield InputError(f"{where}.{key}", found, f"keys of method {mine.name}", todo)
 
 
-def encoder_parameters(experiment: Config) -> Config:
-    """Return what of an experiment the encoder training depends on."""
-    if not experiment["augment"]:
-        return {"augment": False}
-    keys = ("spatial_ratio", "temporal_ratio", "spatial_weight", "temporal_weight")
-    return {"augment": True, **{key: experiment[key] for key in keys}}
+def check_methods(config: Config, schema: Schema) -> list[InputError]:
+    """List experiments whose method does not exist, or that have keys of another one."""
+    problems: list[InputError] = []
+    experiments = config.get("experiments")
+    for name, row in experiments.items() if isinstance(experiments, Mapping) else ():
+        if not isinstance(row, Mapping):
+            continue  # for the schema to tell
+        where = f"experiments.{name}"
+        if row.get("method", DEFAULT) not in METHODS:
+            problems.append(_unknown_method(f"{where}.method", row["method"]))
+        else:
+            problems += _foreign_keys(where, row, schema)
+    return problems
 
 
-def encoder_key(experiment: Config) -> str:
-    """Name the encoder training of an experiment; experiments with the same name share it."""
-    if not experiment["augment"]:
-        return "plain"
-    return (
-        f"spa{experiment['spatial_ratio']:.3g}_tem{experiment['temporal_ratio']:.3g}"
-        f"_mu{experiment['spatial_weight']:.3g}-{experiment['temporal_weight']:.3g}"
-    )
-
-
-def prior_key(experiment: Config) -> str:
-    """Name the video prior of an experiment; experiments with the same name share it."""
-    return f"beta{experiment['noise_ratio']:.3g}"
+def schema_of(config: Config, schema: Schema) -> Schema:
+    """Return the schema with each experiment held to the keys of its method."""
+    rows = config.get("experiments")
+    if not isinstance(rows, Mapping):
+        return schema
+    of_rows = {
+        name: {"$ref": f"#/$defs/{method_of(row).definition}"}
+        for name, row in rows.items()
+        if isinstance(row, Mapping)
+    }
+    properties = schema["properties"]
+    experiments = {**properties["experiments"], "properties": of_rows}
+    return {**schema, "properties": {**properties, "experiments": experiments}}
 
 
 def _check_movies(config: Config) -> Iterator[InputError]:
@@ -225,15 +238,16 @@ def _check_experiments(config: Config) -> Iterator[InputError]:
                 near = difflib.get_close_matches(name, experiments, n=1)
                 todo = f"Did you mean {near[0]}?" if near else "Add a row of this name to experiments."
                 yield InputError(key, name, "names of experiments", todo)
-    for one, two in itertools.combinations(experiments, 2):
-        a, b = experiments[one], experiments[two]
-        same_key = encoder_key(a) == encoder_key(b) and encoder_parameters(a) != encoder_parameters(b)
-        same_beta = prior_key(a) == prior_key(b) and a["noise_ratio"] != b["noise_ratio"]
-        if same_key or same_beta:
-            todo = "Give them the same numbers or numbers that differ in the first three digits."
-            yield InputError(
-                f"experiments.{two}", f"numbers almost those of {one}", "distinct experiments", todo
-            )
+    first: dict[tuple[str, str], tuple[str, Any]] = {}
+    for name, row in experiments.items():
+        for training in method_of(row).trainings(row, config):
+            place = (training.step, training.key)
+            other, parameters = first.setdefault(place, (name, training.parameters))
+            if parameters != training.parameters:
+                todo = "Give them the same numbers or numbers that differ in the first three digits."
+                found = f"numbers almost those of {other}"
+                yield InputError(f"experiments.{name}", found, "distinct experiments", todo)
+                break
 
 
 def _check_seeds(config: Config) -> Iterator[InputError]:
@@ -358,10 +372,6 @@ def _check_trainings(config: Config) -> Iterator[InputError]:
             yield InputError(
                 f"{step}.batch_size", str(section["batch_size"]), expected, "Change one of the two."
             )
-    depth, layers = config["pretrain_encoder"]["depth"], config["extract_attention"]["layers"]
-    if max(layers) > depth:
-        expected = f"layers at most {depth} (pretrain_encoder.depth)"
-        yield InputError("extract_attention.layers", str(layers), expected, "Correct one of the two.")
 
 
 def _check_decode(config: Config) -> Iterator[InputError]:
@@ -387,6 +397,7 @@ def check_combinations(config: Config) -> list[InputError]:
         _check_trainings,
         _check_networks,
         _check_decode,
+        *(method.check for method in methods_of(config["experiments"])),
     )
     return [problem for check in checks for problem in check(config)]
 
@@ -426,9 +437,13 @@ def complete_config(config: Config, schema: Schema | None = None) -> Config:
         values that exclude each other
     """
     schema = schema or read_schema()
-    filled = names_as_text(fill_defaults(text_keys(config), schema, schema))
-    # Combinations are looked at only when every single value is sound.
-    problems = check_schema(filled, schema) or check_combinations(filled)
+    config = text_keys(config)
+    problems = check_methods(config, schema)  # first, for a method decides which keys its experiments have
+    if not problems:
+        schema = schema_of(config, schema)
+        filled = names_as_text(fill_defaults(config, schema, schema))
+        # Combinations are looked at only when every single value is sound.
+        problems = check_schema(filled, schema) or check_combinations(filled)
     if problems:
         raise InputErrors("The config cannot be used", problems)
     return filled

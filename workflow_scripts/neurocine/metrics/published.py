@@ -4,7 +4,7 @@
 any, has that definition. What no rule vouches for is not comparable.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from neurocine.io import read_table
+from neurocine.methods import DEFAULT, METHODS, Method
 
 PUBLISHED = Path(__file__).with_name("published.tsv")
 MINIMAL = (  # beginnings of the names of the metrics in the minimal table, in its order
@@ -19,7 +20,6 @@ MINIMAL = (  # beginnings of the names of the metrics in the minimal table, in i
     *("vifi", "clip_video", "clip_pcc", "epe", "retrieval"),
 )
 RESULT = ["dataset", "subject", "method", "experiment", "condition"]
-METHOD, MAIN_EXPERIMENT = "neurocine", "paper_main"  # ours, beside the values of other systems
 SUBJECTS = ("1", "2", "3")  # of CC2017
 PUBLISHED_COLUMNS = [
     *("source", "reading", "system", "year", "dataset", "subject", "experiment", "metric", "named", "n_way"),
@@ -226,11 +226,33 @@ def _printed_metric(entry: Mapping[str, Any]) -> str:
     return "_".join(str(part) for part in parts if part)
 
 
+def beside(system: str, scored: Collection[str]) -> Method:
+    """Choose which of our methods stands beside a published system.
+
+    Parameters
+    ----------
+    system : as the table of published values names it
+    scored : names of the methods that this study has results of
+
+    Returns
+    -------
+    the method that the system is, if the study has results of it; else the first one that it has
+    """
+    ours = [method for name, method in METHODS.items() if name in scored]
+    same = [method for method in ours if system in method.systems]
+    return next(iter([*same, *ours]), METHODS[DEFAULT])
+
+
 def _our_value(
-    results: Mapping[tuple[str, str, str], Mapping[str, Any]], subject: str, experiment: str, metric: str
+    results: Mapping[tuple[str, str, str, str], Mapping[str, Any]],
+    subject: str,
+    method: str,
+    experiment: str,
+    metric: str,
 ) -> dict[str, Any] | None:
     """Our value, interval and number of seeds; of a mean over subjects without interval."""
-    rows = [results.get((one, experiment, metric)) for one in (SUBJECTS if subject == "mean" else (subject,))]
+    subjects = SUBJECTS if subject == "mean" else (subject,)
+    rows = [results.get((one, method, experiment, metric)) for one in subjects]
     found = [row for row in rows if row]
     if len(found) < len(rows):
         return None
@@ -258,13 +280,16 @@ def published_table(
     it has the definition of ``named``, the published one; value is NaN where we have none; comparable is yes
     or no, with the reason
     """
-    ours = summary[(summary["condition"] == "fmri") & (summary["method"] == METHOD)]
+    ours = summary[summary["condition"] == "fmri"]
     records = [{str(name): value for name, value in row.items()} for row in ours.to_dict("records")]
-    found = {(str(r["subject"]), str(r["experiment"]), str(r["metric"])): r for r in records}
+    keys = ("subject", "method", "experiment", "metric")
+    found = {(str(r[keys[0]]), str(r[keys[1]]), str(r[keys[2]]), str(r[keys[3]])): r for r in records}
+    scored = {method for _, method, _, _ in found}
     rows = []
     for record in published.to_dict("records"):
         entry = {str(name): value for name, value in record.items()}
-        experiments = entry["experiment"].split() or [MAIN_EXPERIMENT]
+        method = beside(entry["system"], scored)
+        experiments = entry["experiment"].split() or [method.main_experiment]
         row = {name: entry[name] for name in PUBLISHED_COLUMNS if name in entry}
         row |= {"named": entry["metric"], "published": entry["value"], "value": float("nan"), "seeds": 0}
         protocol = protocol_of(entry)
@@ -273,7 +298,9 @@ def published_table(
             row |= {"metric": _printed_metric(entry)}
         else:
             metric = our_metric(entry, protocol)
-            values = [(name, _our_value(found, entry["subject"], name, metric)) for name in experiments]
+            values = [
+                (name, _our_value(found, entry["subject"], method.name, name, metric)) for name in experiments
+            ]
             experiment, value = next((pair for pair in values if pair[1]), values[0])
             wanted = f"{experiment} with {metric} of subject {entry['subject']}"
             network, expected = NETWORKS.get(entry["metric"], ("", ""))

@@ -6,43 +6,45 @@ from typing import Any
 
 import pandas as pd
 
+from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.metrics.direction import best
-from neurocine.metrics.published import METHOD, NEUROCINE, StudyFacts, published_ablation
+from neurocine.metrics.published import NEUROCINE, StudyFacts, published_ablation
 from neurocine.metrics.statistics import holm
 
 KEYS = ["dataset", "subject", "method", "experiment", "condition"]
 PUBLISHED_SUBJECT, PUBLISHED_METRIC = "1", "ssim_mv"  # of the published ablation
 
-# What defines an experiment of the published ablation; all but the last need augmented views.
-ABLATED = ("spatial_ratio", "temporal_ratio", "spatial_weight", "temporal_weight", "noise_ratio")
-ABLATION_COLUMNS = [
-    *(
-        "dataset",
-        "subject",
-        "method",
-        "experiment",
-        *ABLATED,
-        "seed",
-        "n_clips",
-        "value",
-        "ci_low",
-        "ci_high",
-    ),
+BEFORE = ("dataset", "subject", "method", "experiment")  # the parameters of the ablation table
+AFTER = (
+    *("seed", "n_clips", "value", "ci_low", "ci_high"),
     *("null_mean", "null_p99", "baseline", "published", "comparable"),
-]
+)
+
+
+def _cell(value: Any) -> str:
+    """Write a parameter: numbers with three digits, nothing for none."""
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, int | float) else str(value)
 
 
 @dataclass(frozen=True)
 class Experiments:
-    """The config section experiments: ``rows`` name -> augment and `ABLATED`."""
+    """The config section experiments: ``rows`` name -> method and its parameters."""
 
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    @property
+    def parameters(self) -> list[str]:
+        """Parameters of all methods that experiments use, in order."""
+        methods = methods_of(self.rows) or [METHODS[DEFAULT]]
+        return list(dict.fromkeys(name for method in methods for name in method.parameters))
+
     def cells(self, name: str) -> dict[str, str]:
         """Write the parameters of an experiment; empty where it does not use them."""
-        row = self.rows.get(name, {})
-        used = ABLATED if row.get("augment", True) else ABLATED[-1:]
-        return {key: f"{row[key]:.3g}" if key in used and key in row else "" for key in ABLATED}
+        row = self.rows.get(name)
+        used = method_of(row).used(row) if row else {}
+        return dict.fromkeys(self.parameters, "") | {key: _cell(value) for key, value in used.items()}
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,15 @@ def ablation_table(
 
     Returns
     -------
-    columns ``ABLATION_COLUMNS``
+    columns ``BEFORE``, the parameters of the experiments, and ``AFTER``
     """
     chosen = scores[(scores["metric"] == PUBLISHED_METRIC) & (scores["condition"] == "fmri")]
-    known = published_ablation(published)
+    known = published_ablation(published)  # of the default method
     alike = not list(facts.differences(NEUROCINE))
     rows = []
     for _, entry in chosen.sort_values(["subject", "method", "experiment", "seed"]).iterrows():
         same = alike and str(entry["subject"]) == PUBLISHED_SUBJECT
-        paper = known.get(entry["experiment"]) if entry["method"] == METHOD else None
+        paper = known.get(entry["experiment"]) if entry["method"] == DEFAULT else None
         row = {
             name: entry[name] for name in ("dataset", "subject", "method", "experiment", "seed", "n_clips")
         }
@@ -145,4 +147,4 @@ def ablation_table(
         row["published"] = "" if paper is None else f"{paper:.3f}"
         row["comparable"] = "" if paper is None else ("yes" if same else "no")
         rows.append(row)
-    return pd.DataFrame(rows, columns=ABLATION_COLUMNS)
+    return pd.DataFrame(rows, columns=[*BEFORE, *experiments.parameters, *AFTER])

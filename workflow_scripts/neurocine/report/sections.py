@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from neurocine.methods import methods_of, training_titles
 from neurocine.naming import natural
 from neurocine.report.conditions import told
 from neurocine.report.figures import axis_range, curve, read_log, track
@@ -14,12 +15,6 @@ from neurocine.report.study import Medium, Order, Owner, TrainingLog
 from neurocine.report.templates import piece, render
 from neurocine.report.text import breakable, number, p_text, setting_text
 
-STEPS = {
-    "pretrain_encoder": "Encoder pretraining",
-    "train_encoder": "Encoder against CLIP",
-    "train_video_prior": "Video prior from captions",
-    "train_decoder": "Decoder from fMRI",
-}
 WHOLE_GROUP = "all"  # in the column area of the attention table, where a row is a whole group
 # Column of the attention table -> title and explanation.
 ATTENTION_NUMBERS = {
@@ -174,7 +169,8 @@ def area_table(name: str, attention: pd.DataFrame, kind: str, digits: int, order
 def training_section(logs: Sequence[TrainingLog]) -> Markup:
     """Draw the curves of every training."""
     cards = []
-    order = {step: index for index, step in enumerate(STEPS)}
+    titles = training_titles()
+    order = {step: index for index, step in enumerate(titles)}
     for log in sorted(logs, key=lambda item: (order.get(item.step, 99), natural(item.subject), item.key)):
         curves = [curve(name, series) for name, series in read_log(log.text).items()]
         if not curves:
@@ -183,7 +179,7 @@ def training_section(logs: Sequence[TrainingLog]) -> Markup:
         cards.append(
             {
                 "subject": log.subject,
-                "title": STEPS.get(log.step, log.step),
+                "title": titles.get(log.step, log.step),
                 "note": ", ".join(part for part in (where, log.key) if part),
                 "curves": curves,
             }
@@ -193,7 +189,9 @@ def training_section(logs: Sequence[TrainingLog]) -> Markup:
 
 def experiment_table(experiments: Mapping[str, Mapping[str, Any]]) -> Markup:
     """Return the table of experiments and their parameters."""
-    names = list(dict.fromkeys(name for row in experiments.values() for name in row))
+    alike = len(methods_of(experiments)) == 1  # a column that says the same of all is left out
+    keys = dict.fromkeys(name for row in experiments.values() for name in row)
+    names = [name for name in keys if name != "method" or not alike]
     columns = [Column("experiment"), *(Column(name.replace("_", " "), numeric=True) for name in names)]
     rows = []
     for experiment, row in experiments.items():

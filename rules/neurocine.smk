@@ -1,0 +1,417 @@
+"""NeuroCine: an encoder pretrained on rest and trained by contrast, a video prior, a decoder, what it decodes.
+
+Its own rules; what is shared with other methods lies in the other files.
+"""
+
+
+def neurocine_row(wildcards):
+    """The settings of an experiment of this method."""
+    return row_of(wildcards.experiment, NEUROCINE.name)
+
+
+def of_neurocine(path):
+    """A file of one subject under one experiment of this method."""
+    return of_subject(f"{NEUROCINE.name}/{{experiment}}/{path}")
+
+
+def decoder_file(name):
+    """A file of the decoder that an experiment uses."""
+
+    def path(wildcards):
+        return of_subject(f"train_decoder/{decoder_key(neurocine_row(wildcards))}/{name}")
+
+    return path
+
+
+def contrastive_file(wildcards):
+    """The weights of the encoder after phase 1 that an experiment uses."""
+    return of_subject(f"train_encoder/{encoder_key(neurocine_row(wildcards))}/encoder/model.safetensors")
+
+
+def prior_file(wildcards):
+    """The weights of the video prior that an experiment uses."""
+    prior = prior_key(neurocine_row(wildcards))
+    return results(f"train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors")
+
+
+def noise_ratio(wildcards):
+    return neurocine_row(wildcards)["noise_ratio"]
+
+
+def drawn_captions(wildcards):
+    """The embeddings of the training movies, where captions are drawn from them."""
+    wanted = wildcards.text == "training_caption"
+    return train_files(results("embed_clips/{batch}.safetensors")) if wanted else []
+
+
+NEUROCINE = METHODS["neurocine"]
+# All experiments with the same key have the same parameters (the config check sees to it).
+ENCODERS = shared_trainings(NEUROCINE.name, "train_encoder")
+PRIORS = shared_trainings(NEUROCINE.name, "train_video_prior")
+
+
+wildcard_constraints:
+    encoder=one_of(ENCODERS),
+    prior=one_of(PRIORS),
+    condition=f"({one_of(NEUROCINE.fmri_conditions)})(_seed[0-9]+)?",
+    text=one_of(NEUROCINE.text_conditions),
+
+
+if config["pretrain_on"] == "rest":
+    PRETRAIN_ON = expand(of_vertices("preprocess_hcp/{rest}.safetensors"), rest=REST, allow_missing=True)
+elif OWN_VERTICES:
+    PRETRAIN_ON = [of_subject("assemble_subject/train.safetensors")]
+else:
+    PRETRAIN_ON = expand(of_subject("assemble_subject/train.safetensors"), subject=SUBJECTS)
+PRETRAINED = of_vertices(
+    f"{'import_encoder' if PUBLISHED_ENCODER else 'pretrain_encoder'}/encoder/model.safetensors"
+)
+
+
+if PUBLISHED_ENCODER:
+
+    rule import_encoder:
+        input:
+            checkpoint=config["models"]["fmri_encoder"],
+            vertices=VERTICES,
+        output:
+            config=of_vertices("import_encoder/encoder/config.json"),
+            weights=of_vertices("import_encoder/encoder/model.safetensors"),
+            tensors=of_vertices("import_encoder/tensors.tsv"),
+            done=of_vertices("import_encoder/done.json"),
+        log:
+            log_file(f"import_encoder/{own('', 'import_encoder')}"),
+        benchmark:
+            benchmark_file(f"import_encoder/{own('', 'import_encoder')}")
+        conda:
+            "../envs/training.yaml"
+        resources:
+            mem_mb=memory(8),
+            runtime=minutes(30),
+        params:
+            settings=settings("import_encoder"),
+            out=output_folder("done"),
+        shell:
+            "python workflow_scripts/import_encoder.py --checkpoint {input.checkpoint:q} "
+            "--vertices {input.vertices:q} --settings {params.settings:q} --out {params.out:q} 2> >(tee {log} >&2)"
+
+else:
+
+    rule pretrain_encoder:
+        input:
+            shards=PRETRAIN_ON,
+        output:
+            config=of_vertices("pretrain_encoder/encoder/config.json"),
+            weights=of_vertices("pretrain_encoder/encoder/model.safetensors"),
+            log=of_vertices("pretrain_encoder/log.jsonl"),
+            done=of_vertices("pretrain_encoder/done.json"),
+        log:
+            log_file(f"pretrain_encoder/{own('', 'pretrain_encoder')}"),
+        benchmark:
+            benchmark_file(f"pretrain_encoder/{own('', 'pretrain_encoder')}")
+        conda:
+            "../envs/training.yaml"
+        threads: config["compute"]["threads"]
+        resources:
+            **ON_GPUS,
+            mem_mb=memory(64),
+            runtime=minutes(1440),
+        params:
+            train_movies=TRAIN,
+            seed=config["seed"],
+            settings=settings("pretrain_encoder"),
+            state=state_dir("pretrain_encoder/sub-{subject}" if OWN_VERTICES else "pretrain_encoder"),
+            out=output_folder("done"),
+        shell:
+            "{resources.launcher} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} "
+            "--train-movies {params.train_movies:q} --seed {params.seed} "
+            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
+
+
+rule train_encoder:
+    input:
+        fmri=of_subject("assemble_subject/train.safetensors"),
+        embeddings=train_files(results("embed_clips/{batch}.safetensors")),
+        pretrained=PRETRAINED,
+    output:
+        config=of_subject("train_encoder/{encoder}/encoder/config.json"),
+        weights=of_subject("train_encoder/{encoder}/encoder/model.safetensors"),
+        log=of_subject("train_encoder/{encoder}/log.jsonl"),
+        done=of_subject("train_encoder/{encoder}/done.json"),
+    log:
+        log_file("train_encoder/sub-{subject}_{encoder}"),
+    benchmark:
+        benchmark_file("train_encoder/sub-{subject}_{encoder}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        **ON_GPUS,
+        mem_mb=memory(64),
+        runtime=minutes(1440),
+    params:
+        pretrained=input_folder("pretrained"),
+        train_movies=TRAIN,
+        validation=config["movies"]["validation"],
+        seed=config["seed"],
+        settings=settings("train_encoder"),
+        experiment=lambda wildcards: json.dumps(ENCODERS[wildcards.encoder]),
+        state=state_dir("train_encoder/sub-{subject}_{encoder}"),
+        out=output_folder("done"),
+    shell:
+        "{resources.launcher} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
+        "--train-movies {params.train_movies:q} "
+        "--embeddings {input.embeddings:q} --pretrained {params.pretrained:q} --validation {params.validation:q} "
+        "--seed {params.seed} --settings {params.settings:q} --experiment {params.experiment:q} "
+        "--state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
+
+
+rule train_video_prior:
+    input:
+        latents=train_files(results("encode_latents/{batch}.safetensors")),
+        embeddings=train_files(results("embed_clips/{batch}.safetensors")),
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        config=results("train_video_prior/{prior}/unet/config.json"),
+        weights=results("train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors"),
+        log=results("train_video_prior/{prior}/log.jsonl"),
+        samples=results("train_video_prior/{prior}/samples.png"),
+        done=results("train_video_prior/{prior}/done.json"),
+    log:
+        log_file("train_video_prior/{prior}"),
+    benchmark:
+        benchmark_file("train_video_prior/{prior}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        **ON_GPUS,
+        mem_mb=memory(64),
+        runtime=minutes(1440),
+    params:
+        stable_diffusion=model_folder("stable_diffusion"),
+        train_movies=TRAIN,
+        validation=config["movies"]["validation"],
+        noise_ratio=lambda wildcards: PRIORS[wildcards.prior]["noise_ratio"],
+        seed=config["seed"],
+        settings=settings("train_video_prior"),
+        state=state_dir("train_video_prior/{prior}"),
+        out=output_folder("done"),
+    shell:
+        "{resources.launcher} workflow_scripts/train_video_prior.py --latents {input.latents:q} "
+        "--train-movies {params.train_movies:q} "
+        "--embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
+        "--validation {params.validation:q} --noise-ratio {params.noise_ratio} --seed {params.seed} "
+        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
+
+
+rule train_decoder:
+    input:
+        fmri=of_subject("assemble_subject/train.safetensors"),
+        latents=train_files(results("encode_latents/{batch}.safetensors")),
+        encoder=rules.train_encoder.output.weights,
+        prior=rules.train_video_prior.output.weights,
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        unet_config=of_subject("train_decoder/{encoder}_{prior}/unet/config.json"),
+        unet=of_subject("train_decoder/{encoder}_{prior}/unet/diffusion_pytorch_model.safetensors"),
+        encoder_config=of_subject("train_decoder/{encoder}_{prior}/encoder/config.json"),
+        encoder=of_subject("train_decoder/{encoder}_{prior}/encoder/model.safetensors"),
+        log=of_subject("train_decoder/{encoder}_{prior}/log.jsonl"),
+        samples=of_subject("train_decoder/{encoder}_{prior}/samples.png"),
+        done=of_subject("train_decoder/{encoder}_{prior}/done.json"),
+    log:
+        log_file("train_decoder/sub-{subject}_{encoder}_{prior}"),
+    benchmark:
+        benchmark_file("train_decoder/sub-{subject}_{encoder}_{prior}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        **ON_GPUS,
+        mem_mb=memory(64),
+        runtime=minutes(2880),
+    params:
+        encoder=input_folder("encoder"),
+        prior=input_folder("prior"),
+        stable_diffusion=model_folder("stable_diffusion"),
+        train_movies=TRAIN,
+        validation=config["movies"]["validation"],
+        noise_ratio=lambda wildcards: PRIORS[wildcards.prior]["noise_ratio"],
+        seed=config["seed"],
+        settings=settings("train_decoder"),
+        state=state_dir("train_decoder/sub-{subject}_{encoder}_{prior}"),
+        out=output_folder("done"),
+    shell:
+        "{resources.launcher} workflow_scripts/train_decoder.py --fmri {input.fmri:q} --latents {input.latents:q} "
+        "--train-movies {params.train_movies:q} "
+        "--encoder {params.encoder:q} --prior {params.prior:q} "
+        "--stable-diffusion {params.stable_diffusion:q} --validation {params.validation:q} "
+        "--noise-ratio {params.noise_ratio} --seed {params.seed} --settings {params.settings:q} "
+        "--state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
+
+
+rule decode:
+    input:
+        decoder=decoder_file("done.json"),
+        unet=decoder_file("unet/diffusion_pytorch_model.safetensors"),
+        encoder=decoder_file("encoder/model.safetensors"),
+        fmri_train=of_subject("assemble_subject/train.safetensors"),
+        fmri_test=of_subject("assemble_subject/test.safetensors"),
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        of_neurocine(f"{NEUROCINE.step}/{{condition}}.safetensors"),
+    log:
+        log_file("decode/sub-{subject}_{experiment}_{condition}"),
+    benchmark:
+        benchmark_file("decode/sub-{subject}_{experiment}_{condition}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        device=DEVICE,
+        mem_mb=memory(32),
+        runtime=minutes(720),
+    params:
+        decoder=input_folder("decoder"),
+        stable_diffusion=model_folder("stable_diffusion"),
+        noise_ratio=noise_ratio,
+        seed=seed_of,
+        condition=condition_of,
+        settings=settings("decode"),
+        state=state_dir("decode/sub-{subject}_{experiment}_{condition}"),
+    shell:
+        "python workflow_scripts/decode.py --decoder {params.decoder:q} --fmri-train {input.fmri_train:q} "
+        "--fmri-test {input.fmri_test:q} --stable-diffusion {params.stable_diffusion:q} "
+        "--noise-ratio {params.noise_ratio} --seed {params.seed} --condition {params.condition} "
+        "--settings {params.settings:q} --state {params.state:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
+
+
+rule decode_captions:
+    input:
+        prior=prior_file,
+        embeddings=test_files(results("embed_clips/{batch}.safetensors")),
+        training=drawn_captions,
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        results(f"{NEUROCINE.name}/{{experiment}}/{NEUROCINE.step}/{{text}}.safetensors"),
+    log:
+        log_file("decode_captions/{experiment}_{text}"),
+    benchmark:
+        benchmark_file("decode_captions/{experiment}_{text}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        device=DEVICE,
+        mem_mb=memory(32),
+        runtime=minutes(720),
+    params:
+        prior=lambda wildcards, input: str(Path(input.prior).parents[1]),
+        stable_diffusion=model_folder("stable_diffusion"),
+        noise_ratio=noise_ratio,
+        seed=config["seed"],
+        settings=settings("decode"),
+        state=state_dir("decode_captions/{experiment}_{text}"),
+    shell:
+        "python workflow_scripts/decode_captions.py --prior {params.prior:q} --embeddings {input.embeddings:q} "
+        "--condition {wildcards.text} --training {input.training:q} "
+        "--stable-diffusion {params.stable_diffusion:q} --noise-ratio {params.noise_ratio} "
+        "--seed {params.seed} --settings {params.settings:q} --state {params.state:q} --out {output:q} "
+        "--device {resources.device} 2> >(tee {log} >&2)"
+
+
+rule retrieve_clips:
+    input:
+        encoder=rules.train_encoder.output.weights,
+        fmri=of_subject("assemble_subject/test.safetensors"),
+        embeddings=train_files(results("embed_clips/{batch}.safetensors")),
+        stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
+    output:
+        of_subject("retrieve_clips/{encoder}.safetensors"),
+    log:
+        log_file("retrieve_clips/sub-{subject}_{encoder}"),
+    benchmark:
+        benchmark_file("retrieve_clips/sub-{subject}_{encoder}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(16),
+        runtime=minutes(60),
+    params:
+        encoder=input_folder("encoder"),
+        every=config["decode"]["every"],
+        seed=config["seed"],
+        settings=settings("retrieve_clips"),
+    shell:
+        "python workflow_scripts/retrieve_clips.py --encoder {params.encoder:q} --fmri {input.fmri:q} "
+        "--embeddings {input.embeddings:q} --stimuli {input.stimuli:q} --every {params.every} "
+        "--seed {params.seed} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+
+
+rule extract_attention:
+    input:
+        pretrained=PRETRAINED,
+        contrastive=contrastive_file,
+        full=decoder_file("encoder/model.safetensors"),
+        fmri=of_subject("assemble_subject/test.safetensors"),
+        embeddings=test_files(results("embed_clips/{batch}.safetensors")),
+        vertices=VERTICES,
+    output:
+        maps=of_neurocine("maps/attention.safetensors"),
+        table=of_neurocine("attention.tsv"),
+    log:
+        log_file("extract_attention/sub-{subject}_{experiment}"),
+    benchmark:
+        benchmark_file("extract_attention/sub-{subject}_{experiment}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        mem_mb=memory(32),
+        runtime=minutes(120),
+    params:
+        pretrained=input_folder("pretrained"),
+        contrastive=input_folder("contrastive"),
+        full=input_folder("full"),
+        seed=config["seed"],
+        settings=settings("extract_attention"),
+    shell:
+        "python workflow_scripts/extract_attention.py --pretrained {params.pretrained:q} "
+        "--contrastive {params.contrastive:q} --full {params.full:q} --fmri {input.fmri:q} "
+        "--embeddings {input.embeddings:q} --vertices {input.vertices:q} --seed {params.seed} "
+        "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} 2> >(tee {log} >&2)"
+
+
+# Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.
+THINNED = FROM_RUNS and config["select_vertices"]["every"] > 1 and not vertices_per_subject(config)
+
+
+rule plot_surface:
+    input:
+        rules.extract_attention.output.maps,
+    output:
+        overview=of_neurocine("maps/overview.png"),
+        others=[of_neurocine(name) for name in NEUROCINE.maps(config) if name != "maps/overview.png"],
+    log:
+        log_file("plot_surface/sub-{subject}_{experiment}"),
+    benchmark:
+        benchmark_file("plot_surface/sub-{subject}_{experiment}")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(60),
+    params:
+        name="subject {subject}, {experiment}",
+        out=output_folder("overview"),
+        fill="--fill-areas" if THINNED else "--no-fill-areas",
+        settings=settings("plot_surface"),
+    shell:
+        "python workflow_scripts/plot_surface.py --attention {input:q} --settings {params.settings:q} "
+        "--name {params.name:q} {params.fill} --out {params.out:q} 2> >(tee {log} >&2)"

@@ -1,0 +1,28 @@
+"""The decoding methods: one object each, which says what rules, tables and the page ask of a method."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from neurocine.methods.base import Method, Training, register
+from neurocine.methods.neurocine import NeuroCine
+
+__all__ = ["DEFAULT", "METHODS", "Method", "Training", "method_of", "methods_of", "training_titles"]
+
+DEFAULT = NeuroCine.name  # of an experiment that names none
+METHODS = register(NeuroCine())
+
+
+def method_of(row: Mapping[str, Any]) -> Method:
+    """Return the method of an experiment; KeyError where there is none of this name."""
+    return METHODS[row.get("method", DEFAULT)]
+
+
+def methods_of(experiments: Mapping[str, Mapping[str, Any]]) -> list[Method]:
+    """List the methods that experiments use, in the order of ``METHODS``."""
+    used = {method_of(row).name for row in experiments.values()}
+    return [method for name, method in METHODS.items() if name in used]
+
+
+def training_titles() -> dict[str, str]:
+    """Title of every training of every method, in the order in which they follow each other."""
+    return {step: title for method in METHODS.values() for step, title in method.titles.items()}

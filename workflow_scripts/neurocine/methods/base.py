@@ -1,0 +1,102 @@
+"""What a decoding method says of itself. Rules import this for every job, so it imports nothing heavy."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from neurocine.errors import InputError
+
+Row = Mapping[str, Any]  # one experiment, complete
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, which all experiments share that name it.
+
+    Attributes
+    ----------
+    step : its rule
+    key : its name among the trainings of this step; empty where there is only one
+    parameters : what of an experiment it depends on; the same for all experiments that share it
+    of : whose it is: of the study, of each subject, or of those who share vertices (each subject where all
+        have their own, else the study)
+    """
+
+    step: str
+    key: str = ""
+    parameters: Row = field(default_factory=dict)
+    of: Literal["study", "subject", "vertices"] = "subject"
+
+    @property
+    def folder(self) -> str:
+        """Its folder below that of its owner."""
+        return f"{self.step}/{self.key}" if self.key else self.step
+
+
+class Method(ABC):
+    """A decoding method, from the settings of its experiments to what is shown of it.
+
+    Attributes
+    ----------
+    name : in the key ``method`` of experiments, and a folder of results
+    definition : of an experiment's keys, in ``$defs`` of the config's schema
+    parameters : keys of an experiment that tables show, in order
+    titles : its trainings in order, step -> title on the page
+    step : that writes a subject's clips, as ``{step}/{condition}.safetensors``
+    fmri_conditions : conditions that this step makes of a subject's fMRI, ``fmri`` first
+    text_conditions : conditions that are made of captions, once for all subjects
+    retrieves : whether clips are retrieved by its embedding (``retrieve_clips``)
+    main_experiment : that stands beside published values
+    systems : names of this method in the table of published values
+    """
+
+    name: ClassVar[str]
+    definition: ClassVar[str]
+    parameters: ClassVar[tuple[str, ...]]
+    titles: ClassVar[Mapping[str, str]]
+    step: ClassVar[str]
+    fmri_conditions: ClassVar[tuple[str, ...]]
+    text_conditions: ClassVar[tuple[str, ...]] = ()
+    retrieves: ClassVar[bool] = False
+    main_experiment: ClassVar[str]
+    systems: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
+        """List the trainings behind an experiment, with those that log what they do."""
+
+    @abstractmethod
+    def used(self, row: Row) -> dict[str, Any]:
+        """Return those of ``parameters`` that an experiment uses."""
+
+    def retrieval(self, row: Row) -> str:
+        """Name what an experiment retrieves training clips with, where the method ``retrieves``."""
+        raise NotImplementedError(f"{self.name} retrieves no clips")
+
+    def tables(self, config: Config) -> list[str]:
+        """Name the tables that a result gets besides its scores."""
+        return []
+
+    def maps(self, config: Config) -> list[str]:
+        """Name the brain maps of a result."""
+        return []
+
+    def check(self, config: Config) -> Iterator[InputError]:
+        """Find settings of its steps that exclude each other."""
+        yield from ()
+
+
+def register(*methods: Method) -> dict[str, Method]:
+    """Return name -> method; ValueError where two share a name, or a training that only one can describe."""
+    found: dict[str, Method] = {}
+    titles: dict[str, str] = {}
+    for method in methods:
+        if method.name in found:
+            raise ValueError(f"two methods are called {method.name}")
+        for step, title in method.titles.items():
+            if titles.setdefault(step, title) != title:
+                raise ValueError(f"two methods give the training {step} different titles")
+        found[method.name] = method
+    return found

@@ -1,0 +1,100 @@
+"""NeuroCine (arXiv 2402.01590): a contrastive fMRI encoder, a video prior, and a decoder that joins them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from neurocine.conditions import CAPTION_CONDITIONS, FMRI_CONDITIONS
+from neurocine.errors import InputError
+from neurocine.methods.base import Config, Method, Row, Training
+from neurocine.vertex_choice import vertices_known
+
+STAGES = ("pretrained", "contrastive", "full")  # of the encoder, one map each per layer
+VIEWS = ("spatial_ratio", "temporal_ratio", "spatial_weight", "temporal_weight")
+
+
+def encoder_parameters(row: Row) -> dict[str, Any]:
+    """Return what of an experiment the encoder training depends on."""
+    if not row["augment"]:
+        return {"augment": False}
+    return {"augment": True, **{key: row[key] for key in VIEWS}}
+
+
+def encoder_key(row: Row) -> str:
+    """Name the encoder training of an experiment; experiments with the same name share it."""
+    if not row["augment"]:
+        return "plain"
+    return (
+        f"spa{row['spatial_ratio']:.3g}_tem{row['temporal_ratio']:.3g}"
+        f"_mu{row['spatial_weight']:.3g}-{row['temporal_weight']:.3g}"
+    )
+
+
+def prior_key(row: Row) -> str:
+    """Name the video prior of an experiment; experiments with the same name share it."""
+    return f"beta{row['noise_ratio']:.3g}"
+
+
+def decoder_key(row: Row) -> str:
+    """Name the decoder of an experiment; experiments with the same name share it."""
+    return f"{encoder_key(row)}_{prior_key(row)}"
+
+
+class NeuroCine(Method):
+    """NeuroCine on the fMRI of visual cortex."""
+
+    name = "neurocine"
+    definition = "experiment"
+    parameters = (*VIEWS, "noise_ratio")
+    titles: ClassVar[Mapping[str, str]] = {
+        "pretrain_encoder": "Encoder pretraining",
+        "train_encoder": "Encoder against CLIP",
+        "train_video_prior": "Video prior from captions",
+        "train_decoder": "Decoder from fMRI",
+    }
+    step = "decode"
+    fmri_conditions = FMRI_CONDITIONS
+    text_conditions = CAPTION_CONDITIONS
+    retrieves = True
+    main_experiment = "paper_main"
+    systems = ("NeuroCine",)
+
+    def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
+        """List the trainings behind an experiment: the first is shared by all, the others by parameters."""
+        encoder, noise = encoder_parameters(row), {"noise_ratio": row["noise_ratio"]}
+        pretraining = (
+            [] if config["pretrain_on"] == "published" else [Training("pretrain_encoder", of="vertices")]
+        )
+        return (
+            *pretraining,
+            Training("train_encoder", encoder_key(row), encoder),
+            Training("train_video_prior", prior_key(row), noise, of="study"),
+            Training("train_decoder", decoder_key(row), {**encoder, **noise}),
+        )
+
+    def used(self, row: Row) -> dict[str, Any]:
+        """Return the parameters that an experiment uses: without augmented views only the noise ratio."""
+        names = self.parameters if row.get("augment", True) else ("noise_ratio",)
+        return {name: row[name] for name in names if name in row}
+
+    def retrieval(self, row: Row) -> str:
+        """Name the encoder whose embedding retrieves training clips."""
+        return encoder_key(row)
+
+    def tables(self, config: Config) -> list[str]:
+        """Name the table of attention, where it is known to which areas the vertices belong."""
+        return ["attention.tsv"] if vertices_known(config) else []
+
+    def maps(self, config: Config) -> list[str]:
+        """Name the maps of attention and occlusion, where it is known where the vertices lie."""
+        if not vertices_known(config):
+            return []
+        layers = config["extract_attention"]["layers"]
+        each = [f"attention_{stage}_layer{layer}" for stage in STAGES for layer in layers]
+        return [f"maps/{name}.png" for name in ("overview", "occlusion", *each)]
+
+    def check(self, config: Config) -> Iterator[InputError]:
+        """Find layers of attention that the encoder does not have."""
+        depth, layers = config["pretrain_encoder"]["depth"], config["extract_attention"]["layers"]
+        if max(layers) > depth:
+            expected = f"layers at most {depth} (pretrain_encoder.depth)"
+            yield InputError("extract_attention.layers", str(layers), expected, "Correct one of the two.")
