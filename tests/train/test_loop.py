@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.train import checkpoint
 from neurocine.train.loop import LoopSettings, TrainingReport, epoch_rows, learning_rate_factor, train
+from neurocine.train.task import EpochSettings
 
 QUICK = LoopSettings(
     steps=6,
@@ -397,3 +398,39 @@ def test_gpu_asked_for_and_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_tensorboard_events_are_written(tmp_path: Path) -> None:
     run(LineTask(), tmp_path, dataclasses.replace(QUICK, tensorboard=True))
     assert list((tmp_path / "state" / "tensorboard").glob("events.*"))
+
+
+def test_the_root_schedule_is_the_published_one() -> None:
+    settings = EpochSettings(schedule="inverse_sqrt", warmup_steps=50, learning_rate=1.105e-3)
+    for step in range(1, 5000, 37):
+        noam = 16384**-0.5 * min(step**-0.5, step * 50**-1.5)
+        rate = settings.learning_rate * learning_rate_factor(step - 1, settings)
+        assert rate == pytest.approx(noam, rel=1e-3)
+    assert settings.learning_rate * learning_rate_factor(49, settings) == pytest.approx(1.105e-3)
+    assert settings.learning_rate * learning_rate_factor(70 * 63 - 1, settings) == pytest.approx(
+        1.17e-4, rel=0.01
+    )
+
+
+def test_the_exponential_schedule_falls_once_per_epoch() -> None:
+    settings = EpochSettings(schedule="exponential", epoch_decay=0.5, warmup_steps=2)
+    factors = [learning_rate_factor(step, settings, epoch_steps=3) for step in range(9)]
+    assert factors == [0.5, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]
+
+
+def test_the_loop_counts_epochs_by_its_batches(tmp_path: Path) -> None:
+    settings = EpochSettings(
+        **(dataclasses.asdict(QUICK) | {"schedule": "exponential", "epoch_decay": 0.5, "warmup_steps": 0})
+    )
+    train(LineTask(n_items=9), settings, 0, tmp_path, tmp_path / "log.jsonl", "line", device="cpu")
+    rates = [line["lr"] for line in map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())]
+    assert rates == [0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025]
+
+
+def test_schedules_that_need_more_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="schedule is 'exponential'"):
+        LoopSettings(schedule="exponential")
+    with pytest.raises(ValueError, match="warmup_steps"):
+        EpochSettings(schedule="inverse_sqrt")
+    with pytest.raises(ValueError, match="epoch_decay"):
+        EpochSettings(epoch_decay=0.0)

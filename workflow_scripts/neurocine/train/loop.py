@@ -25,7 +25,7 @@ from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.seeds import derive_seed, torch_generator
 from neurocine.train.checkpoint import TrainingState, fingerprint, load_state, save_state
 from neurocine.train.record import Record
-from neurocine.train.task import LoopSettings, Task, TrainingReport
+from neurocine.train.task import EpochSettings, LoopSettings, Task, TrainingReport
 
 __all__ = ["LoopSettings", "Task", "TrainingReport", "is_main_process", "train"]
 
@@ -44,12 +44,23 @@ NOT_IDENTITY = (
 )  # settings that do not change the result; the last ones are of trainings that draw pictures
 
 
-def learning_rate_factor(step: int, settings: LoopSettings) -> float:
-    """Return the rate of a step (from 0) as a share of its peak: linear warm-up, then the schedule."""
+def learning_rate_factor(step: int, settings: LoopSettings, epoch_steps: int = 1) -> float:
+    """Return the rate of a step (from 0) as a share of its peak: linear warm-up, then the schedule.
+
+    "inverse_sqrt" with the peak (width x warmup_steps) ** -0.5 is the schedule of Vaswani et al. 2017.
+
+    Parameters
+    ----------
+    epoch_steps : steps in which every item is seen once, for the schedule "exponential"
+    """
     if step < settings.warmup_steps:
         return (step + 1) / settings.warmup_steps
     if settings.schedule == "constant":
         return 1.0
+    if settings.schedule == "inverse_sqrt":
+        return math.sqrt(settings.warmup_steps / (step + 1))
+    if isinstance(settings, EpochSettings) and settings.schedule == "exponential":
+        return settings.epoch_decay ** (step // epoch_steps)
     done = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
     return 0.5 * (1 + math.cos(math.pi * done))
 
@@ -185,7 +196,8 @@ class Trainer:
 
     def train_step(self) -> None:
         """Do one optimiser step; its losses wait in ``pending`` so that a GPU need not be waited for."""
-        factor = learning_rate_factor(self.step, self.settings)
+        epoch_steps = max(self.task.n_items // self.settings.batch_size, 1)
+        factor = learning_rate_factor(self.step, self.settings, epoch_steps)
         for group in self.plain_optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * group["lr_scale"] * factor
         n_parts = self.n_parts

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 class LoopSettings:
     """How to train. The task says what is trained."""
 
+    SCHEDULES: ClassVar[tuple[str, ...]] = ("constant", "cosine")
     steps: int = 1000  # optimiser steps
     batch_size: int = 64  # items per optimiser step, over all processes and accumulation parts
     learning_rate: float = 1e-4  # peak; a parameter group may scale it
@@ -33,8 +34,8 @@ class LoopSettings:
     divergence_factor: float = 100.0  # stop when the logged loss is so many times the first one; 0 = never
 
     def __post_init__(self) -> None:
-        if self.schedule not in ("constant", "cosine"):
-            raise ValueError(f"schedule is {self.schedule!r}, not constant or cosine")
+        if self.schedule not in self.SCHEDULES:
+            raise ValueError(f"schedule is {self.schedule!r}, not {' or '.join(self.SCHEDULES)}")
         if self.precision not in ("no", "bf16", "fp16"):
             raise ValueError(f"precision is {self.precision!r}, not no, bf16 or fp16")
         for name in ("steps", "batch_size", "gradient_accumulation", "log_every"):
@@ -63,6 +64,22 @@ class LoopSettings:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be cut into {self.gradient_accumulation} equal parts"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochSettings(LoopSettings):
+    """How to train with a learning rate that falls with epochs or with the root of steps."""
+
+    SCHEDULES: ClassVar[tuple[str, ...]] = (*LoopSettings.SCHEDULES, "exponential", "inverse_sqrt")
+    schedule: str = "exponential"  # also "constant", "cosine", or "inverse_sqrt" of the step (Noam)
+    epoch_decay: float = 0.999  # factor of the learning rate per epoch (schedule: exponential)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.epoch_decay <= 1:
+            raise ValueError(f"epoch_decay is {self.epoch_decay}, must be in (0, 1]")
+        if self.schedule == "inverse_sqrt" and not self.warmup_steps:
+            raise ValueError("schedule inverse_sqrt needs warmup_steps, at whose end the rate is highest")
 
 
 class Task(Protocol):

@@ -1,0 +1,229 @@
+"""What the trainings of Mind-Animator's three decoders share: samples of one TR, sparsification, L1."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neurocine.errors import InputError
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.stimuli.cached import CachedClips, Clip
+from neurocine.train.loop import epoch_rows, train
+from neurocine.train.sparsify import LossInPlace, l1_factor, sparsify
+from neurocine.train.task import EpochSettings, TrainingReport
+
+log = logging.getLogger(__name__)
+Variant = Literal["paper", "code"]
+VARIANTS = get_args(Variant)
+Settings = TypeVar("Settings", bound="AnimatorSettings")
+
+
+@dataclasses.dataclass(frozen=True)
+class AnimatorSettings(EpochSettings):
+    """What all three trainings have: Adam (decay 0), sparsified fMRI, and an L1 penalty that fades."""
+
+    weight_decay: float = 0.0  # Adam
+    adam_eps: float = 1e-8  # Adam
+    gradient_clip: float = 0.0  # the published trainings do not clip
+    sparsify_share: float = 0.1  # of the fMRI's values, set to zero
+    l1_weight: float = 0.0  # of the sum of all absolute weights
+    l1_decay: float = 0.0  # rate: in epoch E the penalty has fallen by exp(-l1_decay E (E - 1) / 2)
+    code_steps: int = 2000  # optimiser steps of variant "code", which keeps its last weights
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.sparsify_share <= 1:
+            raise ValueError(f"sparsify_share is {self.sparsify_share}, must be in [0, 1]")
+        for name in ("l1_weight", "l1_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
+        if self.adam_eps <= 0:
+            raise ValueError(f"adam_eps is {self.adam_eps}, must be positive")
+        if self.code_steps < 1:
+            raise ValueError(f"code_steps is {self.code_steps}, must be at least 1")
+
+
+def require_variant(variant: str) -> None:
+    """Refuse an unknown variant.
+
+    Raises
+    ------
+    InputError : neither of the two
+    """
+    if variant not in VARIANTS:
+        raise InputError("--variant", variant, " or ".join(VARIANTS), "Choose one of them.")
+
+
+def settings_of_variant(settings: Settings, variant: str) -> Settings:
+    """Let variant "code" train for ``code_steps`` and keep its last weights.
+
+    Its in-place augmentation destroys the data by and by; a choice by validation would hide that.
+    """
+    if variant != "code":
+        return settings
+    return dataclasses.replace(settings, steps=settings.code_steps, keep_best=False, patience=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """fMRI of clips, one TR each.
+
+    Parameters
+    ----------
+    bold : (n, V) f32, means over repeats
+    clips : movie and index of each
+    """
+
+    bold: Tensor
+    clips: tuple[Clip, ...]
+
+    @classmethod
+    def of(cls, fmri: SubjectFmri, movies: Sequence[str]) -> Self:
+        """Take the samples of movies, one after the other."""
+        bold = np.concatenate([fmri.bold[movie] for movie in movies])
+        clips = tuple((movie, index) for movie in movies for index in range(len(fmri.bold[movie])))
+        return cls(torch.from_numpy(np.ascontiguousarray(bold, np.float32)), clips)
+
+    def __len__(self) -> int:
+        return len(self.bold)
+
+    def require_same(self, cached: CachedClips, what: str) -> None:
+        """Refuse caches of other clips.
+
+        Raises
+        ------
+        InputError : another number or order of clips
+        """
+        if cached.clips != self.clips:
+            raise InputError(
+                what,
+                f"{len(cached.clips)} clips",
+                f"those of the {len(self.clips)} TR of fMRI, in the same order",
+                "Give the files of the training movies, one clip per TR.",
+            )
+
+
+def split_movies(fmri: SubjectFmri, validation: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part a subject's movies into those to train on and those held out.
+
+    Raises
+    ------
+    InputError : a validation movie that the subject does not have, none left to train on, or none held out
+    """
+    training = [movie for movie in fmri.movies if movie not in validation]
+    held_out = [movie for movie in fmri.movies if movie in validation]
+    if not training or len(held_out) != len(set(validation)) or not held_out:
+        raise InputError(
+            "validation movies",
+            ", ".join(validation) or "none",
+            f"some but not all of {', '.join(fmri.movies)}",
+            "Correct movies.validation: these decoders are compared with the mean on held-out movies.",
+        )
+    return training, held_out
+
+
+class AnimatorTask:
+    """A decoder of single TRs; a subclass says what its loss is.
+
+    Parameters
+    ----------
+    network : to be trained
+    samples : training samples
+    in_place_calls : of the released augmentation up to the start of the first epoch (variant "code")
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        samples: Samples,
+        settings: AnimatorSettings,
+        variant: str,
+        seed: int,
+        in_place_calls: int = 1,
+    ) -> None:
+        self.model, self.samples, self.settings, self.seed = network, samples, settings, seed
+        self.n_items = len(samples)
+        self.epoch = 0
+        self.in_place: LossInPlace | None = None
+        if variant == "code":
+            shape = (self.n_items, samples.bold.shape[1])
+            self.in_place = LossInPlace(shape, settings.sparsify_share, seed, in_place_calls)
+
+    def batches(self, step: int, generator: torch.Generator) -> Tensor:
+        """Return the rows of a step and note its epoch, on which penalty and augmentation depend."""
+        self.epoch = step // max(self.n_items // self.settings.batch_size, 1)
+        return epoch_rows(step, self.n_items, self.settings.batch_size, self.seed)
+
+    def augmented(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Return sparsified fMRI of rows, (n, V), on the device of the network."""
+        bold = self.samples.bold[rows]
+        if self.in_place is not None:
+            bold = bold * self.in_place.after(self.epoch)[rows]
+        else:
+            bold = sparsify(bold, self.settings.sparsify_share, generator)
+        return bold.to(next(self.model.parameters()).device)
+
+    def penalty(self) -> Tensor:
+        """Return the L1 penalty of all weights in this epoch, a scalar."""
+        weight = self.settings.l1_weight * l1_factor(self.epoch, self.settings.l1_decay)
+        parameters = list(self.model.parameters())
+        if not weight:
+            return torch.zeros((), device=parameters[0].device)
+        return weight * torch.stack([parameter.abs().sum() for parameter in parameters]).sum()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return all weights, with Adam's epsilon."""
+        return [{"params": list(self.model.parameters()), "eps": self.settings.adam_eps}]
+
+    def describe(self, rows: Tensor) -> list[str]:
+        """Name the clips, movie:index."""
+        return ["{}:{}".format(*self.samples.clips[row]) for row in rows.tolist()]
+
+
+def train_animator(
+    task: Any,
+    settings: AnimatorSettings,
+    seed: int,
+    state_dir: Path,
+    what: str,
+    *,
+    identity: Any,
+    device: str,
+) -> tuple[TrainingReport, dict[str, Any]]:
+    """Train a task and compare the result with the training mean on held-out movies.
+
+    Parameters
+    ----------
+    task : an `AnimatorTask` with ``loss``, ``validate`` (with ``error`` and ``mean_error``)
+    what, identity, device : see `neurocine.train.loop.train`
+
+    Returns
+    -------
+    The report, and error, mean_error and better_than_mean of the weights that are left in the network
+    """
+    report = train(
+        task, settings, seed, state_dir, state_dir / "log.jsonl", what, identity=identity, device=device
+    )
+    with torch.no_grad():
+        values = task.validate(task.model)
+    return report, compare_with_mean(values, what)
+
+
+def compare_with_mean(values: Mapping[str, float], what: str) -> dict[str, Any]:
+    """Say in the log whether a decoder is better than the training mean, and return it for ``done.json``.
+
+    Parameters
+    ----------
+    values : of the validation, with ``error`` and ``mean_error``
+    """
+    error, mean_error = values["error"], values["mean_error"]
+    better = error < mean_error
+    text = "better" if better else "NO BETTER"
+    message = "%s: %s than the training mean on held-out movies, error %.4g against %.4g"
+    (log.info if better else log.warning)(message, what, text, error, mean_error)
+    return {**values, "better_than_mean": better}

@@ -1,0 +1,176 @@
+"""Train Mind-Animator's structure decoder: fMRI of one TR to the latent of the clip's first frame."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.models.structure import StructureConfig, StructureDecoder
+from neurocine.seeds import seeded_weights
+from neurocine.stimuli.cached import CachedClips
+from neurocine.train.animator import (
+    AnimatorSettings,
+    AnimatorTask,
+    Samples,
+    require_variant,
+    settings_of_variant,
+    split_movies,
+    train_animator,
+)
+from neurocine.train.sparsify import LossInPlace
+from neurocine.train.task import TrainingReport
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainStructureSettings(AnimatorSettings):
+    """Structure decoder, as published; 63 steps are an epoch of CC2017."""
+
+    steps: int = 25_000  # about 401 epochs
+    learning_rate: float = 1e-6  # a decoder barely leaves the mean latent with it: see better_than_mean
+    validate_every: int = 63  # steps between validations, about an epoch
+    patience: int = 30  # validations without improvement before stopping
+    sparsify_share: float = 0.2  # of the fMRI's values, set to zero
+    l1_weight: float = 4e-6  # of the sum of all absolute weights
+    l1_decay: float = 5e-5  # rate: the penalty has fallen to 0.87 in epoch 75
+    code_steps: int = 4725  # of variant "code": 75 epochs
+    width: int = 1024  # hidden width
+    blocks: int = 2  # residual blocks
+    dropout: float = 0.2  # after every hidden layer
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width < 1 or self.blocks < 0:
+            raise ValueError("width must be at least 1 and blocks must not be negative")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}, must be in [0, 1)")
+
+
+def pattern_correlation(predicted: Tensor, target: Tensor, mean: Tensor) -> Tensor:
+    """Correlate latents with the true ones, the training mean taken off both.
+
+    Parameters
+    ----------
+    predicted, target : (n, ...)
+    mean : (...)
+
+    Returns
+    -------
+    (n,), 0 where either is the mean
+    """
+    one, two = (
+        F.normalize(x - x.mean(1, keepdim=True), dim=1)
+        for x in ((predicted - mean).flatten(1), (target - mean).flatten(1))
+    )
+    return (one * two).sum(1)
+
+
+class StructureTask(AnimatorTask):
+    """Mean squared error of the first frame's latent.
+
+    Parameters
+    ----------
+    latents : (n, C, h, w) of the training samples
+    held_out, held_out_latents : the same of held-out movies
+    """
+
+    def __init__(
+        self,
+        network: StructureDecoder,
+        samples: Samples,
+        latents: Tensor,
+        held_out: Samples,
+        held_out_latents: Tensor,
+        settings: TrainStructureSettings,
+        variant: str,
+        seed: int,
+    ) -> None:
+        # The released code also calls the augmentation when it sets up, and once on its validation samples.
+        super().__init__(network, samples, settings, variant, seed, in_place_calls=2)
+        self.latents, self.held_out_latents, self.mean = latents, held_out_latents, latents.mean(0)
+        self.held_out = held_out.bold
+        if variant == "code":
+            shape = (len(held_out), self.held_out.shape[1])
+            self.held_out = self.held_out * LossInPlace(shape, settings.sparsify_share, seed + 1).after(0)
+
+    def loss(
+        self, model: nn.Module, rows: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, Any]]:
+        """Return squared error plus penalty."""
+        bold = self.augmented(rows, generator)
+        error = F.mse_loss(model(bold).float(), self.latents[rows].to(bold.device))
+        penalty = self.penalty()
+        zeros = (bold == 0).float().mean()
+        return error + penalty, {"error": error.detach(), "l1": penalty.detach(), "zeros": zeros}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Return squared error and pattern correlation on held-out movies, beside the mean latent's error."""
+        device = next(model.parameters()).device
+        predicted = torch.cat([model(part.to(device)).float().cpu() for part in self.held_out.split(256)])
+        error = float(F.mse_loss(predicted, self.held_out_latents))
+        mean_error = float(F.mse_loss(self.mean.expand_as(predicted), self.held_out_latents))
+        correlation = float(pattern_correlation(predicted, self.held_out_latents, self.mean).mean())
+        return {"loss": error, "error": error, "mean_error": mean_error, "pattern_correlation": correlation}
+
+
+def train_structure(
+    fmri: SubjectFmri,
+    latents: CachedClips,
+    validation: Sequence[str],
+    variant: str,
+    settings: TrainStructureSettings,
+    seed: int,
+    state_dir: Path,
+    *,
+    identity: Any = None,
+    device: str = "auto",
+) -> tuple[StructureDecoder, TrainingReport, dict[str, Any]]:
+    """Train a structure decoder.
+
+    Parameters
+    ----------
+    fmri : training movies of one subject
+    latents : rows (n_clips, F, C, h, w) of the same clips
+    validation : movies of ``fmri`` that are held out to choose the weights
+    variant : "paper", or "code" as the released script: augmentation in place, last weights
+    state_dir, identity, device : see `neurocine.train.loop.train`
+
+    Returns
+    -------
+    The decoder, how the training went, and how the decoder compares with the mean latent
+
+    Raises
+    ------
+    InputError : unknown variant, clips of fMRI and latents that do not fit, no movie held out
+    """
+    require_variant(variant)
+    settings = settings_of_variant(settings, variant)
+    training, held_out = split_movies(fmri, validation)
+    Samples.of(fmri, fmri.movies).require_same(latents, "latents")
+    first = {part: torch.from_numpy(latents.of(names)[:, 0]).float() for part, names in
+             (("training", training), ("held_out", held_out))}  # fmt: skip
+    channels, height, width = first["training"].shape[1:]
+    config = StructureConfig(
+        fmri.n_vertices, (channels, height, width), settings.width, settings.blocks, settings.dropout, variant
+    )
+    with seeded_weights(seed, "train_structure", "weights"):
+        network = StructureDecoder(config)
+    task = StructureTask(
+        network,
+        Samples.of(fmri, training),
+        first["training"],
+        Samples.of(fmri, held_out),
+        first["held_out"],
+        settings,
+        variant,
+        seed,
+    )
+    report, quality = train_animator(
+        task, settings, seed, state_dir, "train_structure",
+        identity=[identity, variant, list(validation)], device=device,
+    )  # fmt: skip
+    return network, report, quality
