@@ -11,7 +11,7 @@ RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-in
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo install test test-kills test-cluster test-cluster-short lint docs toy-models lavis-env clean-env
+.PHONY: help demo install test test-kills test-cluster test-cluster-short lint docs site toy-models lavis-env clean-env
 
 help:
 	@echo "make demo        run the embedded study: no data, no GPU (CORES=$(CORES))"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-cluster  a Slurm on this machine and its accidents (root; minutes)"
 	@echo "make lint        formatting, types and lint alone"
 	@echo "make docs        write docs/config.md again from the schema"
+	@echo "make site        write the documents as a site into site/"
 	@echo "make toy-models  train the networks of the embedded study again (about an hour)"
 	@echo "make lavis-env   install LAVIS for captions by it into .venv-lavis (6 GB)"
 	@echo "make clean-env   remove $(VENV)"
@@ -75,6 +76,9 @@ lint: $(INSTALLED)
 
 docs: $(INSTALLED)
 	python -m neurocine.config > docs/config.md
+
+site: $(INSTALLED)
+	python -m mkdocs build --strict
 
 toy-models: $(INSTALLED)
 	$(RUN) toy_models $(TOY)
