@@ -8,6 +8,10 @@ min_version("9.20")
 configfile: "config.yaml"
 
 
+# Read with --sdm apptainer alone (docs/cluster.md).
+container: "neurocine.sif"
+
+
 include: "rules/common.smk"
 include: "rules/models.smk"
 include: "rules/simulate.smk"

@@ -60,6 +60,12 @@ def with_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # What a person has written after reading docs/first_run.md and docs/data.md.
     (folder / "mine.yaml").write_text("decode: {steps: 25}\n")
     (folder / "mystudy.yaml").write_text("dataset: mystudy\n")
+    # Snakemake asks for Apptainer's version even in a dry run.
+    apptainer = folder / "programs/apptainer"
+    apptainer.parent.mkdir()
+    apptainer.write_text("#!/bin/sh\necho apptainer version 1.4.0\n")
+    apptainer.chmod(0o755)
+    (folder / "neurocine.sif").touch()
     return folder
 
 
@@ -69,7 +75,8 @@ def test_snakemake_takes_the_command(with_data: Path, command: str) -> None:
     words = shlex.split(command)[1:]
     if not {"--profile", "--cores"} & set(words):
         words += ["--cores", "1"]
-    run = snakemake(with_data, *words, *(() if "--unlock" in words else ("-n", "-q", "rules")))
+    dry = () if "--unlock" in words else ("-n", "-q", "rules")
+    run = snakemake(with_data, *words, *dry, programs=(with_data / "programs",))
     said = run.stdout + run.stderr
     assert run.returncode == 0, said
     assert re.search(r"^total +\d+$|Unlocked", said, re.MULTILINE), said
