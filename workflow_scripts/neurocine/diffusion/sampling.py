@@ -149,9 +149,10 @@ def sample(
     condition: Tensor,
     null: Tensor,
     *,
-    latent_shape: tuple[int, int, int, int],
-    generators: Sequence[torch.Generator],
-    noise_ratio: float,
+    latent_shape: tuple[int, int, int, int] = (0, 0, 0, 0),
+    generators: Sequence[torch.Generator] = (),
+    noise_ratio: float = 0.0,
+    latents: Tensor | None = None,
     guidance: float = 12.5,
     steps: int = 200,
 ) -> Tensor:
@@ -169,6 +170,7 @@ def sample(
     latent_shape : (C, F, h, w)
     generators : one per clip, for its initial noise
     noise_ratio : correlation between the frames of the initial noise
+    latents : (B, C, F, h, w) to start from, at the top of the schedule; the three before are then not used
     guidance : scale, 1 for none
     steps : denoising steps
 
@@ -179,8 +181,12 @@ def sample(
     Source: NeuroCine section 3.3, eq. 7 for the initial latents; Ho & Salimans 2022 for the guidance.
     """
     clips = len(condition)
-    if len(generators) != clips:
+    if latents is None and len(generators) != clips:
         raise ValueError(f"{clips} conditions but {len(generators)} generators; expected one per clip")
+    if latents is None:
+        latents = initial_noise(latent_shape, noise_ratio, generators)
+    elif len(latents) != clips:
+        raise ValueError(f"{clips} conditions but latents of {len(latents)} clips; expected as many")
     parameter = next(unet.parameters())
     device, dtype = parameter.device, parameter.dtype
     scheduler = type(scheduler).from_config(scheduler.config)  # multistep samplers keep a history
@@ -188,7 +194,7 @@ def sample(
     states = condition.to(device, dtype)
     if guidance != 1.0:
         states = torch.cat([null.to(device, dtype).expand_as(states), states])
-    latents = initial_noise(latent_shape, noise_ratio, generators).to(device) * scheduler.init_noise_sigma
+    latents = latents.to(device, torch.float32) * scheduler.init_noise_sigma
     with torch.no_grad():
         for time in scheduler.timesteps:
             scaled = scheduler.scale_model_input(latents, time).to(dtype)
