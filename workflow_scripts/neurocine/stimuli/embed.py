@@ -80,7 +80,9 @@ def state_length(encoder: Any, tokenizer: Any) -> int:
 
 
 @torch.inference_mode()
-def text_states(encoder: Any, tokenizer: Any, texts: Sequence[str], batch_size: int = 64) -> Tensor:
+def text_states(
+    encoder: Any, tokenizer: Any, texts: Sequence[str], batch_size: int = 64, length: int | None = None
+) -> Tensor:
     """Compute the states with which Stable Diffusion is steered: all tokens of the last layer, normalised.
 
     Texts are padded to the tokenizer's length and no attention mask is used unless the encoder's config asks
@@ -89,13 +91,14 @@ def text_states(encoder: Any, tokenizer: Any, texts: Sequence[str], batch_size: 
     Parameters
     ----------
     encoder, tokenizer : CLIPTextModel and tokenizer of Stable Diffusion
+    length : tokens that texts are padded and cut to, L; as many as the encoder takes if not given
 
     Returns
     -------
     (n, L, D) float32 on the CPU
     """
     masked = getattr(encoder.config, "use_attention_mask", False)
-    length = state_length(encoder, tokenizer)
+    length = length or state_length(encoder, tokenizer)
     parts = []
     for start in range(0, len(texts), batch_size):
         inputs = _tokens(tokenizer, texts[start : start + batch_size], length)

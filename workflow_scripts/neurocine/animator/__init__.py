@@ -1,0 +1,1 @@
+"""Mind-Animator's way from decoded features to clips."""
