@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from neurocine.diffusion.conditions import FmriWindows
-from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.windows import FmriWindows
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.video_unet import VideoUNet
@@ -70,10 +69,10 @@ def published_decoder(n_vertices: int, trained: str, checkpointing: bool = False
 def phase_1(settings: TrainEncoderSettings, n_vertices: int, n: int) -> Task:
     """Contrast n windows, each of a movie of its own: clips of one movie a few TRs apart are no negatives."""
     movies = tuple(f"seg{index}" for index in range(n))
-    fmri = SubjectFmri({movie: normal(1, n_vertices) for movie in movies})
+    windows = FmriWindows.of_means({movie: normal(1, n_vertices) for movie in movies}, settings.window)
     text = {movie: normal(1, 1, STATES[1]) for movie in movies}
     image = {movie: normal(1, FRAMES, STATES[1]) for movie in movies}
-    data = EncoderData.join(fmri, text, image, movies, settings.window, only_mean=True)
+    data = EncoderData.join(windows, text, image)
     model = ContrastiveModel(published_encoder(n_vertices, settings.gradient_checkpointing), settings)
     return EncoderTask(model, data, None, settings, EncoderExperiment(), 0)
 
@@ -90,7 +89,7 @@ def phase_2b(settings: TrainDecoderSettings, n_vertices: int, n: int) -> Task:
     """Denoise n clips from fMRI."""
     decoder = published_decoder(n_vertices, settings.trained, settings.gradient_checkpointing)
     window = decoder.encoder.config.window
-    windows = FmriWindows({"seg1": normal(1, n, n_vertices)}, window)
+    windows = FmriWindows.of_means({"seg1": normal(n, n_vertices)}, window)
     data = window_data(clips(n), windows, np.zeros((window, n_vertices), np.float32), ())
     return FmriTask(decoder, data, SCHEDULE, NOISE_RATIO, settings, 0)
 

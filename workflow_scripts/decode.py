@@ -9,14 +9,13 @@ from neurocine import __version__
 from neurocine.cli import program
 from neurocine.diffusion.conditions import (
     CONDITIONS,
-    FmriWindows,
     control_fmri,
-    mean_window,
     shuffled_rows,
 )
 from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.io import file_sha256, write_arrays
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
@@ -66,7 +65,7 @@ def main(
     training = SubjectFmri.read(fmri_train, with_repeats=False).bold
     shown = control_fmri(condition, test, training, settings.shift_tr, seed)
     width = model.encoder.config.window
-    windows = FmriWindows({movie: samples[None] for movie, samples in shown.items()}, width)
+    windows = FmriWindows.of_means(shown, width)
     source = torch.arange(len(windows.clips))
     if condition == "shuffled":
         source = torch.from_numpy(shuffled_rows(windows.clips, seed))

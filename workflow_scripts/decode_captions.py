@@ -15,9 +15,10 @@ from neurocine.errors import InputError
 from neurocine.io import file_sha256, write_arrays
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
 from neurocine.models.video_unet import VideoUNet
+from neurocine.naming import Clip
 from neurocine.provenance import COMPUTED_FROM, movies_behind
 from neurocine.seeds import numpy_generator
-from neurocine.stimuli.cached import Clip, TextStates
+from neurocine.stimuli.cached import TextStates
 
 CAPTIONS = ("caption", "training_caption")
 

@@ -8,7 +8,8 @@ import torch
 
 from neurocine import __version__
 from neurocine.cli import program
-from neurocine.fmri.assemble import SubjectFmri, windows
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.windows import window_index
 from neurocine.io import open_arrays, write_arrays
 from neurocine.metrics.agreement import embed, mean_direction
 from neurocine.metrics.retrieval import RetrieveClipsSettings, nearest
@@ -63,7 +64,7 @@ def main(
     arrays: dict[str, np.ndarray] = {}
     for movie, samples in bold.items():
         index = np.arange(0, len(samples), every)
-        cut = windows(samples, model.config.window)[index]
+        cut = samples[window_index(len(samples), model.config.window)[index]]
         with torch.no_grad():
             rows = nearest(embed(model, cut, None, settings.batch_size), directions)
         arrays[movie] = read_clips(stimuli, [candidates.clips[row] for row in rows])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from neurocine import __version__
 from neurocine.cli import program
-from neurocine.diffusion.conditions import FmriWindows, mean_window
 from neurocine.diffusion.pictures import write_picture
 from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.io import file_sha256
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.fmri_encoder import FmriEncoder

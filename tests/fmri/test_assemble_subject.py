@@ -1,4 +1,4 @@
-"""Repeats, standardisation with training statistics only, and windows."""
+"""Repeats, standardisation with training statistics only."""
 
 import logging
 from pathlib import Path
@@ -15,8 +15,6 @@ from neurocine.fmri.assemble import (
     assemble_subject,
     mean_of_repeats,
     training_statistics,
-    window_index,
-    windows,
 )
 from neurocine.io import read_arrays
 
@@ -151,26 +149,6 @@ def test_settings() -> None:
     ):
         with pytest.raises(InputError):
             parse_settings(AssembleSubjectSettings, bad, "assemble_subject")
-
-
-@pytest.mark.parametrize("width", [1, 2, 3, 15])
-@pytest.mark.parametrize("direction", ["forward", "backward", "centred"])
-def test_windows_equal_a_loop(width: int, direction: str) -> None:
-    bold = np.random.default_rng(0).normal(size=(T, V))
-    cut = windows(bold, width, direction)  # type: ignore[arg-type]
-    assert cut.shape == (T, width, V)
-    start = {"forward": 0, "backward": -(width - 1), "centred": -((width - 1) // 2)}[direction]
-    for t in range(T):
-        for frame in range(width):
-            source = min(max(t + start + frame, 0), T - 1)
-            np.testing.assert_array_equal(cut[t, frame], bold[source])
-
-
-def test_forward_window_by_hand() -> None:
-    assert window_index(4, 2).tolist() == [[0, 1], [1, 2], [2, 3], [3, 3]]
-    for bad in (0, -1):
-        with pytest.raises(ValueError, match="at least 1"):
-            window_index(4, bad)
 
 
 def test_program_and_reader(

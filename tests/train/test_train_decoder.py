@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 import train_decoder as program
-from neurocine.diffusion.conditions import FmriWindows, mean_window
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_unet
 from neurocine.models.video_unet import VideoUNet

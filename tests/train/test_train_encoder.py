@@ -14,6 +14,7 @@ from torch import Tensor
 
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.windows import FmriWindows
 from neurocine.io import write_arrays
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
 from neurocine.provenance import stamp_weights
@@ -72,7 +73,8 @@ def study(
 
 
 def data(movies: tuple[str, ...] = ("seg1", "seg2"), n_repeats: int = 1) -> EncoderData:
-    return EncoderData.join(*study(n_repeats), movies, window=2, only_mean=False)
+    fmri, text, image = study(n_repeats)
+    return EncoderData.join(FmriWindows({m: fmri.samples(m) for m in movies}, 2), text, image)
 
 
 def task(
@@ -114,7 +116,7 @@ def test_loss_equals_equation_3() -> None:
     frame = torch.randint(FRAMES, (4,), generator=generator)
     torch.randint(1, (4,), generator=generator)  # the caption: one per clip
     names, keep, mix = made.views(4, generator)
-    encoder, windows = made.model.encoder, made.data.windows(rows)
+    encoder, windows = made.model.encoder, made.data.windows.take(rows)
     clean = encoder.embedding(encoder(windows))
     spatial = encoder.embedding(encoder(windows, keep=keep[4:8]))
     temporal = encoder.embedding(encoder(windows, mix=mix[8:]))
@@ -223,12 +225,13 @@ def test_neighbours_and_equal_captions_are_no_negatives() -> None:
 def test_windows_are_forward_within_a_movie_and_repeats_are_drawn() -> None:
     fmri, *_ = study()
     table = data()
-    windows = table.windows(torch.tensor([0, 11, 12, 23]))
+    windows = table.windows.take(torch.tensor([0, 11, 12, 23]))
     assert torch.equal(windows[0, 1], torch.from_numpy(fmri.bold["seg1"][1]))
     assert torch.equal(windows[1, 0], windows[1, 1])  # the last TR is repeated, not the next movie's first
     assert torch.equal(windows[2, 0], torch.from_numpy(fmri.bold["seg2"][0]))
 
-    drawn = data(n_repeats=3).windows(torch.arange(24), torch_generator(0)) - table.windows(torch.arange(24))
+    every = torch.arange(24)
+    drawn = data(n_repeats=3).windows.take(every, torch_generator(0)) - table.windows.take(every)
     shift = drawn.mean(dim=(1, 2)).round()
     assert set(shift.tolist()) == {0.0, 10.0, 20.0}
     assert torch.allclose(drawn, shift[:, None, None], atol=1e-4)  # both TRs from the same repeat
@@ -238,12 +241,12 @@ def test_held_out_movies_stay_out_of_training(monkeypatch: pytest.MonkeyPatch, t
     seen: list[EncoderTask] = []
     monkeypatch.setattr("neurocine.train.encoder.train", lambda task, *rest, **more: seen.append(task))
     run(tmp_path, validation=["seg2"])
-    assert seen[0].data.movies == ("seg1", "seg3")
+    assert seen[0].data.windows.movies == ("seg1", "seg3")
     assert seen[0].held_out is not None
-    assert seen[0].held_out.movies == ("seg2",)
+    assert seen[0].held_out.windows.movies == ("seg2",)
     assert seen[0].describe(torch.tensor([0, 13])) == ["seg1:0", "seg3:1"]
     fmri, *_ = study()
-    training = {tuple(row) for row in seen[0].data.bold.tolist()}
+    training = {tuple(row) for row in seen[0].data.windows.table.tolist()}
     assert not training & {tuple(row) for row in fmri.bold["seg2"].tolist()}
 
 
@@ -334,10 +337,11 @@ def test_bad_input_is_told(tmp_path: Path, change: dict[str, Any], message: str)
 
 def test_embeddings_must_fit_the_fmri() -> None:
     fmri, text, image = study()
+    windows = FmriWindows.of_means(fmri.bold, 2)
     with pytest.raises(InputError, match="12 clips, one per TR"):
-        EncoderData.join(fmri, {**text, "seg2": text["seg2"][:-1]}, image, MOVIES, 2, False)
+        EncoderData.join(windows, {**text, "seg2": text["seg2"][:-1]}, image)
     with pytest.raises(InputError, match="seg1"):
-        EncoderData.join(fmri, {}, image, MOVIES, 2, False)
+        EncoderData.join(windows, {}, image)
 
 
 @pytest.mark.parametrize(
@@ -412,13 +416,15 @@ def text_states() -> TextStates:
 
 def test_state_error_is_the_share_of_the_text_states_variance() -> None:
     states = text_states()
-    held = EncoderData.join(*study(), ("seg2", "seg1"), window=2, only_mean=False, states=states)
+    fmri, text, image = study()
+    windows = FmriWindows.of_means({movie: fmri.bold[movie] for movie in ("seg2", "seg1")}, 2)
+    held = EncoderData.join(windows, text, image, states)
     settings = dataclasses.replace(SETTINGS, state_weight=0.5)
     model = ContrastiveModel(make_encoder(settings, N_VERTICES, (3, 5), WIDTH, None, 0), settings)
     made = EncoderTask(model, held, None, settings, PLAIN, 0)
     rows = torch.tensor([3, 17, 0, 9])
     total, parts = made.loss(model, rows, torch_generator(5))
-    tokens = model.encoder(held.windows(rows))
+    tokens = model.encoder(windows.take(rows))
     errors, variances = [], []
     for place, row in enumerate(rows.tolist()):
         name, clip = ("seg2", "seg1")[row // N_CLIPS], row % N_CLIPS

@@ -1,6 +1,8 @@
-"""The order in which people expect names that hold numbers."""
+"""How clips are named, and the order in which people expect names that hold numbers."""
 
 import re
+
+Clip = tuple[str, int]  # movie, index of the clip in it
 
 
 def natural(name: str) -> list[int | str]:

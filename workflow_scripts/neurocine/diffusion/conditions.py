@@ -1,35 +1,18 @@
-"""fMRI as the condition of the diffusion model: windows per clip, the null window, and controls."""
+"""fMRI that a decoder is given in place of the recorded one, and which clips are decoded."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from neurocine.errors import InputError
-from neurocine.fmri.assemble import Direction, training_statistics, window_index
+from neurocine.fmri.assemble import training_statistics
+from neurocine.naming import Clip
 from neurocine.seeds import numpy_generator
-from neurocine.stimuli.cached import Clip
 
 # What a decoder is given. fmri: as recorded. shifted: rotated in time. shuffled: windows in random order.
 # mean: the training mean throughout, which is the null condition. noise: white noise of the training's size.
 CONDITIONS = ("fmri", "shifted", "shuffled", "mean", "noise")
 FAR_TR = 15  # TR, least distance of a shuffled window from its clip; a quarter of a shorter movie
-
-
-def mean_window(bold: Mapping[str, np.ndarray], width: int) -> np.ndarray:
-    """Average training fMRI over all TRs and repeat it, (w, V) float32; its encoding is the null condition.
-
-    Parameters
-    ----------
-    bold : training movies, each (T, V)
-    width : w
-
-    Source: docs/method.md, "Sampling"; the training mean, because test data must not shape the decoder.
-    """
-    total = np.sum([movie.sum(0, dtype=np.float64) for movie in bold.values()], axis=0)
-    mean = total / sum(map(len, bold.values()))
-    return np.repeat(mean[None].astype(np.float32), width, axis=0)
 
 
 def shift_within_movies(bold: Mapping[str, np.ndarray], shift: int) -> dict[str, np.ndarray]:
@@ -117,55 +100,6 @@ def control_fmri(
             generator = numpy_generator(seed, "decode", "noise", movie)
             made[movie] += std * generator.standard_normal(samples.shape, dtype=np.float32)
     return made
-
-
-class FmriWindows:
-    """Windows of fMRI for the clips of several movies, cut when asked for.
-
-    Parameters
-    ----------
-    samples : movies, each (n, T, V): the mean over repeats (n = 1), or single repeats
-    width : w
-    direction : see `neurocine.fmri.assemble.window_index`
-
-    Attributes
-    ----------
-    clips : id of every clip, in the order of the movies
-    """
-
-    def __init__(
-        self, samples: Mapping[str, np.ndarray], width: int, direction: Direction = "forward"
-    ) -> None:
-        self.clips: tuple[Clip, ...] = tuple(
-            (movie, index) for movie, repeats in samples.items() for index in range(repeats.shape[1])
-        )
-        lengths = [repeats.shape[1] for repeats in samples.values()]
-        counts = [len(repeats) for repeats in samples.values()]
-        starts = np.cumsum([0, *(length * count for length, count in zip(lengths, counts, strict=True))])[:-1]
-        n_vertices = next(iter(samples.values())).shape[2]
-        flat = np.concatenate([repeats.reshape(-1, n_vertices) for repeats in samples.values()])
-        self.table = torch.from_numpy(np.ascontiguousarray(flat, np.float32))  # all samples of all repeats
-        inside = np.concatenate([window_index(length, width, direction) for length in lengths])
-        self.first = torch.from_numpy(inside + np.repeat(starts, lengths)[:, None])  # rows of repeat 0
-        self.length = torch.from_numpy(np.repeat(lengths, lengths))
-        self.n_repeats = torch.from_numpy(np.repeat(counts, lengths))
-
-    def take(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the windows (n, w, V) of these clips.
-
-        Parameters
-        ----------
-        rows : (n,) i64
-        generator : draws one repeat per clip; without it, repeats are averaged
-        """
-        first, length, count = self.first[rows], self.length[rows], self.n_repeats[rows]
-        if generator is None:
-            return torch.stack([self._mean(*clip) for clip in zip(first, length, count, strict=True)])
-        repeat = (torch.rand(len(rows), generator=generator) * count).long()
-        return self.table[first + (repeat * length)[:, None]]
-
-    def _mean(self, first: Tensor, length: Tensor, count: Tensor) -> Tensor:
-        return self.table[first + torch.arange(int(count))[:, None] * length].mean(0)
 
 
 def clips_to_decode(clips: Sequence[Clip], every: int) -> list[int]:

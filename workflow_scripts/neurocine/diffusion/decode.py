@@ -28,8 +28,8 @@ from neurocine.errors import InputError
 from neurocine.io import read_arrays, write_arrays
 from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
+from neurocine.naming import Clip
 from neurocine.seeds import torch_generator
-from neurocine.stimuli.cached import Clip
 
 log = logging.getLogger(__name__)
 FAST = ("DPMSolverMultistep", 25)  # DPM-Solver++ and its steps

@@ -1,4 +1,4 @@
-"""Join the cleaned runs of a subject into samples per movie, and cut them into windows.
+"""Join the cleaned runs of a subject into samples per movie.
 
 Repeats are averaged after each was z-scored; then every vertex is standardised again, with the mean and the
 standard deviation of the training samples only, for training and test alike.
@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from neurocine.io import open_arrays, read_meta
 
 log = logging.getLogger(__name__)
 
-Direction = Literal["forward", "backward", "centred"]
 REPEATS = "repeats"  # arrays named {movie}/repeats
 CLEANED_BY = ("preprocess_run", "import_fmri")  # steps that write cleaned runs
 
@@ -282,38 +281,3 @@ def assemble_subject(
             repeats={movie: standardise(values) for movie, values in test.items()},
         ),
     )
-
-
-def window_index(n_samples: int, width: int, direction: Direction = "forward") -> np.ndarray:
-    """Which samples each window holds; at the movie's ends the first or last one is repeated.
-
-    Parameters
-    ----------
-    n_samples : T of one movie
-    width : w, samples per window
-    direction : forward t...t+w-1 (NeuroCine section 3.1), backward t-w+1...t, or centred t-(w-1)//2...
-
-    Returns
-    -------
-    (T, w) int64
-    """
-    if width < 1 or n_samples < 1:
-        raise ValueError(f"width is {width}, n_samples is {n_samples}; both must be at least 1")
-    before = {"forward": 0, "backward": width - 1, "centred": (width - 1) // 2}[direction]
-    return np.clip(np.arange(n_samples)[:, None] + np.arange(width) - before, 0, n_samples - 1)
-
-
-def windows(bold: np.ndarray, width: int, direction: Direction = "forward") -> np.ndarray:
-    """Cut the samples of one movie into one window per TR.
-
-    Parameters
-    ----------
-    bold : (T, V)
-    width : w
-    direction : see `window_index`
-
-    Returns
-    -------
-    (T, w, V), window t belongs to clip t
-    """
-    return bold[window_index(len(bold), width, direction)]

@@ -9,9 +9,7 @@ import numpy as np
 
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_meta
-from neurocine.naming import natural
-
-Clip = tuple[str, int]  # movie, index of the clip in it
+from neurocine.naming import Clip, natural
 
 
 def movies_in(handle: Any, suffix: str = "") -> list[str]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 
 from neurocine.errors import InputError
-from neurocine.fmri.assemble import windows
 from neurocine.fmri.vertices import VertexSelection
+from neurocine.fmri.windows import FmriWindows
 from neurocine.metrics.agreement import SCORES, Targets, find_rivals, mean_direction
 from neurocine.metrics.statistics import block_bootstrap, block_length, interval
 from neurocine.models.fmri_encoder import FmriEncoder
@@ -89,12 +90,13 @@ def spaced(n_clips: int, count: int) -> np.ndarray:
 
 def take_clips(bold: Mapping[str, np.ndarray], window: int, per_movie: int) -> _Sample:
     """Cut windows of evenly spaced clips of all movies."""
-    chosen = {movie: spaced(len(values), per_movie) for movie, values in bold.items()}
-    return _Sample(
-        bold=np.concatenate([windows(bold[movie], window)[clips] for movie, clips in chosen.items()]),
-        movie=np.repeat(np.arange(len(chosen)), [len(clips) for clips in chosen.values()]),
-        clip=np.concatenate(list(chosen.values())),
-    )
+    windows = FmriWindows.of_means(bold, window)
+    first, chosen = 0, []
+    for samples in bold.values():
+        chosen.append(first + spaced(len(samples), per_movie))
+        first += len(samples)
+    rows = torch.from_numpy(np.concatenate(chosen))
+    return _Sample(windows.take(rows).numpy(), windows.movie[rows].numpy(), windows.clip[rows].numpy())
 
 
 def make_targets(clips: TestClips, sample: _Sample, min_distance_tr: int) -> Targets:

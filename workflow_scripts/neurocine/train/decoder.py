@@ -10,8 +10,8 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
-from neurocine.diffusion.conditions import FmriWindows
 from neurocine.errors import InputError
+from neurocine.fmri.windows import FmriWindows
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.video_unet import VideoUNet
 from neurocine.stimuli.cached import CachedClips

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
-from neurocine.fmri.assemble import SubjectFmri, window_index
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.windows import FmriWindows
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig, load_backbone_from, read_config
 from neurocine.models.in_parts import in_parts
 from neurocine.seeds import seeded_weights, torch_generator
@@ -128,27 +129,18 @@ class TrainEncoderSettings(LoopSettings):
 
 @dataclasses.dataclass(frozen=True)
 class EncoderData:
-    """Windows of fMRI and the embeddings of their clips, as flat tables.
+    """Windows of fMRI and the embeddings of their clips.
 
     Parameters
     ----------
-    bold : (n_rows, V) f32, all samples of all movies
-    first : (n_clips, w) i64, rows of each clip's window in the movie's first repeat
-    stride, n_repeats : (n_clips,) i64, rows from one repeat to the next, and how many there are
-    movie, clip : (n_clips,) i64, index of the movie in ``movies`` and of the clip in it
+    windows : of n_clips clips
     text : (n_clips, K, E) f32, projected CLIP text embeddings, K captions per clip
     image : (n_clips, F, E) f32, projected CLIP image embeddings of its frames
     state : (n_clips, K) i64, rows of the captions in ``states``, if the tokens are to come near them
     states : (n_states, L, D) f32, last hidden states of the text encoder
     """
 
-    movies: tuple[str, ...]
-    bold: Tensor
-    first: Tensor
-    stride: Tensor
-    n_repeats: Tensor
-    movie: Tensor
-    clip: Tensor
+    windows: FmriWindows
     text: Tensor
     image: Tensor
     state: Tensor | None = None
@@ -157,32 +149,24 @@ class EncoderData:
     @classmethod
     def join(
         cls,
-        fmri: SubjectFmri,
+        windows: FmriWindows,
         text: Mapping[str, np.ndarray],
         image: Mapping[str, np.ndarray],
-        movies: Sequence[str],
-        window: int,
-        only_mean: bool,
         states: TextStates | None = None,
     ) -> "EncoderData":
-        """Put the given movies into tables.
+        """Put windows and embeddings together.
 
         Parameters
         ----------
-        fmri : samples of one subject
+        windows : of some movies
         text, image : movie -> (T, K, E) and (T, F, E)
-        only_mean : use the mean over repeats, even where a training may draw single repeats
         states : text states of the movies' captions
 
         Raises
         ------
         InputError : a movie without embeddings, or with another number of clips than TRs
         """
-        rows: dict[str, list[Tensor]] = {"bold": [], "first": [], "stride": [], "n_repeats": []}
-        start = 0
-        for movie in movies:
-            samples = fmri.bold[movie][None] if only_mean else fmri.samples(movie)
-            n_repeats, n_clips = samples.shape[:2]
+        for movie, n_clips in zip(windows.movies, windows.movie.bincount().tolist(), strict=True):
             found = len(text.get(movie, ())), len(image.get(movie, ()))
             if found != (n_clips, n_clips):
                 raise InputError(
@@ -191,33 +175,17 @@ class EncoderData:
                     f"{n_clips} clips, one per TR of the fMRI",
                     "Make embed_clips and assemble_subject of the same movies.",
                 )
-            rows["bold"].append(torch.from_numpy(np.ascontiguousarray(samples)).flatten(0, 1).float())
-            rows["first"].append(torch.from_numpy(window_index(n_clips, window)) + start)
-            rows["stride"].append(torch.full((n_clips,), n_clips))
-            rows["n_repeats"].append(torch.full((n_clips,), n_repeats))
-            start += n_repeats * n_clips
-        lengths = [len(first) for first in rows["first"]]
+        movies = windows.movies
         return cls(
-            movies=tuple(movies),
-            movie=torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)),
-            clip=torch.cat([torch.arange(length) for length in lengths]),
+            windows=windows,
             text=torch.cat([torch.from_numpy(np.asarray(text[movie], np.float32)) for movie in movies]),
             image=torch.cat([torch.from_numpy(np.asarray(image[movie], np.float32)) for movie in movies]),
             state=torch.from_numpy(states.index.of(movies)) if states else None,
             states=torch.from_numpy(states.states).float() if states else None,
-            **{name: torch.cat(parts) for name, parts in rows.items()},
         )
 
     def __len__(self) -> int:
-        return len(self.first)
-
-    def windows(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return windows (n, w, V) of clips; with a generator, of a random repeat each."""
-        index = self.first[rows]
-        if generator is not None and int(self.n_repeats.max()) > 1:
-            drawn = (torch.rand(len(rows), generator=generator) * self.n_repeats[rows]).long()
-            index = index + (drawn * self.stride[rows])[:, None]
-        return self.bold[index]
+        return len(self.windows)
 
 
 class ContrastiveModel(nn.Module):
@@ -324,12 +292,13 @@ class EncoderTask:
         per_frame = n_captions == data.image.shape[1]
         caption = frame if per_frame else torch.randint(n_captions, (n,), generator=generator)
         names, keep, mix = self.views(n, generator)
-        bold = data.windows(rows, generator).to(device).repeat(len(names), 1, 1)
+        bold = data.windows.take(rows, generator).to(device).repeat(len(names), 1, 1)
         made, scale, tokens = model(bold, keep.to(device), mix.to(device))
         encoded = dict(zip(names, (gather_rows(part) for part in made.chunk(len(names))), strict=True))
         image = gather_rows(data.image[rows, frame].to(device))
         text = gather_rows(data.text[rows, caption].to(device))
-        near = self.near(gather_rows(data.movie[rows].to(device)), gather_rows(data.clip[rows].to(device)))
+        movie, clip = (gather_rows(part[rows].to(device)) for part in (data.windows.movie, data.windows.clip))
+        near = self.near(movie, clip)
         parts = {"embedding": self.embedding_loss(encoded["clean"], text, image, scale, near)}
         total = parts["embedding"]
         for name in names[1:]:
@@ -382,14 +351,14 @@ class EncoderTask:
         assert self.held_out is not None
         data, size = self.held_out, self.settings.batch_size
         device = model.logit_scale.device
-        made = [model(data.windows(rows).to(device)) for rows in torch.arange(len(data)).split(size)]
+        made = [model(data.windows.take(rows).to(device)) for rows in torch.arange(len(data)).split(size)]
         encoded, scale = torch.cat([part[0] for part in made]), made[0][1]
         text, image = data.text.to(device), data.image.to(device)
         order = torch.randperm(len(data), generator=torch_generator(self.seed, "validation"))
         parts = [part for part in order.split(size) if len(part) == min(size, len(data))]
         losses = []
         for rows in parts:
-            near = self.near(data.movie[rows].to(device), data.clip[rows].to(device))
+            near = self.near(data.windows.movie[rows].to(device), data.windows.clip[rows].to(device))
             for frame in range(image.shape[1]):
                 caption = frame if text.shape[1] == image.shape[1] else frame % text.shape[1]
                 losses.append(
@@ -404,10 +373,7 @@ class EncoderTask:
 
     def describe(self, rows: Tensor) -> list[str]:
         """Name the clips, movie:index."""
-        return [
-            f"{self.data.movies[movie]}:{clip}"
-            for movie, clip in zip(self.data.movie[rows].tolist(), self.data.clip[rows].tolist(), strict=True)
-        ]
+        return [f"{movie}:{clip}" for movie, clip in (self.data.windows.clips[row] for row in rows.tolist())]
 
 
 def make_encoder(
@@ -498,10 +464,12 @@ def train_encoder(
         raise ValueError("state_weight needs the text states of the captions")
     if not settings.state_weight:
         states = None
-    training = EncoderData.join(fmri, text, image, movies, settings.window, only_mean=False, states=states)
+    windows = FmriWindows({movie: fmri.samples(movie) for movie in movies}, settings.window)
+    training = EncoderData.join(windows, text, image, states)
     held_out = None
     if validation:
-        held_out = EncoderData.join(fmri, text, image, validation, settings.window, only_mean=True)
+        windows = FmriWindows.of_means({movie: fmri.bold[movie] for movie in validation}, settings.window)
+        held_out = EncoderData.join(windows, text, image)
     task = EncoderTask(ContrastiveModel(encoder, settings), training, held_out, settings, experiment, seed)
     log.info("%d clips to train on, %d to validate", len(training), len(held_out or ()))
     return train(
