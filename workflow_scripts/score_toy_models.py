@@ -7,8 +7,8 @@ import numpy as np
 from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import file_sha256, write_json
+from neurocine.pictures import write_picture
 from neurocine.simulate.toy_models.scores import ScoreToyModelsSettings, score_toy_models
-from neurocine.stimuli.video import write_picture
 
 KEYS = ("clip", "blip", "stable_diffusion", "image_classifier", "video_classifier")
 SHEET_COLUMNS = 16

@@ -10,6 +10,7 @@ import pandas as pd
 from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_meta, read_table
+from neurocine.pictures import write_picture
 from neurocine.seeds import numpy_generator
 from neurocine.stimuli.cached import movies_in
 from neurocine.stimuli.show import (
@@ -21,7 +22,7 @@ from neurocine.stimuli.show import (
     pair_clips,
     side_by_side,
 )
-from neurocine.stimuli.video import write_picture, write_video
+from neurocine.stimuli.video import write_video
 
 
 class Clips:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from neurocine import __version__
 from neurocine.cli import program
-from neurocine.diffusion.pictures import write_picture
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.io import file_sha256
@@ -13,6 +12,7 @@ from neurocine.models.decoder import JointDecoder
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import load_scheduler, load_vae
 from neurocine.models.video_unet import VideoUNet
+from neurocine.pictures import write_picture
 from neurocine.provenance import refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.checkpoint import finish_training
@@ -81,7 +81,7 @@ def main(
         for part in ("unet", "encoder"):
             stamp_weights(out / part, behind, "train_decoder")
         assert picture is not None
-        write_picture(out / "samples.png", picture)
+        write_picture(out / "samples.png", picture, smallest=False)
         done = {"step": "train_decoder", "version": __version__, "seed": seed, "noise_ratio": noise_ratio}
         done |= {"settings": dataclasses.asdict(settings), "inputs": inputs}
         finish_training(state, out, done | {"report": dataclasses.asdict(report)})

@@ -11,7 +11,7 @@ from coded_movies import HEIGHT, WIDTH, coded_frame, read_numbers, write_coded_m
 from PIL import Image
 
 from neurocine.errors import InputError
-from neurocine.stimuli.video import read_frames_at, resize_image, video_info, write_picture, write_video
+from neurocine.stimuli.video import read_frames_at, resize_image, video_info, write_video
 
 RATES = [Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30)]
 # Matroska rounds times to 1 ms, which at 29.97 frames per second is more than frames and thirds differ by.
@@ -109,11 +109,6 @@ def test_writing_refuses_what_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="uint8"):
         write_video(tmp_path / "a.mp4", [np.zeros((4, 4, 3))], 3)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_png(tmp_path: Path) -> None:
-    write_picture(tmp_path / "a.png", coded_frame(5))
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), coded_frame(5))
 
 
 def test_bad_movies_are_named(tmp_path: Path) -> None:

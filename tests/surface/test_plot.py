@@ -22,7 +22,6 @@ from neurocine.surface.plot import (
     select_maps,
     shrink,
     spread,
-    tile,
     visible_faces,
 )
 
@@ -130,16 +129,11 @@ def test_right_cameras_mirror_left() -> None:
     assert np.cos(np.radians(camera("right", "posterior")[1])) == pytest.approx(0)
 
 
-def test_crop_tile_and_shrink() -> None:
+def test_crop_and_shrink() -> None:
     picture = np.full((40, 50, 3), 255, np.uint8)
     picture[10:20, 30:35] = 0
     assert crop_white(picture).shape == (18, 13, 3)
     assert crop_white(np.full((5, 5, 3), 255, np.uint8)).shape == (5, 5, 3)
-    small, large = np.zeros((2, 2, 3), np.uint8), np.zeros((4, 6, 3), np.uint8)
-    grid = tile([[small, large], [large, small]], gap=2)
-    assert grid.shape == (10, 14, 3)
-    assert (grid[1:3, 2:4] == 0).all()  # centred in its cell
-    assert (grid[0][:8] == 255).all()
     block = np.array([[0, 100], [100, 200]], np.uint8)[..., None].repeat(3, axis=2)
     assert shrink(block, 2).tolist() == [[[100, 100, 100]]]
 

@@ -271,13 +271,3 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float | Fraction,
         if not n_frames:
             raise ValueError("a video needs at least one frame")
         container.mux(stream.encode(None))
-
-
-def write_picture(path: Path, image: np.ndarray) -> None:
-    """Write a (height, width, 3) uint8 RGB picture as PNG, or as JPEG where the name ends in .jpg."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    with replacing(Path(path)) as temporary:
-        if Path(path).suffix == ".jpg":
-            picture.save(temporary, format="JPEG", quality=90)
-        else:
-            picture.save(temporary, format="PNG", optimize=True)

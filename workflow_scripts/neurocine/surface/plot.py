@@ -23,6 +23,7 @@ from neurocine.fmri.grayordinates import CORTEX, MESH_VERTICES, mesh_vertices
 from neurocine.fmri.parcellation import installed_areas
 from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import replacing
+from neurocine.pictures import tile
 
 HEMISPHERES = ("left", "right")
 # (elevation, azimuth) in degrees for the left hemisphere. All are turned towards the occipital pole,
@@ -237,23 +238,6 @@ def fill_areas(values: np.ndarray) -> np.ndarray:
             nearest = KDTree(coordinates[known]).query(coordinates[unknown])[1]
             filled[unknown] = values[known[nearest]]
     return filled
-
-
-def tile(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
-    """Put pictures into a grid on white, each centred in its cell, ``gap`` pixels apart."""
-    heights = [max(picture.shape[0] for picture in row) for row in rows]
-    widths = [max(row[column].shape[1] for row in rows) for column in range(len(rows[0]))]
-    shape = (sum(heights) + gap * (len(heights) - 1), sum(widths) + gap * (len(widths) - 1), 3)
-    canvas = np.full(shape, 255, np.uint8)
-    top = 0
-    for row, height in zip(rows, heights, strict=True):
-        left = 0
-        for picture, width in zip(row, widths, strict=True):
-            y, x = top + (height - picture.shape[0]) // 2, left + (width - picture.shape[1]) // 2
-            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-            left += width + gap
-        top += height + gap
-    return canvas
 
 
 def draw_map(

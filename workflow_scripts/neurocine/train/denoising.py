@@ -12,11 +12,11 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 
 from neurocine.diffusion.noise import dependent_noise, require_noise_ratio
-from neurocine.diffusion.pictures import draw_pairs
 from neurocine.diffusion.sampling import make_scheduler, sample, scheduler_class
 from neurocine.errors import InputError
 from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
+from neurocine.pictures import draw_pairs
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.loop import is_main_process

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurocine.cli import PROGRESS_SECONDS
-from neurocine.diffusion.pictures import write_picture
+from neurocine.pictures import write_picture
 
 log = logging.getLogger("progress")
 
@@ -59,7 +59,7 @@ class Record:
     def show(self, step: int, picture: np.ndarray) -> None:
         """Put a picture (height, width, 3) u8 into TensorBoard, and the newest one beside the log."""
         path = self.path.with_name("samples.png")
-        write_picture(path, picture)
+        write_picture(path, picture, smallest=False)
         log.info("step %d: samples drawn in %s", step, path)
         if self.writer is not None:
             self.writer.add_image("samples", picture, step, dataformats="HWC")
