@@ -1,13 +1,11 @@
 """Join the cleaned runs of one subject into training and test samples."""
 
-import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.assemble import AssembleSubjectSettings, assemble_subject, read_cleaned
 from neurocine.io import write_arrays
-from neurocine.provenance import COMPUTED_FROM, movies_behind
+from neurocine.provenance import header, movies_behind
 
 
 @program
@@ -34,15 +32,8 @@ def main(
     # The test part is standardised with statistics of the training part.
     behind = (movies_behind(train), movies_behind([*train, *test]))
     for path, part, name, movies in zip((out_train, out_test), parts, ("train", "test"), behind, strict=True):
-        meta = {
-            "step": "assemble_subject",
-            "version": __version__,
-            "settings": dataclasses.asdict(settings),
-            "part": name,
-            "movies": part.movies,
-            COMPUTED_FROM: movies,
-        }
-        write_arrays(path, part.arrays(), meta | source)
+        meta = header("assemble_subject", settings, movies, part=name, movies=part.movies, **source)
+        write_arrays(path, part.arrays(), meta)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """Sample clips from the fMRI of the test movies."""
 
-import dataclasses
 from pathlib import Path
 
 import torch
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.diffusion.conditions import (
     CONDITIONS,
@@ -19,7 +17,7 @@ from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.io import file_sha256, write_arrays
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
-from neurocine.provenance import COMPUTED_FROM, movies_behind, refuse_overlap
+from neurocine.provenance import header, movies_behind, refuse_overlap
 
 
 @program
@@ -88,17 +86,16 @@ def main(
         state,
         [condition, *(file_sha256(path) for path in [*weights, fmri_train, fmri_test])],
     )
-    meta = {
-        "step": "decode",
-        "version": __version__,
-        "settings": dataclasses.asdict(settings),
-        "condition": condition,
-        "noise_ratio": noise_ratio,
-        "seed": seed,
-        "movies": list(decoded),
-        COMPUTED_FROM: behind,
-        "axes": "clip, frame, height, width, RGB",
-    }
+    meta = header(
+        "decode",
+        settings,
+        behind,
+        condition=condition,
+        noise_ratio=noise_ratio,
+        seed=seed,
+        movies=list(decoded),
+        axes="clip, frame, height, width, RGB",
+    )
     write_arrays(out, decoded_arrays(decoded), meta)
     store.remove()
 

@@ -1,6 +1,5 @@
 """Sample clips from captions: the original ones as a ceiling, random ones of the training as a control."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
 from neurocine.errors import InputError
@@ -16,7 +14,7 @@ from neurocine.io import file_sha256, write_arrays
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
 from neurocine.models.video_unet import VideoUNet
 from neurocine.naming import Clip
-from neurocine.provenance import COMPUTED_FROM, movies_behind
+from neurocine.provenance import header, movies_behind
 from neurocine.seeds import numpy_generator
 from neurocine.stimuli.cached import TextStates
 
@@ -92,17 +90,16 @@ def main(
         state,
         [condition, *map(file_sha256, hashed)],
     )
-    meta = {
-        "step": "decode_captions",
-        "version": __version__,
-        "settings": dataclasses.asdict(settings),
-        "condition": condition,
-        "noise_ratio": noise_ratio,
-        "seed": seed,
-        "movies": list(decoded),
-        COMPUTED_FROM: behind,
-        "axes": "clip, frame, height, width, RGB",
-    }
+    meta = header(
+        "decode_captions",
+        settings,
+        behind,
+        condition=condition,
+        noise_ratio=noise_ratio,
+        seed=seed,
+        movies=list(decoded),
+        axes="clip, frame, height, width, RGB",
+    )
     write_arrays(out, decoded_arrays(decoded), meta)
     store.remove()
 

@@ -1,13 +1,11 @@
 """Embed captions and frames with CLIP, and captions with the diffusion model's text encoder."""
 
-from dataclasses import asdict
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import open_arrays, write_arrays
 from neurocine.models.pretrained import load_clip, load_text_encoder, pick_device
-from neurocine.provenance import COMPUTED_FROM
+from neurocine.provenance import header
 from neurocine.stimuli.cached import movies_in
 from neurocine.stimuli.caption import read_captions
 from neurocine.stimuli.embed import EmbedClipsSettings, embed_captions, embed_movie
@@ -44,9 +42,7 @@ def main(
         arrays = embed_captions(texts, clip_parts, encoder, settings.batch_size)
         for movie in movies:
             arrays[f"{movie}/image"] = embed_movie(handle.get_tensor(movie), clip_parts, settings.batch_size)
-    meta = {"step": "embed_clips", "version": __version__, "settings": asdict(settings), "movies": movies}
-    meta[COMPUTED_FROM] = movies
-    write_arrays(out, arrays, meta)
+    write_arrays(out, arrays, header("embed_clips", settings, movies, movies=movies))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """Encode the frames of every clip with the VAE of the diffusion model."""
 
-from dataclasses import asdict
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import open_arrays, write_arrays
 from neurocine.models.pretrained import load_vae, pick_device
-from neurocine.provenance import COMPUTED_FROM
+from neurocine.provenance import header
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import movies_in
 from neurocine.stimuli.latents import EncodeLatentsSettings, encode_latents
@@ -34,15 +32,8 @@ def main(
         for movie in movies:
             generator = torch_generator(seed, "encode_latents", movie) if settings.sample else None
             latents[movie] = encode_latents(movie, handle.get_tensor(movie), vae, settings, generator)
-    meta = {
-        "step": "encode_latents",
-        "version": __version__,
-        "settings": asdict(settings),
-        "movies": movies,
-        COMPUTED_FROM: movies,
-        "seed": seed,
-        "scaling_factor": float(vae.config["scaling_factor"]),
-    }
+    factor = float(vae.config["scaling_factor"])
+    meta = header("encode_latents", settings, movies, movies=movies, seed=seed, scaling_factor=factor)
     write_arrays(out, latents, meta)
 
 

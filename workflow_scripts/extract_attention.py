@@ -1,11 +1,9 @@
 """Extract attention of the fMRI encoder, and what it loses without an area, as maps and as a table."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
@@ -13,7 +11,7 @@ from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import open_arrays, write_arrays, write_table
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import pick_device
-from neurocine.provenance import COMPUTED_FROM, movies_behind
+from neurocine.provenance import header, movies_behind
 from neurocine.surface.attention import ExtractAttentionSettings
 from neurocine.surface.extract import TestClips, extract_attention
 
@@ -76,11 +74,10 @@ def main(
     text, image = read_embeddings(embeddings, list(bold))
     selection = VertexSelection.read(vertices, needs_places=True)
     result = extract_attention(encoders, TestClips(bold, text, image), selection, settings, seed)
-    meta = {"step": "extract_attention", "version": __version__, "settings": dataclasses.asdict(settings)}
     shown = {"stages": list(stages), "layers": list(settings.layers), "seed": seed, "whole": result.whole}
     if selection.grid is not None:
         shown["grid"] = selection.grid.meta()
-    write_arrays(out, result.maps, meta | shown | {COMPUTED_FROM: behind})
+    write_arrays(out, result.maps, header("extract_attention", settings, behind, **shown))
     write_table(table, result.table)
 
 

@@ -1,14 +1,12 @@
 """Take the pretrained encoder from a published checkpoint instead of pretraining one."""
 
-import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import file_sha256, write_json, write_table
 from neurocine.models.published_encoder import ImportEncoderSettings, import_encoder
-from neurocine.provenance import movies_behind, stamp_weights
+from neurocine.provenance import header, movies_behind, stamp_weights
 
 
 @program
@@ -25,10 +23,11 @@ def main(*, checkpoint: Path, vertices: Path, settings: ImportEncoderSettings, o
     n_vertices = len(VertexSelection.read(vertices).area)
     encoder, table = import_encoder(checkpoint, n_vertices, settings)
     encoder.save_pretrained(out / "encoder")
-    stamp_weights(out / "encoder", movies_behind([vertices]), "import_encoder")
+    behind = movies_behind([vertices])
+    stamp_weights(out / "encoder", behind, "import_encoder")
     write_table(out / "tensors.tsv", table)
-    done = {"step": "import_encoder", "version": __version__, "settings": dataclasses.asdict(settings)}
-    write_json(out / "done.json", done | {"inputs": {checkpoint.name: file_sha256(checkpoint)}})
+    inputs = {checkpoint.name: file_sha256(checkpoint)}
+    write_json(out / "done.json", header("import_encoder", settings, behind, inputs=inputs))
 
 
 if __name__ == "__main__":

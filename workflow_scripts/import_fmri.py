@@ -1,9 +1,7 @@
 """Take the fMRI of one subject from a preprocessed package instead of from runs."""
 
-import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.package import (
     ImportFmriSettings,
@@ -16,7 +14,7 @@ from neurocine.fmri.package import (
 )
 from neurocine.fmri.preprocess import parse_excluded, vertices_digest
 from neurocine.io import file_sha256, write_arrays, write_table
-from neurocine.provenance import COMPUTED_FROM
+from neurocine.provenance import header
 
 
 @program
@@ -54,7 +52,6 @@ def main(
     """
     source = Package(train, test, package, vertex)
     selection, columns = place_columns(check_package(source), vertex, roi, atlas)
-    made = {"step": "import_fmri", "version": __version__}
     # The authors chose the vertices; that no test movie had a part in it is theirs to vouch for.
     behind = {"train": sorted(package.train_movies)}
     behind["test"] = sorted({*package.train_movies, *package.test_movies})
@@ -63,20 +60,21 @@ def main(
         for part in ("train", "test")
     }  # both before anything is written: a bad file leaves no half of a subject
     for part, path, out in (("train", train, out_train), ("test", test, out_test)):
-        meta = {
-            "settings": dataclasses.asdict(settings) | {"package": package.kind},
-            "movies": list(parts[part]),
-            COMPUTED_FROM: behind[part],
-            "files": {path.name: file_sha256(path)},
-            "excluded": [f"{movie}:{k}" for movie, run in parts[part].items() for k in missing_repeats(run)],
-            "vertices": vertices_digest(selection.vertex),
-            "axes": "repeat, sample (TR), vertex",
-        }
-        write_arrays(out, parts[part], made | meta)
+        meta = header(
+            "import_fmri",
+            settings,
+            behind[part],
+            movies=list(parts[part]),
+            files={path.name: file_sha256(path)},
+            excluded=[f"{movie}:{k}" for movie, run in parts[part].items() for k in missing_repeats(run)],
+            vertices=vertices_digest(selection.vertex),
+            axes="repeat, sample (TR), vertex",
+        )
+        meta["settings"]["package"] = package.kind
+        write_arrays(out, parts[part], meta)
     placed_by = {} if vertex is None else {"files": {vertex.name: file_sha256(vertex)}}
-    write_arrays(
-        vertices, selection.arrays(), made | selection.meta() | placed_by | {COMPUTED_FROM: behind["train"]}
-    )
+    facts = selection.meta() | placed_by
+    write_arrays(vertices, selection.arrays(), header("import_fmri", settings, behind["train"], **facts))
     write_table(table, selection.table())
 
 

@@ -1,18 +1,16 @@
 """Make clips that need no brain and no generator, to be scored like decoded ones."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.conditions import BASELINE_CONDITIONS
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, write_arrays
 from neurocine.metrics.baselines import MakeBaselinesSettings, blurred_video, hold_first_frame
-from neurocine.provenance import COMPUTED_FROM
+from neurocine.provenance import header
 from neurocine.seeds import numpy_generator
 from neurocine.stimuli.cached import movies_in
 
@@ -88,16 +86,9 @@ def main(
                 [blurred_video(frame, clips.shape[1], settings.blur) for frame in frames]
             )
     known = [] if baseline == "static" else train_stimuli
-    meta = {
-        "step": "make_baselines",
-        "version": __version__,
-        "settings": asdict(settings),
-        "condition": baseline,
-        "seed": seed,
-        "movies": movies,
-        COMPUTED_FROM: sorted({*movies, *(name for path in known for name in listed_movies(path))}),
-        "axes": "clip, frame, height, width, RGB",
-    }
+    behind = sorted({*movies, *(name for path in known for name in listed_movies(path))})
+    axes = "clip, frame, height, width, RGB"
+    meta = header("make_baselines", settings, behind, condition=baseline, seed=seed, movies=movies, axes=axes)
     write_arrays(out, arrays, meta)
 
 

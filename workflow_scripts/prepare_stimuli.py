@@ -1,13 +1,11 @@
 """Cut movies into clips of one TR and keep a few frames of each."""
 
-from dataclasses import asdict
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.io import file_sha256, write_arrays
-from neurocine.provenance import COMPUTED_FROM
+from neurocine.provenance import header
 from neurocine.stimuli.prepare import PrepareStimuliSettings, prepare_stimuli
 
 
@@ -26,15 +24,14 @@ def main(*, videos: list[Path], settings: PrepareStimuliSettings, out: Path) -> 
         found = ", ".join(map(str, videos)) or "nothing"
         raise InputError("--videos", found, "movies with different names", "Name each movie once.")
     clips = prepare_stimuli(named, settings)
-    meta = {
-        "step": "prepare_stimuli",
-        "version": __version__,
-        "settings": asdict(settings),
-        "movies": list(named),
-        COMPUTED_FROM: list(named),
-        "shape": "clips, frames, height, width, RGB",
-        "sha256": {movie: file_sha256(path) for movie, path in named.items()},
-    }
+    meta = header(
+        "prepare_stimuli",
+        settings,
+        named,
+        movies=list(named),
+        shape="clips, frames, height, width, RGB",
+        sha256={movie: file_sha256(path) for movie, path in named.items()},
+    )
     write_arrays(out, clips, meta)
 
 

@@ -1,15 +1,13 @@
 """Turn the resting runs of one HCP subject into samples for pretraining."""
 
-import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.preprocess import vertices_digest
 from neurocine.fmri.rest import PreprocessHcpSettings, preprocess_hcp
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import write_arrays
-from neurocine.provenance import COMPUTED_FROM, movies_behind
+from neurocine.provenance import header, movies_behind
 
 
 @program
@@ -25,15 +23,14 @@ def main(*, rest: list[Path], vertices: Path, settings: PreprocessHcpSettings, o
     """
     vertex = VertexSelection.read(vertices, needs_places=True).vertex
     bold = preprocess_hcp(rest, vertex, settings)
-    meta = {
-        "step": "preprocess_hcp",
-        "version": __version__,
-        "settings": dataclasses.asdict(settings),
-        "runs": sorted(path.name for path in rest),
-        "vertices": vertices_digest(vertex),
-        COMPUTED_FROM: movies_behind([vertices]),
-        "axes": "sample, vertex; one z-score over all values",
-    }
+    meta = header(
+        "preprocess_hcp",
+        settings,
+        movies_behind([vertices]),
+        runs=sorted(path.name for path in rest),
+        vertices=vertices_digest(vertex),
+        axes="sample, vertex; one z-score over all values",
+    )
     write_arrays(out, {"bold": bold}, meta)
 
 

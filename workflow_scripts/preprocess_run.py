@@ -1,9 +1,7 @@
 """Clean the fMRI runs of one or more movies of one subject."""
 
-import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.preprocess import (
     PreprocessRunSettings,
@@ -13,7 +11,7 @@ from neurocine.fmri.preprocess import (
 )
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import write_arrays
-from neurocine.provenance import COMPUTED_FROM, movies_behind
+from neurocine.provenance import header, movies_behind
 
 
 @program
@@ -38,17 +36,16 @@ def main(
     selection = VertexSelection.read(vertices, needs_places=True)
     left_out = parse_excluded(excluded or [])
     cleaned = preprocess_run(runs, selection.vertex, settings, left_out, selection.grid)
-    meta = {
-        "step": "preprocess_run",
-        "version": __version__,
-        "settings": dataclasses.asdict(settings),
-        "movies": list(cleaned),
-        COMPUTED_FROM: sorted({*cleaned, *movies_behind([vertices])}),
-        "runs": [path.name for path in runs],
-        "excluded": excluded or [],
-        "vertices": vertices_digest(selection.vertex),
-        "axes": "repeat, sample (TR), vertex; z-score",
-    }
+    meta = header(
+        "preprocess_run",
+        settings,
+        sorted({*cleaned, *movies_behind([vertices])}),
+        movies=list(cleaned),
+        runs=[path.name for path in runs],
+        excluded=excluded or [],
+        vertices=vertices_digest(selection.vertex),
+        axes="repeat, sample (TR), vertex; z-score",
+    )
     write_arrays(out, cleaned, meta)
 
 

@@ -3,10 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import file_sha256
-from neurocine.provenance import refuse_leaks, stamp_weights
+from neurocine.provenance import header, refuse_leaks, stamp_weights
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.loop import is_main_process
 from neurocine.train.pretrain import PretrainEncoderSettings, pretrain_encoder
@@ -45,9 +44,8 @@ def main(
     if is_main_process():
         encoder.save_pretrained(out / "encoder")
         stamp_weights(out / "encoder", behind, "pretrain_encoder")
-        done = {"step": "pretrain_encoder", "version": __version__, "seed": seed, "inputs": inputs}
-        done |= {"settings": dataclasses.asdict(settings), "report": dataclasses.asdict(report)}
-        finish_training(state, out, done)
+        facts = {"seed": seed, "inputs": inputs, "report": dataclasses.asdict(report)}
+        finish_training(state, out, header("pretrain_encoder", settings, behind, **facts))
 
 
 if __name__ == "__main__":

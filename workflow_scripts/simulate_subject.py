@@ -1,15 +1,13 @@
 """Simulate the fMRI of one subject who watches the movies: one dense time series per run, and the truth."""
 
-from dataclasses import asdict
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program, progress
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import write_dtseries
 from neurocine.fmri.preprocess import parse_run
 from neurocine.io import read_table, write_arrays
-from neurocine.provenance import COMPUTED_FROM
+from neurocine.provenance import header
 from neurocine.seeds import numpy_generator
 from neurocine.simulate.brain import (
     SimulateSubjectSettings,
@@ -68,17 +66,16 @@ def main(
         write_dtseries(path, bold, TR)
     test = [features[movie] for movie in features if movie not in train_movies]
     arrays = truth_arrays(tuning, brain, training_covariance(test, clips) if test else None)
-    meta = {
-        "step": "simulate_subject",
-        "version": __version__,
-        "subject": subject,
-        "seed": seed,
-        "settings": asdict(settings),
-        "groups": list(GROUPS),
-        "features": list(space.names),
-        "train_movies": train_movies,
-        COMPUTED_FROM: list(paths),
-    }
+    meta = header(
+        "simulate_subject",
+        settings,
+        paths,
+        subject=subject,
+        seed=seed,
+        groups=list(GROUPS),
+        features=list(space.names),
+        train_movies=train_movies,
+    )
     write_arrays(truth, arrays, meta)
 
 

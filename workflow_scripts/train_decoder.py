@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.windows import FmriWindows, mean_window
@@ -13,7 +12,7 @@ from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import load_scheduler, load_vae
 from neurocine.models.video_unet import VideoUNet
 from neurocine.pictures import write_picture
-from neurocine.provenance import refuse_leaks, stamp_weights
+from neurocine.provenance import header, refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.decoder import TrainDecoderSettings, train_decoder, window_data
@@ -82,9 +81,9 @@ def main(
             stamp_weights(out / part, behind, "train_decoder")
         assert picture is not None
         write_picture(out / "samples.png", picture, smallest=False)
-        done = {"step": "train_decoder", "version": __version__, "seed": seed, "noise_ratio": noise_ratio}
-        done |= {"settings": dataclasses.asdict(settings), "inputs": inputs}
-        finish_training(state, out, done | {"report": dataclasses.asdict(report)})
+        facts = {"seed": seed, "noise_ratio": noise_ratio, "inputs": inputs}
+        facts["report"] = dataclasses.asdict(report)
+        finish_training(state, out, header("train_decoder", settings, behind, **facts))
 
 
 if __name__ == "__main__":

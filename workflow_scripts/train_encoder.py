@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import file_sha256, open_arrays
-from neurocine.provenance import refuse_leaks, stamp_weights
+from neurocine.provenance import header, refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import TextStates
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings, make_encoder, train_encoder
@@ -98,9 +97,9 @@ def main(
     if is_main_process():
         encoder.save_pretrained(out / "encoder")
         stamp_weights(out / "encoder", behind, "train_encoder")
-        done = {"step": "train_encoder", "version": __version__, "seed": seed, "inputs": inputs}
-        done |= {"settings": dataclasses.asdict(settings), "experiment": dataclasses.asdict(experiment)}
-        finish_training(state, out, done | {"report": dataclasses.asdict(report)})
+        facts = {"seed": seed, "inputs": inputs, "experiment": dataclasses.asdict(experiment)}
+        facts["report"] = dataclasses.asdict(report)
+        finish_training(state, out, header("train_encoder", settings, behind, **facts))
 
 
 if __name__ == "__main__":

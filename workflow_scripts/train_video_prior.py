@@ -3,12 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import file_sha256
 from neurocine.models.pretrained import load_scheduler, load_unet, load_vae
 from neurocine.pictures import write_picture
-from neurocine.provenance import refuse_leaks, stamp_weights
+from neurocine.provenance import header, refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.loop import is_main_process
@@ -69,9 +68,9 @@ def main(
         stamp_weights(out / "unet", behind, "train_video_prior")
         assert picture is not None
         write_picture(out / "samples.png", picture, smallest=False)
-        done = {"step": "train_video_prior", "version": __version__, "seed": seed, "noise_ratio": noise_ratio}
-        done |= {"settings": dataclasses.asdict(settings), "inputs": inputs}
-        finish_training(state, out, done | {"report": dataclasses.asdict(report)})
+        facts = {"seed": seed, "noise_ratio": noise_ratio, "inputs": inputs}
+        facts["report"] = dataclasses.asdict(report)
+        finish_training(state, out, header("train_video_prior", settings, behind, **facts))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from a test run, be it a sample, a statistic, a choice of vertices or the weight
 shape a training or the choice of a checkpoint: the program refuses it, whatever the rules say.
 """
 
+import dataclasses
 import json
 import shutil
 import struct
@@ -12,10 +13,25 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from neurocine import __version__
 from neurocine.errors import InputError
 from neurocine.io import META_KEY, open_arrays, read_meta, replacing
 
 COMPUTED_FROM = "computed_from"  # in the metadata of a file; an empty list: from no movie of the study
+
+
+def header(step: str, settings: Any, behind: Iterable[str], **facts: Any) -> dict[str, Any]:
+    """Put together what every output says of itself: the step, its settings, and the movies behind it.
+
+    Parameters
+    ----------
+    step : that makes the file
+    settings : its section of the config
+    behind : movies the file was computed from; empty: from no movie of the study
+    facts : what else the step says of the file, JSON values
+    """
+    made = {"step": step, "version": __version__, "settings": dataclasses.asdict(settings)}
+    return made | {COMPUTED_FROM: list(behind)} | facts
 
 
 def movies_behind(paths: Iterable[Path]) -> list[str]:
