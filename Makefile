@@ -76,6 +76,7 @@ lint: $(INSTALLED)
 
 docs: $(INSTALLED)
 	python -m neurocine.config > docs/config.md
+	python -m neurocine.docs docs/scoring.md
 
 site: $(INSTALLED)
 	python -m mkdocs build --strict

@@ -8,6 +8,7 @@ all threads, which tell more on a machine that does other work too: two busy cor
 
 import argparse
 import contextlib
+import dataclasses
 import resource
 import time
 from collections.abc import Iterator
@@ -17,8 +18,9 @@ import torch
 
 from neurocine.metrics import registry
 from neurocine.metrics.baselines import constant_video
-from neurocine.metrics.features import FeatureStore, flow_extractor
-from neurocine.metrics.registry import ClassNames
+from neurocine.metrics.definitions.motion import flow_extractor
+from neurocine.metrics.features import FeatureStore
+from neurocine.metrics.metric import Judge, PairFunction
 from neurocine.metrics.score import metric_chances, score_movie, summarise_scores
 from neurocine.metrics.settings import ScoreSettings
 
@@ -57,7 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     settings = ScoreSettings(metrics=tuple(arguments.metrics))
-    names = ClassNames([], [])
+    judge = Judge({}, settings)
     seconds: dict[str, np.ndarray] = {}
 
     @contextlib.contextmanager
@@ -66,15 +68,15 @@ def main() -> None:
         yield
         seconds[name] = seconds.get(name, np.zeros(2)) + clocks() - started
 
-    def timed(name: str, pairs: registry.PairFunction) -> registry.PairFunction:
+    def timed(name: str, pairs: PairFunction) -> PairFunction:
         def run(*clips: object) -> dict[str, np.ndarray]:
             with timing(name):
                 return pairs(*clips)  # type: ignore[arg-type]
 
         return run
 
-    for name, family in registry.FAMILIES.items():
-        registry.FAMILIES[name] = registry.Family(family.needs, family.chances, timed(name, family.pairs))
+    for name, metric in registry.METRICS.items():
+        registry.METRICS[name] = dataclasses.replace(metric, pairs=timed(name, metric.pairs))
     store = FeatureStore({"flow": flow_extractor("cpu")})
     shape = (arguments.frames, arguments.size, arguments.size, 3)
     greys = {"constant": 110, "mean_frame": 90}
@@ -89,10 +91,10 @@ def main() -> None:
         with timing("optical flow"):
             clips = [store.run(videos) for videos in sides]
         where = np.arange(arguments.clips)
-        movies.append(score_movie(f"test{number}", where, *clips, baselines, names, settings))
+        movies.append(score_movie(f"test{number}", where, *clips, baselines, judge))
         print(f"movie {number + 1} of {arguments.movies}: {(clocks() - began)[0]:.0f} s", flush=True)
     with timing("null and bootstrap"):
-        table = summarise_scores(movies, metric_chances(names, settings), settings, seed=0)
+        table = summarise_scores(movies, metric_chances({}, settings), settings, seed=0)
     wall, cpu = clocks() - began - making
     print(table.to_string(index=False))
     for name, (own_wall, own_cpu) in seconds.items():

@@ -22,7 +22,7 @@ from published_size import FRAMES, LATENT, STATES, published_decoder, published_
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from neurocine.conditions import BASELINE_CONDITIONS, CAPTION_CONDITIONS, FMRI_CONDITIONS
+from neurocine.conditions import made_by
 from neurocine.config import complete_config
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
@@ -276,15 +276,15 @@ def jobs(config: dict[str, Any], experiments: list[str]) -> dict[str, int]:
     rows = [config["experiments"][name] for name in experiments]
     subjects, conditions = len(config["subjects"]), set(config["conditions"])
     encoders = {encoder_key(row) for row in rows}
-    decodings = len(conditions.intersection(FMRI_CONDITIONS)) + len(config["generation_seeds"])
+    decodings = len(conditions.intersection(made_by("decode"))) + len(config["generation_seeds"])
     return {
         "pretrain_encoder": 1,
         "train_encoder": subjects * len(encoders),
         "train_video_prior": len({prior_key(row) for row in rows}),
         "train_decoder": subjects * len({decoder_key(row) for row in rows}),
         "decode": subjects * len(rows) * decodings,
-        "decode_captions": len(rows) * len(conditions.intersection(CAPTION_CONDITIONS)),
-        "make_baselines": len(conditions.intersection(BASELINE_CONDITIONS)),
+        "decode_captions": len(rows) * len(conditions.intersection(made_by("decode_captions"))),
+        "make_baselines": len(conditions.intersection(made_by("make_baselines"))),
         "retrieve_clips": subjects * len(encoders) if "retrieval" in conditions else 0,
     }
 

@@ -16,7 +16,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 
 from neurocine import datasets
-from neurocine.conditions import BASELINE_CONDITIONS
+from neurocine.conditions import made_by
 from neurocine.config import complete_config
 from neurocine.errors import InputError
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
@@ -46,6 +46,7 @@ FROM_RUNS = FMRI_FROM == "runs"
 OWN_VERTICES = not FROM_RUNS or vertices_per_subject(config)
 PUBLISHED_ENCODER = config["pretrain_on"] == "published"
 MODELS = used_models(config["models"], config["caption_clips"]["backend"])
+SCORING_NETWORKS = {name: folder for name, folder in MODELS.items() if PUBLISHED[name].scores}
 
 
 def only_fetching():
@@ -412,7 +413,7 @@ def decoded_from_fmri(method):
 def shown_controls(method):
     """The conditions that are shown beside fMRI. The VAE's clips are scored as they are made, in no file."""
     retrieved = ["retrieval"] if method.retrieves else []
-    made = {*method.fmri_conditions, *method.text_conditions, *BASELINE_CONDITIONS, *retrieved}
+    made = {*method.fmri_conditions, *method.text_conditions, *made_by("make_baselines"), *retrieved}
     return [name for name in CONDITIONS if name in made and name != "fmri"]
 
 
@@ -436,7 +437,10 @@ def scored_clips(wildcards):
             results(f"{{method}}/{{experiment}}/{method.step}/{name}.safetensors")
             for name in conditions_among(method.text_conditions)
         ),
-        *(results(f"make_baselines/{name}.safetensors") for name in conditions_among(BASELINE_CONDITIONS)),
+        *(
+            results(f"make_baselines/{name}.safetensors")
+            for name in conditions_among(made_by("make_baselines"))
+        ),
     ]
 
 
@@ -460,7 +464,7 @@ wildcard_constraints:
     rest=one_of(REST),
     experiment=one_of(EXPERIMENTS),
     method=one_of(method.name for method in USED_METHODS),
-    baseline=one_of(BASELINE_CONDITIONS),
+    baseline=one_of(made_by("make_baselines")),
 
 
 # What a person asks for

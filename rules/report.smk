@@ -58,15 +58,12 @@ rule compare_results:
         runtime=minutes(30),
     params:
         study=json.dumps(STUDY_FACTS),
-        image_classifier=model_folder("image_classifier"),
-        video_classifier=model_folder("video_classifier"),
-        clip=model_folder("clip"),
+        networks=[f"{name}={folder}" for name, folder in SCORING_NETWORKS.items()],
         seed=config["seed"],
         settings=settings("compare_results"),
     shell:
         "python workflow_scripts/compare_results.py --clip-scores {input.clip_scores:q} --scores {input.scores:q} "
-        "--study {params.study:q} --image-classifier {params.image_classifier:q} "
-        "--video-classifier {params.video_classifier:q} --clip {params.clip:q} --seed {params.seed} "
+        "--study {params.study:q} --networks {params.networks:q} --seed {params.seed} "
         "--settings {params.settings:q} --out-results {output.results:q} --out-comparisons {output.comparisons:q} "
         "--out-published {output.published:q} 2> >(tee {log} >&2)"
 

@@ -34,10 +34,7 @@ rule score:
         train_stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
         latents=test_files(results("encode_latents/{batch}.safetensors")) if "vae" in CONDITIONS else [],
         stable_diffusion=MODEL_FILES["stable_diffusion"],
-        image_classifier=MODEL_FILES["image_classifier"],
-        video_classifier=MODEL_FILES["video_classifier"],
-        clip=MODEL_FILES["clip"],
-        vifi=MODEL_FILES.get("vifi", []),
+        networks=[MODEL_FILES[name] for name in SCORING_NETWORKS],
     output:
         scores=of_experiment("scores.tsv"),
         clip_scores=of_experiment("clip_scores.tsv"),
@@ -54,10 +51,7 @@ rule score:
         runtime=minutes(240),
     params:
         stable_diffusion=model_folder("stable_diffusion"),
-        image_classifier=model_folder("image_classifier"),
-        video_classifier=model_folder("video_classifier"),
-        clip=model_folder("clip"),
-        vifi=["--vifi", str(MODELS["vifi"])] if "vifi" in MODELS else [],
+        networks=[f"{name}={folder}" for name, folder in SCORING_NETWORKS.items()],
         seed=config["seed"],
         dataset=DATASET,
         method="{method}",
@@ -66,8 +60,7 @@ rule score:
     shell:
         "python workflow_scripts/score.py --decoded {input.decoded:q} {input.retrieved:q} --stimuli {input.stimuli:q} "
         "--train-stimuli {input.train_stimuli:q} --latents {input.latents:q} "
-        "--stable-diffusion {params.stable_diffusion:q} --image-classifier {params.image_classifier:q} "
-        "--video-classifier {params.video_classifier:q} --clip {params.clip:q} {params.vifi:q} "
+        "--stable-diffusion {params.stable_diffusion:q} --networks {params.networks:q} "
         "--seed {params.seed} --dataset {params.dataset} --subject {wildcards.subject} --method {params.method} --experiment {wildcards.experiment} "
         "--settings {params.settings:q} --cache {params.cache:q} --out {output.scores:q} "
         "--clip-scores {output.clip_scores:q} 2> >(tee {log} >&2)"

@@ -9,7 +9,14 @@ from neurocine.cli import program
 from neurocine.errors import InputError
 from neurocine.io import fixed_digits, read_table, write_table
 from neurocine.metrics.comparisons import CompareResultsSettings, compare_results
-from neurocine.metrics.published import StudyFacts, minimal_table, published_table, read_published
+from neurocine.metrics.judges import parse_networks
+from neurocine.metrics.published import (
+    COMPARED_NETWORKS,
+    StudyFacts,
+    minimal_table,
+    published_table,
+    read_published,
+)
 from neurocine.models.catalogue import describe_network
 
 OWNER = re.compile(r"sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/[^/]+$")
@@ -35,9 +42,7 @@ def main(
     out_results: Path,
     out_comparisons: Path,
     out_published: Path,
-    image_classifier: Path | None = None,
-    video_classifier: Path | None = None,
-    clip: Path | None = None,
+    networks: list[str],
 ) -> None:
     """Summarise results over seeds, test their differences, and put them beside published values.
 
@@ -51,16 +56,14 @@ def main(
     out_results : minimal table: value, interval, null, baselines, clips and seeds of each result (TSV)
     out_comparisons : paired differences with intervals and p-values (TSV)
     out_published : published values beside ours (TSV)
-    image_classifier : folder of the network that scored acc_image; values of another one do not compare
-    video_classifier : the same for acc_video
-    clip : the same for the metrics of CLIP
+    networks : folders of the networks that scored, name=folder; values of others do not compare
     """
     clips = [read_clips(path) for path in clip_scores]
     summary, comparisons = compare_results(clips, study.dataset, settings, seed)
     long = read_table(scores, ["dataset", "metric", "null_mean", "p_holm"])
-    folders = {"image_classifier": image_classifier, "video_classifier": video_classifier, "clip": clip}
-    networks = {name: describe_network(folder) for name, folder in folders.items() if folder}
-    published = published_table(summary, read_published(), study, networks)
+    folders = parse_networks(networks)
+    used = {name: describe_network(folder) for name, folder in folders.items() if name in COMPARED_NETWORKS}
+    published = published_table(summary, read_published(), study, used)
     write_table(out_results, fixed_digits(minimal_table(summary, long)))
     write_table(out_comparisons, fixed_digits(comparisons))
     write_table(out_published, fixed_digits(published))

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from neurocine.cli import program
+from neurocine.conditions import made_by
 from neurocine.diffusion.conditions import (
-    CONDITIONS,
     control_fmri,
     shuffled_rows,
 )
@@ -52,8 +52,8 @@ def main(
     out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip
     device : auto, cpu or cuda
     """
-    if condition not in CONDITIONS:
-        raise InputError("--condition", condition, ", ".join(CONDITIONS), "Choose one of them.")
+    if condition not in made_by("decode"):
+        raise InputError("--condition", condition, ", ".join(made_by("decode")), "Choose one of them.")
     where = pick_device(device)
     model = JointDecoder.from_pretrained(decoder).to(where).eval()
     test = SubjectFmri.read(fmri_test, with_repeats=False).bold

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from neurocine.cli import program
+from neurocine.conditions import made_by
 from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
 from neurocine.errors import InputError
 from neurocine.io import file_sha256, write_arrays
@@ -17,8 +18,6 @@ from neurocine.naming import Clip
 from neurocine.provenance import header, movies_behind
 from neurocine.seeds import numpy_generator
 from neurocine.stimuli.cached import TextStates
-
-CAPTIONS = ("caption", "training_caption")
 
 
 def drawn_rows(clips: Sequence[Clip], n: int, seed: int) -> np.ndarray:
@@ -59,8 +58,9 @@ def main(
     state : folder of finished groups; without it an interrupted run starts again
     device : auto, cpu or cuda
     """
-    if condition not in CAPTIONS:
-        raise InputError("--condition", condition, " or ".join(CAPTIONS), "Choose one of them.")
+    if condition not in made_by("decode_captions"):
+        known = " or ".join(made_by("decode_captions"))
+        raise InputError("--condition", condition, known, "Choose one of them.")
     given = list(training or []) if condition == "training_caption" else embeddings
     where = pick_device(device)
     hashed = [prior / "unet/diffusion_pytorch_model.safetensors", *sorted({*embeddings, *given})]

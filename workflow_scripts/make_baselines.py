@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from neurocine.cli import program
-from neurocine.conditions import BASELINE_CONDITIONS
+from neurocine.conditions import made_by
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, write_arrays
 from neurocine.metrics.baselines import MakeBaselinesSettings, blurred_video, hold_first_frame
@@ -69,8 +69,9 @@ def main(
     settings : section make_baselines of the config, as JSON
     out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip, as decode writes them
     """
-    if baseline not in BASELINE_CONDITIONS:
-        raise InputError("--baseline", baseline, " or ".join(BASELINE_CONDITIONS), "Choose one of them.")
+    if baseline not in made_by("make_baselines"):
+        expected = " or ".join(made_by("make_baselines"))
+        raise InputError("--baseline", baseline, expected, "Choose one of them.")
     arrays: dict[str, np.ndarray] = {}
     movies = []
     for movie, index, clips in shown_movies(stimuli, every):

@@ -16,7 +16,8 @@ from torch import Tensor
 
 import decode
 import decode_captions
-from neurocine.diffusion.conditions import CONDITIONS, control_fmri, far_permutation, shuffled_rows
+from neurocine.conditions import made_by
+from neurocine.diffusion.conditions import control_fmri, far_permutation, shuffled_rows
 from neurocine.diffusion.decode import (
     DecodeSettings,
     Sampler,
@@ -232,7 +233,7 @@ def test_decode_writes_every_clip_and_the_shift_moves_conditions_not_noise(
     study: dict[str, Any], tmp_path: Path
 ) -> None:
     found = {}
-    for condition in CONDITIONS:
+    for condition in made_by("decode"):
         out = tmp_path / f"{condition}.safetensors"
         decode.main(**study, condition=condition, out=out)
         found[condition], meta = read_arrays(out)
@@ -243,7 +244,7 @@ def test_decode_writes_every_clip_and_the_shift_moves_conditions_not_noise(
     assert arrays["test1"].shape == (TR, FRAMES, 16, 16, 3)
     assert arrays["test1"].dtype == np.uint8
     assert arrays["test2/clip"].tolist() == list(range(TR))
-    for condition in CONDITIONS[1:]:
+    for condition in made_by("decode")[1:]:
         assert not np.array_equal(arrays["test1"], found[condition]["test1"])
 
 

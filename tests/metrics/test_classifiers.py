@@ -11,7 +11,7 @@ from metrics.tiny import FRAMES, LABELS, SIZE, slow_movie, write_classifiers
 from neurocine.errors import InputError
 from neurocine.metrics import classifiers
 from neurocine.metrics.classifiers import Classifier, image_logits, label_words, video_logits
-from neurocine.metrics.features import FeatureStore, classifier_extractor, network_fingerprint
+from neurocine.metrics.features import Extractor, FeatureStore, network_fingerprint
 from neurocine.models.pretrained import load_image_classifier, load_video_classifier
 
 
@@ -62,9 +62,10 @@ def test_a_video_classifier_for_other_clips_is_refused(folders: tuple[Path, Path
 
 
 def logit_store(judges: tuple[Classifier, Classifier], fingerprint: str, **known: Any) -> FeatureStore:
+    image, video = judges
     extractors = {
-        f"{kind}_logits": classifier_extractor(kind, judge, fingerprint, 4)
-        for kind, judge in zip(("image", "video"), judges, strict=True)
+        "image_logits": Extractor(fingerprint, lambda videos: image_logits(image, videos, 4)),
+        "video_logits": Extractor(fingerprint, lambda videos: video_logits(video, videos, 4)),
     }
     return FeatureStore(extractors, **known)
 

@@ -175,7 +175,8 @@ def test_program(tmp_path: Path) -> None:
     outs = {name: tmp_path / f"{name}.tsv" for name in ("out_results", "out_comparisons", "out_published")}
     facts = dataclasses.replace(PAPER, dataset="toy")
     given = {"scores": tmp_path / "scores.tsv", "study": facts, "seed": 3, "settings": SETTINGS}
-    given |= dict(zip(("image_classifier", "video_classifier"), write_classifiers(tmp_path), strict=True))
+    image, video = write_classifiers(tmp_path)
+    given["networks"] = [f"image_classifier={image}", f"video_classifier={video}", "vifi=not/looked/at"]
     program.main(clip_scores=files, **given, **outs)
     results, comparisons, published = (read_table(path) for path in outs.values())
     assert results["metric"].tolist() == list(METRICS) * 6

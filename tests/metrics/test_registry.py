@@ -11,17 +11,31 @@ import pytest
 from metrics.tiny import moving_movie
 from neurocine.config import read_schema
 from neurocine.errors import InputError
-from neurocine.metrics.direction import LOWER_IS_BETTER
-from neurocine.metrics.features import Clips, FeatureStore, flow_extractor
+from neurocine.metrics.definitions.motion import flow_extractor
+from neurocine.metrics.features import Clips, FeatureStore
+from neurocine.metrics.metric import Judge
 from neurocine.metrics.n_way import chance_n_way
-from neurocine.metrics.registry import FAMILIES, ClassNames, Judge, chosen_families, needed_features
+from neurocine.metrics.registry import (
+    METRICS,
+    NETWORKS,
+    best,
+    chosen_metrics,
+    lower_is_better,
+    metric_of,
+    metrics_table,
+    needed_features,
+)
 from neurocine.metrics.score import add_retrieval, metric_chances, score_movie, summarise_scores
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.ssim import ssim_pairs
+from neurocine.models.catalogue import PUBLISHED
 
-NAMES = ClassNames([f"image {i}" for i in range(120)], [f"video {i}" for i in range(110)])
+LABELS = {
+    "image_logits": [f"image {i}" for i in range(120)],
+    "video_logits": [f"video {i}" for i in range(110)],
+}
 SETTINGS = ScoreSettings(
-    metrics=tuple(FAMILIES),
+    metrics=tuple(METRICS),
     n_ways=(2, 40, 50, 100),
     top_ks=(1, 5),
     n_way_trials=100,
@@ -59,9 +73,9 @@ def tables() -> dict[str, pd.DataFrame]:
         }
         for kind, predicted in (("identity", truth), ("unrelated", other), ("frozen", frozen)):
             clips = np.arange(n)
-            movie = score_movie(f"test{number}", clips, predicted, truth, baselines, NAMES, SETTINGS)
+            movie = score_movie(f"test{number}", clips, predicted, truth, baselines, Judge(LABELS, SETTINGS))
             kinds[kind].append(movie)
-    chances = metric_chances(NAMES, SETTINGS)
+    chances = metric_chances(LABELS, SETTINGS)
     made = {}
     for kind, movies in kinds.items():
         added, found = add_retrieval(movies, SETTINGS)
@@ -72,7 +86,7 @@ def tables() -> dict[str, pd.DataFrame]:
 def test_identity_is_perfect_in_every_metric_that_looks_at_the_original(
     tables: dict[str, pd.DataFrame],
 ) -> None:
-    perfect = {"psnr255": 100} | dict.fromkeys(LOWER_IS_BETTER, 0)
+    perfect = {"psnr255": 100} | {name: 0 for name in METRICS if lower_is_better(name)}
     values = tables["identity"]["value"]
     # These tell how alike a prediction's own frames are.
     for metric in values.index[~values.index.str.startswith("clip_pcc")]:
@@ -132,24 +146,44 @@ def test_smaller_is_better_where_it_is(tables: dict[str, pd.DataFrame]) -> None:
 
 def test_the_names_of_config_docs_and_registry_agree() -> None:
     node = read_schema()["properties"]["score"]["properties"]["metrics"]
-    assert set(node["items"]["enum"]) | {"vifi", "clip_pcc_thresholded"} == set(FAMILIES)
-    assert set(FAMILIES) >= LOWER_IS_BETTER
+    assert set(node["items"]["enum"]) == set(METRICS)
     page = (Path(__file__).parents[2] / "docs" / "scoring.md").read_text()
-    for name in FAMILIES:
-        assert f"`{name}" in page, name
+    assert metrics_table() in page, "docs/scoring.md is not current: make docs"
+
+
+def test_networks_of_metrics_are_in_the_catalogue() -> None:
+    assert set(NETWORKS) == {name for name, network in PUBLISHED.items() if network.scores}
+
+
+def test_a_value_is_of_the_metric_whose_name_it_begins_with() -> None:
+    names = {
+        "acc_image_2_any3": "acc_image",
+        "retrieval_clip_top10_drop5": "retrieval_clip",
+        "clip_pcc_thresholded_clip": "clip_pcc_thresholded_clip",
+        "epe_farneback_512": "epe_farneback_512",
+        "epe_farneback": "epe_farneback",
+    }
+    for value, name in names.items():
+        metric = metric_of(value)
+        assert metric is not None
+        assert metric.name == name
+    assert metric_of("ssim") is None
+    assert not lower_is_better("ssim")
+    assert best("epe_farneback_512", [2.0, 1.0]) == 1
+    assert best("ssim_mv", [2.0, 1.0]) == 2
 
 
 def test_only_what_is_asked_for_is_needed() -> None:
     assert needed_features(ScoreSettings(metrics=("ssim_mv", "psnr255"))) == set()
     assert needed_features(ScoreSettings(metrics=("flow_cos", "acc_video"))) == {"flow", "video_logits"}
     with pytest.raises(InputError, match="'ssim'"):
-        chosen_families(ScoreSettings(metrics=("ssim",)))
+        chosen_metrics(ScoreSettings(metrics=("ssim",)))
 
 
 def test_the_null_of_large_frames_is_estimated_and_the_value_is_exact() -> None:
     first, second = moving_movie(3, 40, 128), moving_movie(3, 41, 128)
-    judge = Judge(NAMES, ScoreSettings(metrics=("ssim_mv",)))
-    pairs = FAMILIES["ssim_mv"].pairs(Clips(first), Clips(second), judge)["ssim_mv"]
+    judge = Judge({}, ScoreSettings(metrics=("ssim_mv",)))
+    pairs = METRICS["ssim_mv"].pairs(Clips(first), Clips(second), judge)["ssim_mv"]
     every = ssim_pairs(first, second)
     np.testing.assert_allclose(np.diagonal(pairs), np.diagonal(every), atol=1e-5)
     assert not np.array_equal(pairs[0, 1:], every[0, 1:])

@@ -18,9 +18,8 @@ import tabulate_scores
 from metrics.tiny import FRAMES, SIZE, slow_movie, write_classifiers, write_decoded
 from neurocine.errors import InputError
 from neurocine.io import read_arrays, read_table, write_arrays
+from neurocine.metrics.definitions.classes import n_way_name
 from neurocine.metrics.published import StudyFacts, read_published
-from neurocine.metrics.registry import ClassNames as Names
-from neurocine.metrics.registry import n_way_name
 from neurocine.metrics.score import metric_chances
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.ssim import ssim_mv
@@ -57,9 +56,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ],
         "stimuli": stimuli,
         "train_stimuli": [folder / "train.safetensors"],
-        "image_classifier": image,
-        "video_classifier": video,
-        "clip": folder / "clip",
+        "networks": [f"image_classifier={image}", f"video_classifier={video}", f"clip={folder / 'clip'}"],
         "settings": SETTINGS,
         "seed": 11,
         "dataset": "toy",
@@ -160,7 +157,8 @@ def test_vifi_is_scored_by_its_own_weights_or_a_fallback_of_another_name(
     torch.manual_seed(1)
     write_clip(tmp_path / "vifi")
     settings = dataclasses.replace(SETTINGS, metrics=("vifi", "clip_pcc_thresholded"))
-    given = study | {"decoded": study["decoded"][1:2], "settings": settings, "vifi": tmp_path / "vifi"}
+    given = study | {"decoded": study["decoded"][1:2], "settings": settings}
+    given["networks"] = [*study["networks"], f"vifi={tmp_path / 'vifi'}"]
     score.main(**given, out=tmp_path / "scores.tsv", clip_scores=tmp_path / "clips.tsv")
     found = read_table(tmp_path / "scores.tsv").set_index("metric")
     assert set(found.index) == own
@@ -180,7 +178,7 @@ def test_vifi_is_scored_by_its_own_weights_or_a_fallback_of_another_name(
         truth = read_arrays(path)[0][movie][CLIPS[movie]]
         predicted, true = (embeddings(tmp_path / "vifi", videos) for videos in (decoded[movie], truth))
         vifi = cosine(predicted.mean(1), true.mean(1), dim=-1)
-        frames = embeddings(study["clip"], decoded[movie])
+        frames = embeddings(study["stimuli"][0].parent / "clip", decoded[movie])
         consistency = cosine(frames[:, 0], frames[:, 1], dim=-1)  # clips of two frames
         rows = clips[clips["movie"] == movie]
         np.testing.assert_allclose(rows["vifi"], vifi, atol=2e-6)
@@ -256,8 +254,8 @@ def test_command_line(
 
 
 def test_chances_and_names() -> None:
-    names = Names([f"a{i % 3} b{i}" for i in range(60)], [f"a{i % 2} b{i}" for i in range(60)])
-    chances = metric_chances(names, SETTINGS)
+    image, video = ([f"a{i % n} b{i}" for i in range(60)] for n in (3, 2))
+    chances = metric_chances({"image_logits": image, "video_logits": video}, SETTINGS)
     assert math.isnan(chances["ssim_mv"])
     assert chances["acc_image_50_any3"] == pytest.approx(3 / 52)
     assert chances["acc_video_2_single"] == pytest.approx(1 / 2)
@@ -265,7 +263,7 @@ def test_chances_and_names() -> None:
     assert chances["acc_video_colour"] == pytest.approx(1 / 2)
     assert n_way_name("image", 50, 5, "any3") == "acc_image_50_top5_any3"
     with pytest.raises(InputError, match="49 other classes"):
-        metric_chances(Names(names.image[:51], names.video), SETTINGS)
+        metric_chances({"image_logits": image[:51], "video_logits": video}, SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from neurocine.metrics.clip_files import (
     sample_frames,
     split_movies,
 )
-from neurocine.metrics.judges import Networks
+from neurocine.metrics.judges import parse_networks
 from neurocine.metrics.psnr import psnr255
 from neurocine.metrics.ssim import ssim_mv
 from neurocine.score import choose_metrics, main, score_folders, smallest_shift
@@ -80,7 +80,7 @@ def test_movies_and_gifs_come_back_nearly(tmp_path: Path) -> None:
 def test_scores_equal_direct_ones(tmp_path: Path) -> None:
     noisy = np.clip(CLIPS + np.random.default_rng(0).normal(0, 30, CLIPS.shape), 0, 255).astype(np.uint8)
     folders = write_pngs(tmp_path / "predicted", noisy), write_npys(tmp_path / "originals", CLIPS)
-    table, clips, told = score_folders(*folders, Networks())
+    table, clips, told = score_folders(*folders, {})
     values = table.set_index("metric")["value"]
     assert values["ssim_mv"] == pytest.approx(ssim_mv(noisy, CLIPS).mean(), abs=1e-6)
     assert values["psnr255"] == pytest.approx(psnr255(noisy, CLIPS).mean())
@@ -110,9 +110,9 @@ def test_identity_is_perfect_on_the_command_line(tmp_path: Path, capsys: pytest.
 def test_a_cache_changes_nothing(tmp_path: Path) -> None:
     folder = write_npys(tmp_path / "clips", CLIPS)
     options = {"metrics": ("flow_cos",), "cache": tmp_path / "cache.safetensors"}
-    first, _, _ = score_folders(folder, folder, Networks(), **options)
+    first, _, _ = score_folders(folder, folder, {}, **options)
     assert options["cache"].is_file()
-    again, _, _ = score_folders(folder, folder, Networks(), **options)
+    again, _, _ = score_folders(folder, folder, {}, **options)
     assert first.equals(again)
 
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_reconciled_is_refused(tmp_path: Path, capsys: pytest.Cap
     }
     for path, message in cases.items():
         with pytest.raises(InputError, match=message):
-            score_folders(path, good, Networks(), metrics=CHEAP)
+            score_folders(path, good, {}, metrics=CHEAP)
     assert main([str(floats), str(good)]) == 2
     assert capsys.readouterr().err.startswith("ERROR ")
     assert main([str(good), str(good), "--n-ways", "1"]) == 2
@@ -201,28 +201,35 @@ def test_movies_of_other_durations_are_refused(tmp_path: Path) -> None:
 
 
 def test_metrics_that_cannot_be_computed_are_left_out() -> None:
-    names, left = choose_metrics(["all"], Networks(), 1)
+    names, left = choose_metrics(["all"], {}, 1)
     assert "ssim_mv" in names
     assert not {"flow_cos", "clip_image", "vifi", "clip_pcc_allpairs"} & set(names)
     assert any("two frames" in line for line in left)
     with pytest.raises(InputError, match="give --clip"):
-        choose_metrics(["clip_image"], Networks(), 2)
+        choose_metrics(["clip_image"], {}, 2)
     with pytest.raises(InputError, match="give --clip and --vifi"):
-        choose_metrics(["clip_pcc_thresholded"], Networks(), 2)
+        choose_metrics(["clip_pcc_thresholded"], {}, 2)
 
 
 def test_without_vifi_clip_is_used_under_another_name() -> None:
-    clip = Networks(clip=Path("clip"))
+    clip = {"clip": Path("clip")}
     names, told = choose_metrics(["vifi", "clip_video", "ssim_mv"], clip, 2)
     assert names == ("clip_video", "ssim_mv")
-    assert told == ["Without ViFi-CLIP clip_video is in the place of vifi."]
-    both = Networks(clip=Path("clip"), vifi=Path("vifi"))
+    assert told == ["Without --vifi clip_video is in the place of vifi."]
+    both = {"clip": Path("clip"), "vifi": Path("vifi")}
     assert choose_metrics(["vifi", "clip_video"], both, 2) == (("vifi", "clip_video"), [])
+
+
+def test_folders_of_networks_are_given_by_name() -> None:
+    assert parse_networks(["clip=a/b", "vifi=c=d"]) == {"clip": Path("a/b"), "vifi": Path("c=d")}
+    for wrong in ("clip", "clip=", "blip=a"):
+        with pytest.raises(InputError, match=f"found {wrong}; expected name=folder, of image_classifier"):
+            parse_networks([wrong])
 
 
 def test_unknown_metrics_are_named() -> None:
     with pytest.raises(InputError, match="'ssim'"):
-        choose_metrics(["ssim"], Networks(), 2)
+        choose_metrics(["ssim"], {}, 2)
 
 
 def test_the_smallest_shift_fits_the_movies() -> None:

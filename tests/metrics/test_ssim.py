@@ -9,8 +9,9 @@ from metrics.tiny import slow_movie
 from neurocine.errors import InputError
 from neurocine.metrics.baselines import constant_video
 from neurocine.metrics.features import Clips
+from neurocine.metrics.metric import Judge
 from neurocine.metrics.psnr import psnr255, psnr_pairs
-from neurocine.metrics.registry import FAMILIES, ClassNames, Judge
+from neurocine.metrics.registry import METRICS
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.ssim import (
     COLUMN_BUG,
@@ -55,9 +56,9 @@ def test_all_pairs_equal_skimage() -> None:
 )
 def test_a_baseline_scores_as_in_the_products_of_all_pairs(name: str, window: SsimWindow) -> None:
     grey, clips = constant_video((2, 20, 17, 3)), soft_videos(4, 1)
-    judge = Judge(ClassNames([], []), ScoreSettings(), matched=False)
+    judge = Judge({}, ScoreSettings(), matched=False)
     for one in (grey, soft_videos(1, 0)):
-        found = FAMILIES[name].pairs(Clips(one), Clips(clips), judge)[name]
+        found = METRICS[name].pairs(Clips(one), Clips(clips), judge)[name]
         np.testing.assert_allclose(found, ssim_pairs(one, clips, window=window), atol=1e-6)
 
 

@@ -9,38 +9,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neurocine import __version__
 from neurocine.cli import keep_freed_memory
 from neurocine.errors import EXIT_BAD_INPUT, InputError
 from neurocine.io import read_arrays, write_arrays, write_table
-from neurocine.metrics.baselines import constant_video, mean_frame_video
-from neurocine.metrics.clip_files import find_clips, pair_clips, reconcile, split_movies
-from neurocine.metrics.direction import lower_is_better
-from neurocine.metrics.judges import Networks, make_store, with_fallbacks
+from neurocine.metrics.clip_files import PairReader, find_clips, pair_clips, reconcile, split_movies
+from neurocine.metrics.judges import Networks, missing_networks, networks_of, options, with_fallbacks
 from neurocine.metrics.null import allowed_shifts
-from neurocine.metrics.registry import FAMILIES
-from neurocine.metrics.score import (
-    add_retrieval,
-    clip_table,
-    metric_chances,
-    score_movie,
-    summarise_scores,
-)
+from neurocine.metrics.registry import DEFAULT_METRICS, METRICS, NETWORKS, lower_is_better
+from neurocine.metrics.score import Originals, Predictions, score
 from neurocine.metrics.settings import ScoreSettings
+from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.pretrained import pick_device
+from neurocine.provenance import header
 
 FEWEST = 3  # clips, for a permutation null
-MOTION = {"flow", "flow_512"}
 
 
 def choose_metrics(
-    asked: Sequence[str] | None, networks: Networks, n_frames: int
+    requested: Sequence[str] | None, networks: Networks, n_frames: int
 ) -> tuple[tuple[str, ...], list[str]]:
     """Choose the metrics that can be computed.
 
     Parameters
     ----------
-    asked : names, ``all``, or None for the default
+    requested : names, ``all``, or None for the default
+    networks : folders of the networks there are
+    n_frames : frames of a clip
 
     Returns
     -------
@@ -50,29 +44,28 @@ def choose_metrics(
     ------
     InputError : an unknown name, or none left
     """
-    names = list(asked) if asked else list(ScoreSettings().metrics)
+    names = list(requested) if requested else list(DEFAULT_METRICS)
     if names == ["all"]:
-        names = list(FAMILIES)
-    chosen, told = with_fallbacks(names, networks)
-    kept: list[str] = []
-    left: dict[str, list[str]] = {}
-    for name in chosen:
-        if name not in FAMILIES:
-            known = f"all, or some of {', '.join(FAMILIES)}"
-            raise InputError("--metrics", f"'{name}'", known, "Correct it.")
-        needs = FAMILIES[name].needs
-        missing = networks.missing_for(needs)
-        if n_frames < 2 and (MOTION & set(needs) or name.startswith("clip_pcc")):
-            left.setdefault("they need clips of two frames or more", []).append(name)
+        names = list(METRICS)
+    wanted, notes = with_fallbacks(names, networks)
+    chosen: list[str] = []
+    left_out: dict[str, list[str]] = {}
+    for name in wanted:
+        if name not in METRICS:
+            expected = f"all, or some of {', '.join(METRICS)}"
+            raise InputError("--metrics", f"'{name}'", expected, "Correct it.")
+        missing = missing_networks(METRICS[name], networks)
+        if n_frames < METRICS[name].min_frames:
+            left_out.setdefault("they need clips of two frames or more", []).append(name)
         elif missing:
-            flags = " and ".join("--" + network.replace("_", "-") for network in missing)
-            left.setdefault(f"give {flags}", []).append(name)
+            left_out.setdefault(f"give {options(missing)}", []).append(name)
         else:
-            kept.append(name)
-    if not kept:
-        reasons = "; ".join(left)
+            chosen.append(name)
+    if not chosen:
+        reasons = "; ".join(left_out)
         raise InputError("--metrics", f"none that can be computed ({reasons})", "one or more", "See --help.")
-    return tuple(kept), told + [f"Left out: {', '.join(group)} ({why})." for why, group in left.items()]
+    notes += [f"Left out: {', '.join(group)} ({why})." for why, group in left_out.items()]
+    return tuple(chosen), notes
 
 
 def smallest_shift(indices: list[np.ndarray], asked: int | None) -> int:
@@ -105,6 +98,28 @@ def format_table(table: pd.DataFrame) -> str:
     return shown.to_string(index=False)
 
 
+def movie_readers(
+    reader: PairReader, parts: Sequence[tuple[str, np.ndarray, np.ndarray]]
+) -> tuple[Predictions, Originals]:
+    """Read both sides by movie and clip index.
+
+    Parameters
+    ----------
+    reader : of all clips of both sides
+    parts : movie, places (n,) of its clips among all, and their indices (n,), increasing
+    """
+    places = {name: dict(zip(clips.tolist(), where.tolist(), strict=True)) for name, where, clips in parts}
+    clips = {name: clips for name, _, clips in parts}
+
+    def read(side: int, movie: str, chosen: np.ndarray) -> np.ndarray:
+        return reader.read(side, [places[movie][clip] for clip in chosen.tolist()])
+
+    predictions = Predictions("predictions", 0, clips, lambda movie: read(0, movie, clips[movie]))
+    n_clips = sum(map(len, clips.values()))
+    every = (reader.read(1, [place]) for place in range(n_clips))
+    return predictions, Originals(reader.shape, lambda movie, chosen: read(1, movie, chosen), every)
+
+
 def score_folders(
     predictions: Path,
     originals: Path,
@@ -128,7 +143,10 @@ def score_folders(
     metrics : names of families, ``all``, or None for the default
     size : height of the frames in pixels, None for the smaller of both sides
     min_shift : smallest shift of the null, TR; None: 15 or a third of the shortest movie
+    seed : of the null's and the intervals' draws
     cache : file of features, read where it exists and written
+    device : auto, cpu or cuda
+    n_ways, top_ks : N and k of the N-way accuracies
 
     Returns
     -------
@@ -138,40 +156,28 @@ def score_folders(
     ------
     InputError : whatever the stated rules do not reconcile
     """
-    pairs, told = pair_clips(find_clips(predictions), find_clips(originals))
+    pairs, notes = pair_clips(find_clips(predictions), find_clips(originals))
     if len(pairs) < FEWEST:
         raise InputError(predictions, f"{len(pairs)} clips", f"{FEWEST} or more", "Give more clips.")
-    reader, done = reconcile(pairs, size)
-    told += done
+    reader, reconciled = reconcile(pairs, size)
     parts = split_movies([original.name for _, original in pairs])
     if min(len(places) for _, places, _ in parts) < FEWEST:
         parts = [("all", np.arange(len(pairs)), np.arange(len(pairs)))]
     shift = smallest_shift([indices for _, _, indices in parts], min_shift)
-    chosen, left = choose_metrics(metrics, networks, reader.n_frames)
+    chosen, replaced = choose_metrics(metrics, networks, reader.n_frames)
     settings = ScoreSettings(
         metrics=chosen, n_ways=tuple(n_ways), top_ks=tuple(top_ks), min_shift_tr=shift, block_tr=shift
     )
     movies = ", ".join(f"{name} ({len(places)})" for name, places, _ in parts)
-    told.append(f"Movies of the null and the intervals (clips): {movies}; shifted by {shift} or more.")
-    told += left
-    where = str(pick_device(device))
+    shifted = f"Movies of the null and the intervals (clips): {movies}; shifted by {shift} or more."
     known = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
-    store, names = make_store(networks, reader.n_frames, settings, known, where)
-    chances = metric_chances(names, settings)
-    baselines = {
-        "constant": store.run(constant_video(reader.shape)),
-        "mean_frame": store.run(mean_frame_video(reader.read(1, [place]) for place in range(len(pairs)))),
-    }
-    scores = []
-    for name, places, indices in parts:
-        sides = [store.run(reader.read(side, places)) for side in (0, 1)]
-        scores.append(score_movie(name, indices, sides[0], sides[1], baselines, names, settings, where, seed))
-    scores, found = add_retrieval(scores, settings)
-    chances |= found
-    table = summarise_scores(scores, chances, settings, seed)
+    predicted, shown = movie_readers(reader, parts)
+    scores = score([predicted], shown, networks, settings, seed, known, str(pick_device(device)))
     if cache is not None:
-        write_arrays(cache, store.arrays, {"step": "score", "version": __version__})
-    return table, clip_table(scores, list(chances)), told
+        write_arrays(cache, scores.features, header("score", settings, []))
+    keys = ["condition", "seed"]
+    notes = [*notes, *reconciled, shifted, *replaced]
+    return scores.table.drop(columns=keys), scores.clips.drop(columns=keys), notes
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -184,11 +190,12 @@ def make_parser() -> argparse.ArgumentParser:
     clips = "folder of mp4, GIF, picture folders or .npy, or one .npy or .safetensors file"
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS", help=clips)
     parser.add_argument("originals", type=Path, metavar="ORIGINALS", help="the same for the originals")
-    parser.add_argument("--metrics", nargs="+", metavar="NAME", help=f"all, or some of {', '.join(FAMILIES)}")
-    parser.add_argument("--image-classifier", type=Path, metavar="DIR", help="ViT, for acc_image")
-    parser.add_argument("--video-classifier", type=Path, metavar="DIR", help="VideoMAE, for acc_video")
-    parser.add_argument("--clip", type=Path, metavar="DIR", help="CLIP, for clip_* and retrieval_clip")
-    parser.add_argument("--vifi", type=Path, metavar="DIR", help="ViFi-CLIP in CLIP's layout, for vifi")
+    parser.add_argument("--metrics", nargs="+", metavar="NAME", help=f"all, or some of {', '.join(METRICS)}")
+    for name in NETWORKS:
+        used = sorted({metric.name for metric in METRICS.values() if name in networks_of(metric)})
+        parser.add_argument(
+            options([name]), type=Path, metavar="DIR", help=f"{PUBLISHED[name].what}, for {', '.join(used)}"
+        )
     parser.add_argument("--n-ways", type=int, nargs="+", default=[2, 50], help="N of N-way accuracy (2 50)")
     parser.add_argument("--top-ks", type=int, nargs="+", default=[1], help="k of N-way accuracy (1)")
     parser.add_argument("--size", type=int, help="height in pixels at which clips are compared")
@@ -206,7 +213,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = make_parser().parse_args(words)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     keep_freed_memory()
-    networks = Networks(given.image_classifier, given.video_classifier, given.clip, given.vifi)
+    networks = {name: folder for name in NETWORKS if (folder := getattr(given, name)) is not None}
     names = ("metrics", "size", "min_shift", "seed", "cache", "device", "n_ways", "top_ks")
     options = {name: getattr(given, name) for name in names}
     try:

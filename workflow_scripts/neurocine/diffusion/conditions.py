@@ -9,9 +9,6 @@ from neurocine.fmri.assemble import training_statistics
 from neurocine.naming import Clip
 from neurocine.seeds import numpy_generator
 
-# What a decoder is given. fmri: as recorded. shifted: rotated in time. shuffled: windows in random order.
-# mean: the training mean throughout, which is the null condition. noise: white noise of the training's size.
-CONDITIONS = ("fmri", "shifted", "shuffled", "mean", "noise")
 FAR_TR = 15  # TR, least distance of a shuffled window from its clip; a quarter of a shorter movie
 
 
@@ -79,7 +76,7 @@ def control_fmri(
 
     Parameters
     ----------
-    condition : one of `CONDITIONS`; "shuffled" exchanges windows, not samples (`shuffled_rows`)
+    condition : one that decode makes; "shuffled" exchanges windows, not samples (`shuffled_rows`)
     test, training : movies, each (T, V) float32
     shift : TR, of "shifted"
     seed : of "noise"

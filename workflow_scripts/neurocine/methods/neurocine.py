@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from neurocine.conditions import CAPTION_CONDITIONS, FMRI_CONDITIONS
+from neurocine.conditions import made_by
 from neurocine.errors import InputError
 from neurocine.methods.base import Config, Method, Row, Training
 from neurocine.vertex_choice import vertices_known
@@ -52,8 +52,8 @@ class NeuroCine(Method):
         "train_decoder": "Decoder from fMRI",
     }
     step = "decode"
-    fmri_conditions = FMRI_CONDITIONS
-    text_conditions = CAPTION_CONDITIONS
+    fmri_conditions = made_by("decode")
+    text_conditions = made_by("decode_captions")
     retrieves = True
     main_experiment = "paper_main"
     systems = ("NeuroCine",)

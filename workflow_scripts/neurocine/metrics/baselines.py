@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 GREY = 110  # a typical mean of natural movie frames; the tables of published baselines use it
 
 
-def constant_video(shape: tuple[int, int, int, int], grey: int = GREY) -> np.ndarray:
+def constant_video(shape: tuple[int, ...], grey: int = GREY) -> np.ndarray:
     """A clip of one grey value: shape (F, H, W, 3) -> uint8 (1, F, H, W, 3)."""
     return np.full((1, *shape), grey, dtype=np.uint8)
 

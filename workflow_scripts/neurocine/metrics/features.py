@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from neurocine.io import file_sha256
-from neurocine.metrics import flow
-from neurocine.metrics.classifiers import Classifier, image_logits, video_logits
 
 
 @dataclass(frozen=True)
@@ -30,10 +28,18 @@ class Clips:
 
 @dataclass(frozen=True)
 class Extractor:
-    """A function of videos uint8 (n, F, H, W, 3) and the hash of all else that determines its result."""
+    """What computes a feature.
+
+    Parameters
+    ----------
+    fingerprint : hash of all that determines the result beside the videos
+    make : function of videos uint8 (n, F, H, W, 3)
+    labels : of a classifier, its class names in logit order
+    """
 
     fingerprint: str
     make: Callable[[np.ndarray], np.ndarray]
+    labels: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -73,25 +79,3 @@ def network_fingerprint(directory: Path) -> str:
         if path.suffix in (".json", ".safetensors", ".bin"):
             digest.update(f"{path.name} {file_sha256(path)}\n".encode())
     return digest.hexdigest()
-
-
-def classifier_extractor(kind: str, classifier: Classifier, fingerprint: str, batch: int) -> Extractor:
-    """Logits of the classifier of the kind "image" (each frame) or "video" (each clip)."""
-    make = {"image": image_logits, "video": video_logits}[kind]
-    return Extractor(fingerprint, lambda videos: make(classifier, videos, batch))
-
-
-def clip_extractor(directory: Path, device: str, batch: int) -> Extractor:
-    """Image embeddings of every frame from a CLIP network in its ``from_pretrained`` layout."""
-    from neurocine.models.pretrained import load_clip
-    from neurocine.stimuli.embed import embed_movie
-
-    parts = load_clip(directory, device)
-    return Extractor(network_fingerprint(directory), lambda videos: embed_movie(videos, parts, batch))
-
-
-def flow_extractor(device: str, size: int = 0) -> Extractor:
-    """Optical flow between neighbouring frames, of the frames as they are or resized to ``size``."""
-    settings = [flow.PYRAMID_SCALE, flow.LEVELS, flow.WINDOW, flow.ITERATIONS, flow.TAPS, flow.SIGMA]
-    fingerprint = f"farneback {settings} grid {flow.GRID} size {size}"
-    return Extractor(fingerprint, lambda videos: flow.clip_flows(videos, device, size))

@@ -1,103 +1,103 @@
 """Load the networks that the chosen metrics need, and nothing else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from neurocine.errors import InputError
-from neurocine.metrics.classifiers import Classifier
-from neurocine.metrics.features import (
-    Extractor,
-    FeatureStore,
-    classifier_extractor,
-    clip_extractor,
-    flow_extractor,
-    network_fingerprint,
-)
-from neurocine.metrics.registry import ClassNames, chosen_families, needed_features
+from neurocine.metrics.features import FeatureStore
+from neurocine.metrics.metric import Labels, Metric, Origin
+from neurocine.metrics.registry import FEATURES, METRICS, NETWORKS, chosen_metrics, needed_features
 from neurocine.metrics.settings import ScoreSettings
-from neurocine.models.pretrained import load_image_classifier, load_video_classifier
 
-# Feature -> field of Networks and argument of the programs
-SOURCES = {
-    "image_logits": "image_classifier",
-    "video_logits": "video_classifier",
-    "clip": "clip",
-    "vifi": "vifi",
-}
-# Metric of ViFi-CLIP -> the same from the study's CLIP, used where there are no weights of ViFi-CLIP
-FALLBACKS = {"vifi": "clip_video", "clip_pcc_thresholded": "clip_pcc_thresholded_clip"}
+Networks = Mapping[str, Path]  # of `NETWORKS` those there are: folders in their ``from_pretrained`` layout
 
 
-@dataclass(frozen=True)
-class Networks:
-    """Folders of the frozen networks, in their ``from_pretrained`` layout; None where there is none."""
+def parse_networks(words: Sequence[str]) -> dict[str, Path]:
+    """Read folders of networks given as ``name=folder``.
 
-    image_classifier: Path | None = None
-    video_classifier: Path | None = None
-    clip: Path | None = None
-    vifi: Path | None = None  # ViFi-CLIP's weights in CLIP's layout
+    Raises
+    ------
+    InputError : another form, or a network that no metric needs
+    """
+    networks = {}
+    for word in words:
+        name, _, folder = word.partition("=")
+        if name not in NETWORKS or not folder:
+            expected = f"name=folder, of {', '.join(NETWORKS)}"
+            raise InputError("--networks", word, expected, "Correct it.")
+        networks[name] = Path(folder)
+    return networks
 
-    def missing_for(self, needs: tuple[str, ...]) -> list[str]:
-        """Names of the networks that features need and that are not given."""
-        return [SOURCES[name] for name in needs if name in SOURCES and getattr(self, SOURCES[name]) is None]
+
+def options(networks: Sequence[str]) -> str:
+    """Name networks as options of the command line: ``--clip and --vifi``."""
+    return " and ".join("--" + name.replace("_", "-") for name in networks)
+
+
+def networks_of(metric: Metric) -> list[str]:
+    """Names of the networks that a metric needs."""
+    return [FEATURES[name].network for name in metric.needs if FEATURES[name].network]
+
+
+def missing_networks(metric: Metric, networks: Networks) -> list[str]:
+    """Names of the networks that a metric needs and that are not given."""
+    return [name for name in networks_of(metric) if name not in networks]
 
 
 def with_fallbacks(metrics: Sequence[str], networks: Networks) -> tuple[tuple[str, ...], list[str]]:
-    """Put CLIP's metrics, under names of their own, in the place of those of a ViFi-CLIP that is not given.
+    """Put other metrics, under names of their own, in the place of those whose network is not given.
 
     Returns
     -------
     the metrics, each once, and a sentence for each that was replaced
     """
-    if networks.vifi is not None or networks.clip is None:
-        return tuple(metrics), []
-    chosen = tuple(dict.fromkeys(FALLBACKS.get(name, name) for name in metrics))
-    replaced = [name for name in FALLBACKS if name in metrics]
-    return chosen, [f"Without ViFi-CLIP {FALLBACKS[name]} is in the place of {name}." for name in replaced]
+    replaced: dict[str, str] = {}
+    notes = []
+    for name, metric in METRICS.items():
+        missing = missing_networks(metric, networks)
+        if name not in metrics or not metric.fallback or not missing:
+            continue
+        if not missing_networks(METRICS[metric.fallback], networks):
+            replaced[name] = metric.fallback
+            notes.append(f"Without {options(missing)} {metric.fallback} is in the place of {name}.")
+    return tuple(dict.fromkeys(replaced.get(name, name) for name in metrics)), notes
 
 
 def make_store(
     networks: Networks, n_frames: int, settings: ScoreSettings, cached: Mapping[str, np.ndarray], device: str
-) -> tuple[FeatureStore, ClassNames]:
+) -> tuple[FeatureStore, Labels]:
     """Load what the chosen metrics need.
 
     Parameters
     ----------
+    networks : folders of the networks there are
     n_frames : frames of a clip
+    settings : section score
     cached : features of an earlier run
+    device : cpu or cuda
+
+    Returns
+    -------
+    what computes the features, and the class names of its classifiers
 
     Raises
     ------
     InputError : a chosen metric needs a network that is not given, or more frames than there are
     """
-    for name, family in chosen_families(settings).items():
-        missing = networks.missing_for(family.needs)
+    for name, metric in chosen_metrics(settings).items():
+        missing = missing_networks(metric, networks)
         if missing:
-            flags = " and ".join("--" + network.replace("_", "-") for network in missing)
-            raise InputError("score.metrics", f"{name}", f"{flags}", f"Give it or leave {name} out.")
-        if n_frames < 2 and (set(family.needs) & {"flow", "flow_512"} or name.startswith("clip_pcc")):
-            raise InputError("score.metrics", name, "clips of two frames or more", f"Leave {name} out.")
-    needs, batch = needed_features(settings), settings.batch_size
-    extractors: dict[str, Extractor] = {}
-    names = ClassNames([], [])
-    if "image_logits" in needs and networks.image_classifier is not None:
-        image = Classifier(*load_image_classifier(networks.image_classifier, device))
-        print_of = network_fingerprint(networks.image_classifier)
-        extractors["image_logits"] = classifier_extractor("image", image, print_of, batch)
-        names = ClassNames(image.labels, names.video)
-    if "video_logits" in needs and networks.video_classifier is not None:
-        video = Classifier(*load_video_classifier(networks.video_classifier, n_frames, device))
-        print_of = network_fingerprint(networks.video_classifier)
-        extractors["video_logits"] = classifier_extractor("video", video, print_of, batch)
-        names = ClassNames(names.image, video.labels)
-    for feature in ("clip", "vifi"):
-        folder = getattr(networks, feature)
-        if feature in needs and folder is not None:
-            extractors[feature] = clip_extractor(folder, device, batch)
-    for feature, size in (("flow", 0), ("flow_512", 512)):
-        if feature in needs:
-            extractors[feature] = flow_extractor(device, size)
-    return FeatureStore(extractors, cached), names
+            raise InputError("score.metrics", name, options(missing), f"Give it or leave {name} out.")
+        if n_frames < metric.min_frames:
+            found, expected = f"{name}, of {n_frames} frames", f"{metric.min_frames} frames or more"
+            raise InputError("score.metrics", found, expected, f"Leave {name} out.")
+    needed = needed_features(settings)
+    extractors = {}
+    for name, feature in FEATURES.items():
+        if name in needed:
+            folder = networks[feature.network] if feature.network else Path()
+            extractors[name] = feature.make(Origin(folder, n_frames, device, settings.batch_size))
+    labels = {name: extractor.labels for name, extractor in extractors.items() if extractor.labels}
+    return FeatureStore(extractors, cached), labels

@@ -13,12 +13,9 @@ import pandas as pd
 
 from neurocine.io import read_table
 from neurocine.methods import DEFAULT, METHODS, Method
+from neurocine.metrics.registry import SHORT_TABLE
 
 PUBLISHED = Path(__file__).with_name("published.tsv")
-MINIMAL = (  # beginnings of the names of the metrics in the minimal table, in its order
-    *("ssim_mv", "psnr255", "acc_image_2_", "acc_image_50_", "acc_video_2_", "acc_video_50_"),
-    *("vifi", "clip_video", "clip_pcc", "epe", "retrieval"),
-)
 RESULT = ["dataset", "subject", "method", "experiment", "condition"]
 SUBJECTS = ("1", "2", "3")  # of CC2017
 PUBLISHED_COLUMNS = [
@@ -112,6 +109,7 @@ NETWORKS = {
     "acc_video": ("video_classifier", "VideoMAE-B/16 of 400 classes"),
     "clip_pcc_thresholded": ("clip", "CLIP ViT-B/32"),
 }
+COMPARED_NETWORKS = {network for network, _ in NETWORKS.values()}
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def minimal_table(summary: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     columns of ``summary``, and chance, null_mean and the baselines (means over seeds), p_holm (largest of the
-    seeds); the metrics of ``MINIMAL`` in its order
+    seeds); the metrics of the short table in its order
     """
     keys = [*RESULT, "metric"]
     context = scores.assign(**{name: scores[name].astype(str) for name in RESULT}).groupby(keys, sort=False)
@@ -163,9 +161,9 @@ def minimal_table(summary: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     joined = means.assign(p_holm=context["p_holm"].max()).reset_index()
     table = summary.merge(joined, on=keys, how="left")
     names = dict.fromkeys(table["metric"])
-    rank = {name: place for place, name in enumerate(names) if name.startswith(MINIMAL)}
+    rank = {name: place for place, name in enumerate(names) if name.startswith(SHORT_TABLE)}
     table = table[table["metric"].isin(rank)]
-    first = {name: next(i for i, start in enumerate(MINIMAL) if name.startswith(start)) for name in rank}
+    first = {name: next(i for i, start in enumerate(SHORT_TABLE) if name.startswith(start)) for name in rank}
     order = table["metric"].map(lambda name: first[name] * len(rank) + rank[name])
     result = table.groupby(RESULT, sort=False).ngroup()
     return table.assign(_result=result, _order=order).sort_values(["_result", "_order"])[table.columns]

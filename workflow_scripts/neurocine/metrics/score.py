@@ -1,5 +1,7 @@
 """Score reconstructed clips: each metric with chance, permutation null, trivial baselines, interval."""
 
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -7,19 +9,75 @@ import pandas as pd
 
 from neurocine.errors import InputError
 from neurocine.metrics import embeddings
-from neurocine.metrics.direction import lower_is_better
-from neurocine.metrics.features import Clips
+from neurocine.metrics.baselines import constant_video, mean_frame_video
+from neurocine.metrics.definitions.embeddings import retrieval_name
+from neurocine.metrics.features import Clips, FeatureStore
+from neurocine.metrics.judges import Networks, make_store, with_fallbacks
+from neurocine.metrics.metric import Judge, Labels
 from neurocine.metrics.null import allowed_shifts, draw_shifts, null_distribution, summarise_null
-from neurocine.metrics.registry import ClassNames, Judge, chosen_families, retrieval_name
+from neurocine.metrics.registry import chosen_metrics, lower_is_better
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.statistics import block_bootstrap, block_length, interval
 from neurocine.seeds import numpy_generator
 
+log = logging.getLogger(__name__)
 BASELINES = ("constant", "mean_frame")
 RESULT_COLUMNS = [
     *("metric", "value", "chance", "null_mean", "null_p99", "p_value"),
     *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "n_clips"),
 ]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Clips to score.
+
+    Parameters
+    ----------
+    condition : what they were made from
+    seed : they were made with
+    clips : movie -> (n,) indices of its clips, TR, in any order
+    read : movie -> its clips uint8 (n, F, H, W, 3), in the order of ``clips``
+    """
+
+    condition: str
+    seed: int
+    clips: Mapping[str, np.ndarray]
+    read: Callable[[str], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Originals:
+    """What was shown, and what trivial predictions are made of.
+
+    Parameters
+    ----------
+    shape : (F, H, W, 3) of a clip
+    read : movie and indices (n,) -> these clips uint8 (n, F, H, W, 3)
+    training : movies uint8 (n, F, H, W, 3) whose mean frame is a baseline, one by one
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[str, np.ndarray], np.ndarray]
+    training: Iterable[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was scored.
+
+    Parameters
+    ----------
+    table : one row per condition, seed and value: condition, seed, ``RESULT_COLUMNS``
+    clips : scores of single clips: condition, seed, movie, clip and one column per value
+    features : of all clips, to be kept for the next time
+    notes : a sentence for each metric that another one replaced
+    """
+
+    table: pd.DataFrame
+    clips: pd.DataFrame
+    features: Mapping[str, np.ndarray]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -48,18 +106,23 @@ class MovieScores:
         return {metric: np.diagonal(scores) for metric, scores in self.pairs.items()}
 
 
-def metric_chances(names: ClassNames, settings: ScoreSettings) -> dict[str, float]:
-    """Metrics in the order of the result, each with its analytic chance (NaN where there is none).
+def metric_chances(labels: Labels, settings: ScoreSettings) -> dict[str, float]:
+    """Name the values in the order of the result, each with its analytic chance (NaN where there is none).
 
     Retrieval is not among them: its chance depends on the clips (``add_retrieval``).
+
+    Parameters
+    ----------
+    labels : class names of the classifiers
+    settings : section score
 
     Raises
     ------
     InputError : unknown metrics; too few classes for an N; class names that do not fit ``label_factors``
     """
     chances: dict[str, float] = {}
-    for family in chosen_families(settings).values():
-        chances |= family.chances(names, settings)
+    for metric in chosen_metrics(settings).values():
+        chances |= metric.chances(labels, settings)
     return chances
 
 
@@ -69,14 +132,15 @@ def pair_scores(predicted: Clips, truth: Clips, judge: Judge) -> dict[str, np.nd
     Parameters
     ----------
     predicted, truth : n and m clips with equal frame counts and sizes
+    judge : what they are scored with
 
     Returns
     -------
     per metric, (n, m) float64
     """
     pairs: dict[str, np.ndarray] = {}
-    for family in chosen_families(judge.settings).values():
-        pairs |= family.pairs(predicted, truth, judge)
+    for metric in chosen_metrics(judge.settings).values():
+        pairs |= metric.pairs(predicted, truth, judge)
     return pairs
 
 
@@ -86,10 +150,7 @@ def score_movie(
     predicted: Clips,
     truth: Clips,
     baselines: dict[str, Clips],
-    names: ClassNames,
-    settings: ScoreSettings,
-    device: str = "cpu",
-    seed: int = 0,
+    judge: Judge,
 ) -> MovieScores:
     """Score one movie's predictions and the baselines against its true clips.
 
@@ -99,7 +160,7 @@ def score_movie(
     clips : (n,) increasing clip indices, TR
     predicted, truth : n clips each, in this order
     baselines : ``constant`` and ``mean_frame``, one clip each
-    seed : of random N-way trials, where the settings ask for them
+    judge : what they are scored with
 
     Raises
     ------
@@ -109,7 +170,6 @@ def score_movie(
         raise InputError(
             f"clips of {movie}", "indices out of order or twice", "increasing indices", "Decode again."
         )
-    judge = Judge(names, settings, device, seed)
     pairs = pair_scores(predicted, truth, judge)
     alone = replace(judge, matched=False)
     trivial = {
@@ -117,7 +177,7 @@ def score_movie(
         for name, clip in baselines.items()
     }
     kept = {}
-    if "retrieval_clip" in settings.metrics:
+    if "retrieval_clip" in judge.settings.metrics:
         every = {"predicted": predicted, "truth": truth, **baselines}
         kept = {name: embeddings.video_embedding(part.features["clip"]) for name, part in every.items()}
     return MovieScores(movie, clips, pairs, trivial, kept)
@@ -131,6 +191,7 @@ def add_retrieval(
     Parameters
     ----------
     movies : scores of all movies of one condition
+    settings : section score
 
     Returns
     -------
@@ -171,6 +232,7 @@ def summarise_scores(
     ----------
     movies : scores of all movies of one condition
     chances : metrics in order with their analytic chance
+    settings : section score
     seed : of the permutation null and the bootstrap; all metrics share their draws
 
     Raises
@@ -203,3 +265,87 @@ def clip_table(movies: list[MovieScores], metrics: list[str]) -> pd.DataFrame:
         columns = {name: movie.matched[name] for name in metrics}
         tables.append(pd.DataFrame({"movie": movie.movie, "clip": movie.clips} | columns))
     return pd.concat(tables, ignore_index=True)
+
+
+def score_predictions(
+    predictions: Predictions,
+    originals: Originals,
+    store: FeatureStore,
+    baselines: dict[str, Clips],
+    judge: Judge,
+) -> list[MovieScores]:
+    """Score the movies of one condition, one in memory at a time.
+
+    Parameters
+    ----------
+    predictions, originals : the clips
+    store : computes their features
+    baselines : ``constant`` and ``mean_frame``, one clip each
+    judge : what they are scored with
+
+    Raises
+    ------
+    InputError : clips of another number of frames or size than the originals
+    """
+    scores = []
+    for movie, clips in predictions.clips.items():
+        order = np.argsort(clips, kind="stable")
+        videos, truth = predictions.read(movie)[order], originals.read(movie, clips[order])
+        if videos.shape != truth.shape:
+            todo = "Decode with the frames and size of prepare_stimuli."
+            raise InputError(
+                f"{predictions.condition} {movie}", f"clips {videos.shape}", f"{truth.shape}", todo
+            )
+        predicted, shown = store.run(videos), store.run(truth)
+        log.info("%s: scoring %d clips of %s", predictions.condition, len(clips), movie)
+        scores.append(score_movie(movie, clips[order], predicted, shown, baselines, judge))
+    return scores
+
+
+def score(
+    predictions: Iterable[Predictions],
+    originals: Originals,
+    networks: Networks,
+    settings: ScoreSettings,
+    seed: int,
+    cached: Mapping[str, np.ndarray] | None = None,
+    device: str = "cpu",
+) -> Scores:
+    """Score clips of one or several conditions, all in the same way.
+
+    Parameters
+    ----------
+    predictions : the conditions
+    originals : what was shown
+    networks : folders of the networks there are; metrics of others are replaced where another can stand in
+    settings : section score
+    seed : of the null's and the bootstrap's draws
+    cached : features of an earlier run
+    device : cpu or cuda
+
+    Raises
+    ------
+    InputError : a metric that cannot be computed; clips that do not fit the originals; movies too short for
+        the null
+    """
+    metrics, notes = with_fallbacks(settings.metrics, networks)
+    settings = replace(settings, metrics=metrics)
+    store, labels = make_store(networks, originals.shape[0], settings, cached or {}, device)
+    baselines = {
+        "constant": store.run(constant_video(originals.shape, settings.grey)),
+        "mean_frame": store.run(mean_frame_video(originals.training)),
+    }
+    judge = Judge(labels, settings, device, seed)
+    analytic = metric_chances(labels, settings)
+    tables, clips = [], []
+    for condition in predictions:
+        movies = score_predictions(condition, originals, store, baselines, judge)
+        movies, of_retrieval = add_retrieval(movies, settings)
+        chances = analytic | of_retrieval
+        tables.append(summarise_scores(movies, chances, settings, seed))
+        clips.append(clip_table(movies, list(chances)))
+        for table in (tables[-1], clips[-1]):
+            table.insert(0, "condition", condition.condition)
+            table.insert(1, "seed", condition.seed)
+    joined = [pd.concat(parts, ignore_index=True) for parts in (tables, clips)]
+    return Scores(joined[0], joined[1], store.arrays, notes)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from neurocine.metrics.baselines import GREY
+from neurocine.metrics.registry import DEFAULT_METRICS
 
 
 @dataclass(frozen=True)
@@ -10,11 +11,7 @@ class ScoreSettings:
     """Settings of ``score``."""
 
     # Families of metrics (docs/scoring.md says what each is)
-    metrics: tuple[str, ...] = (
-        *("ssim_mv", "psnr255", "hue_circ_corr", "acc_image", "acc_video", "clip_image", "vifi"),
-        *("clip_pcc_unthresholded", "clip_pcc_thresholded", "retrieval_clip", "epe_farneback", "flow_cos"),
-        *("motion_energy_rho", "motion_id_2way"),
-    )
+    metrics: tuple[str, ...] = DEFAULT_METRICS
     n_ways: tuple[int, ...] = (2, 50)  # N of the N-way identification
     top_ks: tuple[int, ...] = (1,)  # a true class among the k best counts as found; used where k < N
     n_way_trials: int = 0  # also estimate the accuracies by this many random trials, as the papers do

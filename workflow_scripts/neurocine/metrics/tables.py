@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
-from neurocine.metrics.direction import best
 from neurocine.metrics.published import NEUROCINE, StudyFacts, published_ablation
+from neurocine.metrics.registry import best
 from neurocine.metrics.statistics import holm
 
 KEYS = ["dataset", "subject", "method", "experiment", "condition"]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from neurocine.errors import InputError
 
@@ -26,6 +27,8 @@ class Published:
     gigabytes : of what is downloaded, 10^9 bytes
     licence : as its authors state it
     revision : commit that fetch_models takes unless the config names another
+    use : loaded always, if the config gives its folder, or if another key of the config asks for it
+    scores : whether metrics need it
     fetched : whether fetch_models gets it
     pretrained : whether its folder is in the layout of ``from_pretrained``, which check_data looks at
     """
@@ -35,6 +38,8 @@ class Published:
     gigabytes: float
     licence: str
     revision: str = ""
+    use: Literal["always", "if given", "by key"] = "always"
+    scores: bool = False
     fetched: bool = True
     pretrained: bool = True
 
@@ -55,6 +60,7 @@ PUBLISHED = {
         1.7,
         "MIT",
         "32bd64288804d66eefd0ccbe215aa642df71cc41",
+        scores=True,
     ),
     "blip": Published(
         "the BLIP captioner",
@@ -76,6 +82,7 @@ PUBLISHED = {
         0.3,
         "Apache-2.0",
         "3f49326eb077187dfe1c2a2bb15fbd74e6ab91e3",
+        scores=True,
     ),
     "video_classifier": Published(
         "VideoMAE-B of Kinetics-400",
@@ -83,12 +90,15 @@ PUBLISHED = {
         0.3,
         "CC-BY-NC-4.0",
         "488eb9a0565f257b32866000305c8178965eb9f6",
+        scores=True,
     ),
     "vifi": Published(
         "ViFi-CLIP in CLIP's layout",
         "muzairkhattak/ViFi-CLIP on GitHub; not fetched",
         0.6,
         "see there",
+        use="if given",
+        scores=True,
         fetched=False,
     ),
     "lavis": Published(
@@ -96,6 +106,7 @@ PUBLISHED = {
         "Salesforce and bert-base-uncased",
         0.9,
         "BSD-3-Clause",
+        use="by key",
         pretrained=False,
     ),
     "fmri_encoder": Published(
@@ -103,23 +114,28 @@ PUBLISHED = {
         "DC-MAE, soinx0629/vis_dec_neurips, or MinD-Vis, zjc062/mind-vis, on GitHub; not fetched",
         0.7,
         "see there",
+        use="by key",
         fetched=False,
         pretrained=False,
     ),
 }
-ALWAYS = ("clip", "blip", "stable_diffusion", "image_classifier", "video_classifier")
 
 
 def used_models(models: Mapping[str, str | None], caption_backend: str) -> dict[str, Path]:
-    """Return the folders of the networks that a study with this captioner loads; ViFi-CLIP if it is given.
+    """Return the folders of the networks that a study with this captioner loads.
 
     Parameters
     ----------
     models : config section ``models``
     caption_backend : ``caption_clips.backend``
     """
-    optional = {"lavis": caption_backend == "lavis", "vifi": models.get("vifi") is not None}
-    names = [*ALWAYS, *(name for name, used in optional.items() if used)]
+
+    def used(name: str, network: Published) -> bool:
+        if network.use == "by key":
+            return name == caption_backend
+        return network.use == "always" or models.get(name) is not None
+
+    names = [name for name, network in PUBLISHED.items() if used(name, network)]
     return {name: Path(str(models[name])) for name in names}
 
 

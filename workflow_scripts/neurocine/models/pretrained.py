@@ -28,6 +28,7 @@ from neurocine.models.catalogue import (
     CLIP_TOKENIZER,
     LFS_POINTER,
     PROCESSOR,
+    PUBLISHED,
     SCHEDULE_FILE,
     FileSets,
     absent_files,
@@ -70,22 +71,18 @@ class Source:
 
     what: str
     key: str  # its key in the config section ``models``
-    published: str  # where the network was published, as owner/name
     types: tuple[str, ...]  # accepted ``model_type`` or ``_class_name``
 
 
-SD_PUBLISHED = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-CLIP = Source("CLIP", "clip", "openai/clip-vit-large-patch14", ("clip",))
-BLIP = Source("the BLIP captioner", "blip", "Salesforce/blip-image-captioning-large", ("blip",))
-VAE = Source("the VAE of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ("AutoencoderKL",))
-UNET = Source("the UNet of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ("UNet2DConditionModel",))
-TEXT = Source("the text encoder of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ("clip_text_model",))
-TOKENS = Source("the tokenizer of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ())
-SCHEDULE = Source("the noise schedule of Stable Diffusion", "stable_diffusion", SD_PUBLISHED, ())
-IMAGE = Source("the image classifier", "image_classifier", "google/vit-base-patch16-224", ("vit",))
-VIDEO = Source(
-    "the video classifier", "video_classifier", "MCG-NJU/videomae-base-finetuned-kinetics", ("videomae",)
-)
+CLIP = Source("CLIP", "clip", ("clip",))
+BLIP = Source("the BLIP captioner", "blip", ("blip",))
+VAE = Source("the VAE of Stable Diffusion", "stable_diffusion", ("AutoencoderKL",))
+UNET = Source("the UNet of Stable Diffusion", "stable_diffusion", ("UNet2DConditionModel",))
+TEXT = Source("the text encoder of Stable Diffusion", "stable_diffusion", ("clip_text_model",))
+TOKENS = Source("the tokenizer of Stable Diffusion", "stable_diffusion", ())
+SCHEDULE = Source("the noise schedule of Stable Diffusion", "stable_diffusion", ())
+IMAGE = Source("the image classifier", "image_classifier", ("vit",))
+VIDEO = Source("the video classifier", "video_classifier", ("videomae",))
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -135,7 +132,7 @@ def _fault(folder: Path, source: Source, found: str) -> InputError:
     return InputError(
         folder,
         found,
-        f"{source.what} in its from_pretrained layout, as published as {source.published}",
+        f"{source.what} in its from_pretrained layout, as published as {PUBLISHED[source.key].repository}",
         f"Download it again, or correct models.{source.key} in the config.",
     )
 

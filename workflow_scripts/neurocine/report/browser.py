@@ -14,10 +14,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from neurocine import __version__
+from neurocine.conditions import CONDITIONS, describe
 from neurocine.naming import natural
 from neurocine.report import sections
 from neurocine.report.comparisons import CEILINGS, COMPARISONS, PUBLISHED, SUMMARY, frame_table
-from neurocine.report.conditions import CONDITIONS, told
 from neurocine.report.details import cost_table, detail_templates
 from neurocine.report.glance import glance_section
 from neurocine.report.lags import lag_section
@@ -119,7 +119,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     records = score_records(results.scores, order)
     choices = _choices(records, [*results.strips, *results.clips, *results.maps], order)
     folder = Path(__file__).parent / "templates"
-    conditions = {name: told(name).text for name in CONDITIONS if name in choices["condition"]}
+    conditions = {name: describe(name).text for name in CONDITIONS if name in choices["condition"]}
     kinds = results.comparisons.get("kind", pd.Series(dtype=str)).unique()
     systems = results.published.get("system", pd.Series(dtype=str)).unique()
     parts = {

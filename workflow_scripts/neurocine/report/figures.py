@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from neurocine.metrics.direction import lower_is_better
+from neurocine.metrics.registry import lower_is_better
 from neurocine.report.templates import piece
 from neurocine.report.text import number
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from neurocine.report.conditions import CONDITIONS, KINDS, told
+from neurocine.conditions import CONDITIONS, KINDS, describe
 from neurocine.report.figures import axis_range, track
 from neurocine.report.markup import Card, fold
 from neurocine.report.study import Order, Owner
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 def _condition_line(record: Record, axis: tuple[float, float]) -> Line:
     name = str(record["condition"])
     return Line(
-        name, told(name).text, track(record, *axis), record["value"], record["null_mean"], record["id"]
+        name, describe(name).text, track(record, *axis), record["value"], record["null_mean"], record["id"]
     )
 
 
@@ -52,7 +52,7 @@ def _panel(metric: str, records: Sequence[Record], axis: tuple[float, float]) ->
     names = sorted(first, key=lambda name: list(CONDITIONS).index(name) if name in CONDITIONS else 99)
     groups = {}
     for kind, title in KINDS.items():
-        lines = [_condition_line(first[name], axis) for name in names if told(name).kind == kind]
+        lines = [_condition_line(first[name], axis) for name in names if describe(name).kind == kind]
         if kind == "baseline":
             some = next(iter(first.values()))
             lines += [_trivial_line(some, column, axis) for column in TRIVIAL]

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
+from neurocine.conditions import describe
 from neurocine.naming import natural
-from neurocine.report.conditions import told
 from neurocine.report.markup import Card, fold
 from neurocine.report.study import Medium, Order, group_media
 from neurocine.report.templates import piece, render
@@ -47,7 +47,7 @@ def shown_clips(media: Sequence[Medium], who: str) -> Markup:
     """Show chosen clips, a block per condition: films, then film strips."""
     names = dict.fromkeys(medium.condition for medium in media)
     blocks = [
-        (name, told(name).text, by_choice(medium for medium in media if medium.condition == name))
+        (name, describe(name).text, by_choice(medium for medium in media if medium.condition == name))
         for name in names
     ]
     return render("clips.html", blocks=blocks, who=who)

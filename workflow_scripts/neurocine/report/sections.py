@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from neurocine.conditions import describe
 from neurocine.methods import methods_of, training_titles
 from neurocine.naming import natural
-from neurocine.report.conditions import told
 from neurocine.report.figures import axis_range, curve, read_log, track
 from neurocine.report.markup import Cell, Column, Row, row_data, table
 from neurocine.report.study import Medium, Order, Owner, TrainingLog
@@ -103,7 +103,7 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
             Cell(owner.subject or "all"),
             Cell(owner.method),
             Cell(owner.experiment),
-            Cell(piece("hinted", breakable(condition), told(condition).text)),
+            Cell(piece("hinted", breakable(condition), describe(condition).text)),
             Cell(piece("opens", breakable(record["metric"])), kind="name"),
             Cell(value, record["value"], "number strong"),
             *(plain(name) for name in ("chance", "null_mean")),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from neurocine.costs import Cost
-from neurocine.metrics.direction import best
+from neurocine.metrics.registry import best
 from neurocine.naming import natural
 
 SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"]
