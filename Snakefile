@@ -34,6 +34,8 @@ localrules:
     tabulate_ablation,
     compare_results,
     compare_ablation,
+    write_methods,
+    write_ablation_methods,
     build_browser,
     build_ablation_browser,
 

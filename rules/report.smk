@@ -73,6 +73,36 @@ NOISE_CEILINGS = expand(of_subject("noise_ceiling.tsv"), subject=SUBJECTS)
 LAG_SWEEP = if_made(results("tables/lag_sweep.tsv"))
 
 
+rule write_methods:
+    input:
+        scores=rules.tabulate_scores.output.scores,
+        vertices=expand(VERTICES, subject=SUBJECTS),
+        logs=training_logs(config["run_experiments"]),
+    output:
+        text=results("methods.md"),
+        references=results("methods.bib"),
+    log:
+        log_file("write_methods/write_methods"),
+    benchmark:
+        benchmark_file("write_methods/write_methods")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(4),
+        runtime=minutes(10),
+        asked=lambda wildcards: json.dumps({stage: vars(wish) for stage, wish in ASKED.items()}),
+    params:
+        config=json.dumps(config, sort_keys=True),
+        experiments=config["run_experiments"],
+        rest_subjects=len(REST),
+        benchmarks=f"benchmarks/{DATASET}",
+    shell:
+        "python workflow_scripts/write_methods.py --scores {input.scores:q} --vertices {input.vertices:q} "
+        "--logs {input.logs:q} --experiments {params.experiments:q} --rest-subjects {params.rest_subjects} "
+        "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} --config {params.config:q} "
+        "--out {output.text:q} --references {output.references:q} 2> >(tee {log} >&2)"
+
+
 rule build_browser:
     input:
         scores=rules.tabulate_scores.output.scores,
@@ -89,6 +119,7 @@ rule build_browser:
         logs=training_logs(config["run_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
         lag_sweep=LAG_SWEEP,
+        methods=rules.write_methods.output.text,
     output:
         report(directory(results("browser")), htmlindex="index.html", category="All results"),
     log:
@@ -110,7 +141,7 @@ rule build_browser:
         "--summary {input.summary:q} --comparisons {input.comparisons:q} --published {input.published:q} "
         "--strips {input.strips:q} --controls {input.controls:q} --clips {input.clips:q} --maps {input.maps:q} "
         "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} --logs {input.logs:q} "
-        "--noise-ceilings {input.noise_ceilings:q} --lag-sweep {input.lag_sweep:q} "
+        "--noise-ceilings {input.noise_ceilings:q} --lag-sweep {input.lag_sweep:q} --methods {input.methods:q} "
         "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} "
         "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log} >&2)"
 
@@ -172,6 +203,25 @@ use rule compare_results as compare_ablation with:
         benchmark_file("compare_results/ablation")
 
 
+use rule write_methods as write_ablation_methods with:
+    input:
+        scores=rules.tabulate_ablation.output.scores,
+        vertices=expand(VERTICES, subject=SUBJECTS),
+        logs=training_logs(config["ablation_experiments"]),
+    output:
+        text=results("ablation/methods.md"),
+        references=results("ablation/methods.bib"),
+    log:
+        log_file("write_methods/ablation"),
+    benchmark:
+        benchmark_file("write_methods/ablation")
+    params:
+        config=json.dumps(config, sort_keys=True),
+        experiments=config["ablation_experiments"],
+        rest_subjects=len(REST),
+        benchmarks=f"benchmarks/{DATASET}",
+
+
 use rule build_browser as build_ablation_browser with:
     input:
         scores=rules.tabulate_ablation.output.scores,
@@ -188,6 +238,7 @@ use rule build_browser as build_ablation_browser with:
         logs=training_logs(config["ablation_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
         lag_sweep=LAG_SWEEP,
+        methods=rules.write_ablation_methods.output.text,
     output:
         report(directory(results("ablation/browser")), htmlindex="index.html", category="All results"),
     log:

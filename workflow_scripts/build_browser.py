@@ -13,10 +13,9 @@ from neurocine.errors import InputError
 from neurocine.io import read_table, replacing
 from neurocine.naming import natural
 from neurocine.report.browser import BuildBrowserSettings, build_browser
-from neurocine.report.study import SCORE_COLUMNS, Medium, Owner, Results, TrainingLog
+from neurocine.report.study import SCORE_COLUMNS, SUBJECT_FOLDER, Medium, Owner, Results, TrainingLog
 
 PLACE = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
-SUBJECT = re.compile(r"(?:^|/)sub-([^/]+)/")
 
 
 def owner_of(path: Path) -> Owner:
@@ -50,15 +49,6 @@ def _copy(path: Path, folder: Path, href: str) -> str:
     return href
 
 
-def read_log(path: Path) -> TrainingLog:
-    """Read the log of a training: ``{step}/{key}/log.jsonl``, or ``{step}/log.jsonl``."""
-    folders = path.parts[:-1]
-    subject = SUBJECT.search(path.as_posix())
-    step = next((part for part in reversed(folders) if part.startswith(("train_", "pretrain_"))), folders[-1])
-    key = "" if folders[-1] == step else folders[-1]
-    return TrainingLog(step, key, subject[1] if subject else "", path.read_text(encoding="utf-8"))
-
-
 def read_attention(paths: list[Path]) -> pd.DataFrame:
     """Join the attention tables; the columns subject, method and experiment come from their paths."""
     tables = []
@@ -77,7 +67,7 @@ def read_ceilings(paths: list[Path]) -> pd.DataFrame:
     """Join the noise ceilings of all subjects; the column subject comes from their paths."""
     tables = []
     for path in paths:
-        match = SUBJECT.search(path.as_posix())
+        match = SUBJECT_FOLDER.search(path.as_posix())
         table = read_table(path, ["group", "area", "ceiling_mean"])
         tables.append(table.assign(subject=match[1] if match else ""))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
@@ -112,6 +102,7 @@ def main(
     published: Path | None = None,
     noise_ceilings: list[Path] | None = None,
     lag_sweep: list[Path] | None = None,
+    methods: Path | None = None,
     benchmarks: Path | None = None,
     asked: str = "{}",
 ) -> None:
@@ -136,6 +127,7 @@ def main(
     published : published values beside ours (compare_results)
     noise_ceilings : tables of measure_noise_ceiling
     lag_sweep : table of sweep_lags, or nothing where it was not made
+    methods : text of write_methods
     benchmarks : folder of Snakemake's benchmarks of the study, for the cost
     asked : GPUs and memory that a job of each step asks for, as JSON
     """
@@ -148,6 +140,7 @@ def main(
             *filter(None, (summary, comparisons, published)),
             *(tables or []),
             *(lag_sweep or []),
+            *([methods, methods.with_suffix(".bib")] if methods else []),
         )
     ]
     files += [
@@ -164,11 +157,14 @@ def main(
         clips=[copy_medium(path, folder, "clips") for path in clips or []],
         maps=[copy_medium(path, folder, "maps") for path in maps or []],
         files=files,
-        logs=[read_log(path) for path in sorted(logs or [], key=lambda path: natural(path.as_posix()))],
+        logs=[
+            TrainingLog.read(path) for path in sorted(logs or [], key=lambda path: natural(path.as_posix()))
+        ],
         summary=read_optional(summary),
         comparisons=read_optional(comparisons),
         published=read_optional(published),
         ceilings=read_ceilings(noise_ceilings or []),
+        methods=methods.read_text(encoding="utf-8") if methods else "",
         lag_sweep=read_optional(*(lag_sweep or [])),
         costs=sum_costs(benchmarks, {step: Asked(**wish) for step, wish in json.loads(asked).items()})
         if benchmarks

@@ -157,6 +157,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [{"step": 10 * n, "loss": 5.0 - n, "lr": 1.0, "seconds": n} for n in range(1, 4)]
     lines[-1]["validation"] = {"loss": 2.5}  # type: ignore[assignment]
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (root / "methods.md").write_text("# Methods\n\n## Data\n\nFour <subjects> [@someone2020].\n")
+    (root / "methods.bib").write_text("@article{someone2020,\n}\n")
     config = {
         "dataset": "toy <b>&</b>",
         "movies": {"train": ["seg1"], "test": ["test1"]},
@@ -170,6 +172,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings=BuildBrowserSettings(),
         logs=[log],
         lag_sweep=[root / "tables/lag_sweep.tsv"],
+        methods=root / "methods.md",
         **media,
         **{name: root / f"tables/{name}.tsv" for name in frames},
         benchmarks=root / "benchmarks",

@@ -113,6 +113,8 @@ def test_page_holds_media_maps_curves_and_settings(page: Path) -> None:
     assert "<code>30</code>" in text
     for name in ("scores", "summary", "comparisons", "published"):
         assert (page.parent / f"assets/tables/{name}.tsv").is_file()
+    assert "<p>Four &lt;subjects&gt; [@someone2020].</p>" in text
+    assert (page.parent / "assets/tables/methods.bib").is_file()
 
 
 def test_page_holds_comparisons_ceilings_and_cost(page: Path) -> None:

@@ -157,6 +157,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
         "training": sections.training_section(results.logs),
         "experiments": sections.experiment_table(results.config.get("experiments", {})),
         "settings": sections.settings_section(results.config),
+        "methods": sections.methods_section(results.methods),
         "files": sections.file_section(results.files),
         "style": Markup((folder / "page.css").read_text(encoding="utf-8")),
         "script": Markup((folder / "page.js").read_text(encoding="utf-8")),

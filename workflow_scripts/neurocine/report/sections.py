@@ -1,5 +1,6 @@
 """Sections of the page, each from one kind of result."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -210,6 +211,21 @@ def settings_section(config: Mapping[str, Any]) -> Markup:
     sections = {"study": plain, **{name: v for name, v in config.items() if isinstance(v, Mapping)}}
     shown = {name: section for name, section in sections.items() if name != "experiments" and section}
     return render("settings.html", sections=shown)
+
+
+def methods_section(text: str) -> Markup:
+    """Show the text of write_methods: its headings, paragraphs and lists."""
+    if not text:
+        return piece("empty", "Not written.")
+    blocks = []
+    for block in re.split(r"\n{2,}", text.strip())[1:]:  # without the title
+        if block.startswith("## "):
+            blocks.append(("heading", [block[3:]]))
+        elif block.startswith("- "):
+            blocks.append(("list", [line[2:] for line in block.splitlines()]))
+        else:
+            blocks.append(("text", [block]))
+    return render("methods.html", blocks=blocks)
 
 
 def file_section(files: Sequence[Medium]) -> Markup:

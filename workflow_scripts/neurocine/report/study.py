@@ -1,8 +1,10 @@
 """What a study's page is made of: scores, media, training logs and the configuration."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -11,6 +13,7 @@ from neurocine.costs import Cost
 from neurocine.metrics.registry import best
 from neurocine.naming import natural
 
+SUBJECT_FOLDER = re.compile(r"(?:^|/)sub-([^/]+)/")
 SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"]
 # what filters look at
 KEY_COLUMNS = ("subject", "method", "experiment", "condition", "metric", "kind", "system", "comparable")
@@ -69,6 +72,16 @@ class TrainingLog:
     subject: str
     text: str
 
+    @classmethod
+    def read(cls, path: Path) -> "TrainingLog":
+        """Read the log of a training: ``{step}/{key}/log.jsonl``, or ``{step}/log.jsonl``."""
+        folders = path.parts[:-1]
+        subject = SUBJECT_FOLDER.search(path.as_posix())
+        trainings = (part for part in reversed(folders) if part.startswith(("train_", "pretrain_")))
+        step = next(trainings, folders[-1])
+        key = "" if folders[-1] == step else folders[-1]
+        return cls(step, key, subject[1] if subject else "", path.read_text(encoding="utf-8"))
+
 
 @dataclass(frozen=True)
 class Results:
@@ -87,6 +100,7 @@ class Results:
     summary, comparisons, published : tables of compare_results
     ceilings : tables of measure_noise_ceiling, with the column subject
     lag_sweep : table of sweep_lags, if it was made
+    methods : text of write_methods, Markdown
     costs : time and memory per stage and subject
     """
 
@@ -103,6 +117,7 @@ class Results:
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
     ceilings: pd.DataFrame = field(default_factory=pd.DataFrame)
     lag_sweep: pd.DataFrame = field(default_factory=pd.DataFrame)
+    methods: str = ""
     costs: Sequence[Cost] = ()
 
 

@@ -1,0 +1,174 @@
+"""The methods of a study as text for a paper, from its configuration and what was run."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from neurocine import __version__
+from neurocine.costs import Cost
+from neurocine.methods import method_of
+from neurocine.models.catalogue import PUBLISHED, used_models
+from neurocine.report.study import TrainingLog
+
+PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "nilearn", "nibabel", "numpy", "scipy")
+# Key of the config section ``models`` -> key in references.bib.
+CITED = {
+    "clip": "radford2021clip",
+    "blip": "li2022blip",
+    "lavis": "li2022blip",
+    "stable_diffusion": "rombach2022",
+    "image_classifier": "dosovitskiy2021vit",
+    "video_classifier": "tong2022videomae",
+    "vifi": "rasheed2023vifi",
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What is known of a study only after it ran.
+
+    Parameters
+    ----------
+    vertices : subject -> number of vertices that were decoded; the subject ``all`` where they share them
+    logs : of all trainings
+    costs : time per stage and subject
+    commits : repository -> commit that was downloaded, where it was recorded
+    rest_subjects : number of subjects whose rest runs the encoder was pretrained on
+    metrics : that were scored; those of the configuration when empty
+    """
+
+    vertices: Mapping[str, int] = field(default_factory=dict)
+    logs: Sequence[TrainingLog] = ()
+    costs: Sequence[Cost] = ()
+    commits: Mapping[str, str] = field(default_factory=dict)
+    rest_subjects: int = 0
+    metrics: Sequence[str] = ()
+
+
+def words(values: Iterable[Any]) -> str:
+    """List values as a sentence does: ``a, b and c``."""
+    *first, last = [str(value) for value in values] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def plain(value: float) -> str:
+    """Write a number as briefly as it is exact, to three digits."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def times(count: int) -> str:
+    """Say how often a movie was shown."""
+    return {1: "shown once", 2: "each shown twice"}.get(count, f"each shown {count} times")
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates of the text, which is not HTML: nothing is escaped."""
+    loader = PackageLoader("neurocine", "report/templates")
+    # No autoescape: Markdown. The page that shows the text escapes it.
+    texts = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    texts.filters |= {"words": words, "plain": plain, "times": times}
+    return texts
+
+
+def step_counts(logs: Iterable[TrainingLog]) -> dict[str, str]:
+    """Say how many optimiser steps each kind of training took: ``1000``, or ``800 to 1200``."""
+    counts: dict[str, set[int]] = {}
+    for log in logs:
+        last = [int(number) for number in re.findall(r'^{"step": (\d+)', log.text, re.MULTILINE)]
+        counts.setdefault(log.step, set()).update(last[-1:])
+    ranges = {step: (min(some), max(some)) for step, some in counts.items() if some}
+    return {step: str(a) if a == b else f"{a} to {b}" for step, (a, b) in ranges.items()}
+
+
+def networks(config: Mapping[str, Any], commits: Mapping[str, str]) -> list[dict[str, str]]:
+    """List the networks that a study uses as they are: what, source, licence and reference."""
+    listed = []
+    for key in used_models(config["models"], config["caption_clips"]["backend"]):
+        network = PUBLISHED[key]
+        source = str(config["fetch_models"].get(key) or network.repository)
+        repository = source.partition("@")[0]
+        source = f"{repository}@{commits[repository]}" if repository in commits else source
+        listed.append(
+            {"what": network.what, "source": source, "licence": network.licence, "cite": CITED.get(key, "")}
+        )
+    return listed
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that results depend on, as far as they are installed here."""
+    versions = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
+def references(text: str) -> str:
+    """Return the BibTeX entries of the keys that a text cites as ``[@key]``, in the order of the list.
+
+    Raises
+    ------
+    KeyError : a key that is not in references.bib
+    """
+    bibliography = (Path(__file__).parent / "templates/references.bib").read_text(encoding="utf-8")
+    entries = re.findall(r"^(@\w+{(\w+),\n.*?^}\n)", bibliography, re.MULTILINE | re.DOTALL)
+    known = {key: body for body, key in entries}
+    cited = set(re.findall(r"\[@(\w+)\]", text))
+    if unknown := cited - set(known):
+        raise KeyError(f"no reference for {words(sorted(unknown))}")
+    return "".join(body for key, body in known.items() if key in cited)
+
+
+def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ran) -> tuple[str, str]:
+    """Write the methods of a study.
+
+    Parameters
+    ----------
+    config : the study's complete configuration
+    experiments : names of those that were run
+    ran : what is known only afterwards
+
+    Returns
+    -------
+    the text in Markdown with citations ``[@key]``, and the cited references in BibTeX
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for name in experiments:
+        rows.setdefault(method_of(config["experiments"][name]).name, {})[name] = config["experiments"][name]
+    stimuli = config["prepare_stimuli"]
+    metrics = list(ran.metrics or config["score"]["metrics"])
+    text = (
+        environment()
+        .get_template("methods.md")
+        .render(
+            config=config,
+            version=__version__,
+            cc2017=str(config["dataset"]).startswith("cc2017"),
+            tr=stimuli["tr"],
+            minutes=stimuli["clips_per_movie"] * stimuli["tr"] / 60,
+            train=config["movies"]["train"],
+            validation=config["movies"]["validation"],
+            test=config["movies"]["test"],
+            vertices=ran.vertices,
+            networks=networks(config, ran.commits),
+            methods=rows,
+            steps=step_counts(ran.logs),
+            rest_subjects=ran.rest_subjects,
+            metrics=metrics,
+            accuracies=any(name.startswith(("acc_image", "acc_video")) for name in metrics),
+            versions=package_versions(),
+            jobs=sum(cost.jobs for cost in ran.costs),
+            hours=sum(cost.hours for cost in ran.costs),
+            gpu_hours=sum(cost.gpu_hours for cost in ran.costs),
+        )
+    )
+    text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return text, references(text)
