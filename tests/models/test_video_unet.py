@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from neurocine.errors import InputError
 from neurocine.models.video_unet import (
+    SparseCausalAttnProcessor,
     VideoTransformerBlock,
     VideoUNet,
     attended_frames,
@@ -294,3 +295,24 @@ def test_stable_diffusion_size_has_the_published_parameters() -> None:
     video.set_trainable("attention")
     trained = sum(value.numel() for value in video.parameters() if value.requires_grad)
     assert round(trained / 1e6, 1) == 143.1
+
+
+@pytest.mark.parametrize("n_frames", [2, 6])
+@pytest.mark.parametrize(("kind", "include_self"), [("prev2", True), ("prev2", False), ("first_prev", True)])
+def test_keys_of_other_frames_have_the_bits_of_an_index(kind: str, include_self: bool, n_frames: int) -> None:
+    frames = attended_frames(n_frames, kind, include_self)
+    tokens = torch.randn(2 * n_frames, 5, 8, generator=torch.Generator().manual_seed(0))
+    found = []
+
+    def by_index(tokens: Tensor, frames: list[list[int]]) -> Tensor:
+        clips = tokens.unflatten(0, (-1, len(frames)))
+        columns = [clips[:, list(column)] for column in zip(*frames, strict=True)]
+        return torch.cat(columns, dim=2).flatten(0, 1)
+
+    for gather in (by_index, SparseCausalAttnProcessor._gather):
+        leaf = tokens.clone().requires_grad_()
+        keys = gather(leaf, frames)
+        (keys * torch.linspace(0.1, 3, keys.numel()).sin().view_as(keys)).sum().backward()
+        found.append((keys.detach(), leaf.grad))
+    for value, reference in zip(found[1], found[0], strict=True):
+        assert torch.equal(value, reference)

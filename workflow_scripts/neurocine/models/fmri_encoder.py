@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from neurocine.errors import InputError
 from neurocine.io import replacing, write_json
+from neurocine.models.attention import attend
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self._heads(x)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = attend(query, key, value)
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
     def maps(self, x: Tensor) -> Tensor:

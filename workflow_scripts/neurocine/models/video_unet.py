@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel, UNet2DConditionOutput
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
+from neurocine.models.attention import attend
 
 SparseCausalFrames = Literal["prev2", "first_prev", "own"]
 TemporalPosition = Literal["after_self", "block_end"]
@@ -62,7 +62,7 @@ def _heads(tokens: Tensor, n_heads: int) -> Tensor:
 def _attend(attn: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attend with projected (N, n, c) queries over (N, m, c) keys and values; apply the output layer."""
     query, key, value = (_heads(tokens, attn.heads) for tokens in (query, key, value))
-    mixed = F.scaled_dot_product_attention(query, key, value)
+    mixed = attend(query, key, value)
     return attn.to_out[1](attn.to_out[0](mixed.transpose(1, 2).flatten(2)))
 
 
@@ -91,8 +91,25 @@ class SparseCausalAttnProcessor:
     def _gather(tokens: Tensor, frames: Sequence[Sequence[int]]) -> Tensor:
         """(B * F, n, c) to (B * F, m * n, c), m the frames seen by each frame."""
         clips = tokens.unflatten(0, (-1, len(frames)))
-        columns = [clips[:, list(column)] for column in zip(*frames, strict=True)]
-        return torch.cat(columns, dim=2).flatten(0, 1)
+        # Not indexed: the backward pass of an index adds row by row. One list of frames per column of
+        # ``frames`` keeps the order in which gradients are added up, and so their bits.
+        columns = [clips.unbind(1) for _ in frames[0]]
+        seen = [column[frame] for row in frames for column, frame in zip(columns, row, strict=True)]
+        return torch.cat(seen, dim=1).reshape(len(tokens), -1, tokens.shape[2])
+
+
+class TemporalAttnProcessor:
+    """Self-attention of a sequence of frames."""
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Attend; hidden_states is (B * n tokens, F, c)."""
+        return _attend(attn, *(layer(hidden_states) for layer in (attn.to_q, attn.to_k, attn.to_v)))
 
 
 class ClipCrossAttnProcessor:
@@ -153,6 +170,7 @@ class VideoTransformerBlock(nn.Module):
         self.attn_temp = Attention(
             block.dim, heads=block.num_attention_heads, dim_head=block.attention_head_dim
         )
+        self.attn_temp.set_processor(TemporalAttnProcessor())  # type: ignore[arg-type]
         # Weight and bias are zero, so the first step starts exactly from the image model.
         for parameter in self.attn_temp.to_out[0].parameters():
             nn.init.zeros_(parameter)
