@@ -26,7 +26,7 @@ MODES = [
 ]
 
 
-def image_unet() -> UNet2DConditionModel:
+def image_unet(condition_width: int = 12) -> UNet2DConditionModel:
     torch.manual_seed(0)
     net = UNet2DConditionModel(
         sample_size=4,
@@ -34,7 +34,7 @@ def image_unet() -> UNet2DConditionModel:
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=12,
+        cross_attention_dim=condition_width,
         attention_head_dim=2,
         norm_num_groups=4,
     )

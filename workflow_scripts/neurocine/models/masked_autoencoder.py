@@ -4,6 +4,7 @@ import dataclasses
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from neurocine.models.fmri_encoder import Block, FmriEncoder, FmriEncoderConfig, initialise_, position_table
 from neurocine.models.in_parts import in_parts
@@ -35,6 +36,7 @@ class MaskedAutoencoder(nn.Module):
     Attributes
     ----------
     n_parts : parts that a batch is trained in, see `in_parts`
+    gradient_checkpointing : compute the decoder's blocks twice to save memory
     """
 
     decoder_pos_embed: Tensor
@@ -46,6 +48,7 @@ class MaskedAutoencoder(nn.Module):
                 "the masked autoencoder takes an encoder of single frames without a projection head"
             )
         self.n_parts = 1
+        self.gradient_checkpointing = False
         self.decoder_embed = nn.Linear(config.width, decoder.width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder.width))
         self.register_buffer("decoder_pos_embed", position_table(config.n_patches, decoder.width)[None])
@@ -88,5 +91,8 @@ class MaskedAutoencoder(nn.Module):
         )
         full = full[:, None]
         for block in self.decoder_blocks:
-            full = block(full)
+            if self.gradient_checkpointing and self.training:
+                full = checkpoint(block, full, use_reentrant=False)
+            else:
+                full = block(full)
         return (self.decoder_pred(self.decoder_norm(full[:, 0])),)

@@ -116,9 +116,6 @@ def train_decoder(
     "Phase 2: the video model".
     """
     decoder.unet.set_trainable(settings.trained)  # type: ignore[arg-type]  # checked by the settings
-    if settings.gradient_checkpointing:
-        decoder.unet.enable_gradient_checkpointing()
-        decoder.encoder.gradient_checkpointing = True
     decoder.encoder.requires_grad_(settings.encoder_learning_rate > 0)
     if decoder.encoder.pool is not None:
         # The contrastive embedding has no part in this loss; distributed training refuses unused weights.

@@ -19,6 +19,7 @@ from neurocine.models.video_unet import VideoUNet
 from neurocine.pictures import draw_pairs
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips
+from neurocine.train.device import to_device
 from neurocine.train.loop import is_main_process
 from neurocine.train.task import LoopSettings
 
@@ -243,12 +244,12 @@ class DenoisingTask:
     ) -> Tensor:
         """Return each clip's weighted mean squared error, (n,) float32."""
         device = next(model.parameters()).device
-        latents = self.latents[rows].transpose(1, 2).to(device, torch.float32)
-        noise = dependent_noise(tuple(latents.shape), self.noise_ratio, generator, device)
-        times = times.to(device)
+        latents = to_device(self.latents[rows], device).transpose(1, 2).float()
+        noise = to_device(dependent_noise(tuple(latents.shape), self.noise_ratio, generator), device)
+        times, inputs = to_device(times, device), to_device(inputs, device).float()
         noisy = self.schedule.add_noise(latents, noise, times)
         target = training_target(self.schedule, latents, noise, times)
-        predicted = model(noisy, times, inputs.to(device, torch.float32), return_dict=False)[0]
+        predicted = model(noisy, times, inputs, return_dict=False)[0]
         errors = F.mse_loss(predicted.float(), target, reduction="none").flatten(1).mean(1)
         return errors * error_weights(self.schedule, times, self.settings.velocity_loss)
 

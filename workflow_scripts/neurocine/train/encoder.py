@@ -23,6 +23,7 @@ from neurocine.models.in_parts import in_parts
 from neurocine.seeds import seeded_weights, torch_generator
 from neurocine.stimuli.cached import TextStates
 from neurocine.train.augment import interpolation_mix, replaced_frames, spatial_keep
+from neurocine.train.device import to_device
 from neurocine.train.loop import train
 from neurocine.train.losses import gather_rows, info_nce, near_in_time, retrieval_accuracy
 from neurocine.train.task import LoopSettings, TrainingReport
@@ -292,12 +293,13 @@ class EncoderTask:
         per_frame = n_captions == data.image.shape[1]
         caption = frame if per_frame else torch.randint(n_captions, (n,), generator=generator)
         names, keep, mix = self.views(n, generator)
-        bold = data.windows.take(rows, generator).to(device).repeat(len(names), 1, 1)
-        made, scale, tokens = model(bold, keep.to(device), mix.to(device))
+        bold = to_device(data.windows.take(rows, generator), device).repeat(len(names), 1, 1)
+        made, scale, tokens = model(bold, to_device(keep, device), to_device(mix, device))
         encoded = dict(zip(names, (gather_rows(part) for part in made.chunk(len(names))), strict=True))
-        image = gather_rows(data.image[rows, frame].to(device))
-        text = gather_rows(data.text[rows, caption].to(device))
-        movie, clip = (gather_rows(part[rows].to(device)) for part in (data.windows.movie, data.windows.clip))
+        image = gather_rows(to_device(data.image[rows, frame], device))
+        text = gather_rows(to_device(data.text[rows, caption], device))
+        where = data.windows.movie, data.windows.clip
+        movie, clip = (gather_rows(to_device(part[rows], device)) for part in where)
         near = self.near(movie, clip)
         parts = {"embedding": self.embedding_loss(encoded["clean"], text, image, scale, near)}
         total = parts["embedding"]
@@ -338,7 +340,7 @@ class EncoderTask:
         data = self.data
         assert data.state is not None
         assert data.states is not None
-        target = data.states[data.state[rows, caption]].to(tokens.device)
+        target = to_device(data.states[data.state[rows, caption]], tokens.device)
         return F.mse_loss(tokens.float(), target) / self.state_variance
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -402,7 +404,6 @@ def make_encoder(
     if pretrained is not None:
         load_backbone_from(pretrained, encoder)
         log.info("started from %s: %d blocks of width %d", pretrained, config.depth, config.width)
-    encoder.gradient_checkpointing = settings.gradient_checkpointing
     return encoder
 
 

@@ -22,8 +22,11 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
+from neurocine.models.checkpointing import CHECKPOINTINGS, set_checkpointing
+from neurocine.models.compiling import compile_blocks
 from neurocine.seeds import derive_seed, torch_generator
 from neurocine.train.checkpoint import TrainingState, fingerprint, load_state, save_state
+from neurocine.train.device import FrozenWeights, deterministic
 from neurocine.train.record import Record
 from neurocine.train.task import EpochSettings, LoopSettings, Task, TrainingReport
 
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 GO_ON, SAVE, SAVE_AND_STOP = 0, 1, 2
 NOT_IDENTITY = (
     "checkpoint_minutes",
+    "gradient_checkpointing",
     "divergence_factor",
     "log_every",
     "tensorboard",
@@ -150,6 +154,15 @@ class Trainer:
         self.n_parts = 1 if getattr(task, "contrasts", False) else settings.gradient_accumulation
         self.accelerator = make_accelerator(settings, device, self.n_parts)
         task.model.to(self.accelerator.device)
+        self.frozen = FrozenWeights(task.model, settings.precision)
+        wanted = getattr(settings, "gradient_checkpointing", "none")
+        wanted = {True: "all", False: "none"}.get(wanted, wanted)
+        # Several processes would each have to find out the same; a CPU's memory ends without a word.
+        self.may_checkpoint_more = wanted == "auto" and self._one_gpu()
+        self.checkpointing = (
+            CHECKPOINTINGS[0 if self.may_checkpoint_more else -1] if wanted == "auto" else wanted
+        )
+        set_checkpointing(task.model, self.checkpointing)
         groups = [{"lr_scale": 1.0, **group} for group in task.parameter_groups()]
         self.plain_optimizer = torch.optim.AdamW(
             groups,
@@ -158,7 +171,9 @@ class Trainer:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        if settings.compile:
+        if settings.compile == "blocks":
+            compile_blocks(task.model)
+        elif settings.compile:
             task.model.compile()  # in place: names of weights stay
         self.model, self.optimizer = self.accelerator.prepare(task.model, self.plain_optimizer)
         self.trained = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
@@ -177,6 +192,9 @@ class Trainer:
             tuple[int, Tensor, Tensor, dict[str, Any]]
         ] = []  # steps not yet checked and logged
         self.identity = self._identity(identity)
+
+    def _one_gpu(self) -> bool:
+        return self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
 
     def _identity(self, extra: Any) -> str:
         settings = dataclasses.asdict(self.settings)
@@ -200,28 +218,55 @@ class Trainer:
         factor = learning_rate_factor(self.step, self.settings, epoch_steps)
         for group in self.plain_optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * group["lr_scale"] * factor
+        rows = self.rows()
+        while (made := self._try_step(rows)) is None:
+            self._checkpoint_more()
+        self.step += 1
+        self._update_average()
+        self.pending.append((self.step, rows, *made))
+
+    def _try_step(self, rows: Tensor) -> tuple[Tensor, dict[str, Any]] | None:
+        """Do the step and return its losses; None if memory did not suffice and nothing was changed yet."""
         n_parts = self.n_parts
         first = self.accelerator.process_index * n_parts
-        rows = self.rows()
+        self.accelerator.step = 0  # parts since the last step of the optimiser
         chunks = rows.chunk(n_parts * self.accelerator.num_processes)
         losses: list[Tensor] = []
         parts: Mapping[str, Any] = {}
         for number, chunk in enumerate(chunks[first : first + n_parts], first):
-            # Layers such as dropout draw from torch's global generator, so that is seeded per step as well.
-            torch.manual_seed(derive_seed(self.seed, "layers", self.step, number))
-            generator = torch_generator(self.seed, "step", self.step, number)
             with self.accelerator.accumulate(self.model):
-                with self.accelerator.autocast():
-                    loss, parts = self.task.loss(self.model, chunk, generator)
-                self.accelerator.backward(loss)
+                try:
+                    loss, parts = self._gradients(number, chunk)
+                except torch.OutOfMemoryError:
+                    if not self.may_checkpoint_more or self.checkpointing == CHECKPOINTINGS[-1]:
+                        raise
+                    return None
                 if self.accelerator.sync_gradients and self.settings.gradient_clip:
                     self.accelerator.clip_grad_norm_(list(self.trained.values()), self.settings.gradient_clip)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
-            losses.append(loss.detach().float())
-        self.step += 1
-        self._update_average()
-        self.pending.append((self.step, rows, torch.stack(losses), dict(parts)))
+            losses.append(loss)
+        return torch.stack(losses), dict(parts)
+
+    def _gradients(self, number: int, rows: Tensor) -> tuple[Tensor, Mapping[str, Any]]:
+        """Add the gradients of one part of a batch; return its loss and the loss's parts."""
+        # Layers such as dropout draw from torch's global generator, so that is seeded per step as well.
+        torch.manual_seed(derive_seed(self.seed, "layers", self.step, number))
+        generator = torch_generator(self.seed, "step", self.step, number)
+        with self.accelerator.autocast():
+            loss, parts = self.task.loss(self.model, rows, generator)
+        self.accelerator.backward(loss)
+        return loss.detach().float(), parts
+
+    def _checkpoint_more(self) -> None:
+        """Compute more of the network twice, and forget the gradients of a step that did not fit."""
+        self.plain_optimizer.zero_grad()
+        self.checkpointing = CHECKPOINTINGS[CHECKPOINTINGS.index(self.checkpointing) + 1]
+        log.info(
+            "the GPU's memory is too small: gradient_checkpointing is %s from now on", self.checkpointing
+        )
+        set_checkpointing(self.task.model, self.checkpointing)
+        torch.cuda.empty_cache()
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -328,6 +373,7 @@ class Trainer:
     def finish(self) -> TrainingReport:
         """Leave the final weights (best, or averaged, or last) in the task's model and report."""
         model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        self.frozen.restore()
         _copy_into(self._weights(), self.best or self.average)
         model.eval()
         return TrainingReport(
@@ -521,7 +567,7 @@ def train(
     SystemExit : code 75 after SIGTERM or SIGUSR1, with the state saved
     """
     stop = _Stop()
-    with stop.listening():
+    with stop.listening(), deterministic(getattr(settings, "deterministic", False)):
         trainer = Trainer(task, settings, seed, Path(state_dir), identity, device)
         trainer.resume()
         record = None

@@ -17,6 +17,7 @@ from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
 from neurocine.models.masked_autoencoder import DecoderConfig, MaskedAutoencoder
 from neurocine.seeds import seeded_weights, torch_generator
 from neurocine.train.augment import random_order
+from neurocine.train.device import to_device
 from neurocine.train.loop import train
 from neurocine.train.losses import double_contrast, gather_rows, masked_error
 from neurocine.train.shards import Shards
@@ -142,9 +143,10 @@ class PretrainTask:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         n_masks = 2 if self.contrasts else 1
         device = self.model.mask_token.device
-        bold = self.shards.rows(rows).to(device)
+        bold = to_device(self.shards.rows(rows), device)
         n_patches = self.model.encoder.config.n_patches
-        visible = random_order(n_masks * len(rows), n_patches, generator)[:, : self.n_visible].to(device)
+        order = random_order(n_masks * len(rows), n_patches, generator)
+        visible = to_device(order[:, : self.n_visible], device)
         made = model(bold.repeat(n_masks, 1), visible)
         target = self.model.patches(bold)
         total = masked_error(made, target.repeat(n_masks, 1, 1), visible)
@@ -194,7 +196,6 @@ def pretrain_encoder(
     """
     with seeded_weights(seed, "pretrain_encoder", "weights"):
         model = MaskedAutoencoder(settings.architecture(shards.n_vertices), settings.decoder())
-    model.encoder.gradient_checkpointing = settings.gradient_checkpointing
     task = PretrainTask(model, shards, settings, seed)
     log.info("%d samples of %d vertices to train on", task.n_items, shards.n_vertices)
     report = train(

@@ -126,8 +126,6 @@ def train_video_prior(
             clip_shape=(n_frames, height, width),
         )
     unet.set_trainable(settings.trained)  # type: ignore[arg-type]
-    if settings.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
     task = CaptionTask(unet, data, scheduler_config, noise_ratio, settings, seed, vae)
     report = train(
         task,
