@@ -1,24 +1,22 @@
 """What each stage costs at the published size, worked out on a CPU in seconds: no weights, no data, no GPU.
 
-Operations and saved activations are counted by running each network's forward and backward pass on PyTorch's
-meta device, with the fused attention that GPUs use. Times are operations over a share of the card's peak. How
-often each stage runs is counted from config.yaml. Prints the page docs/cost.md:
+Operations are counted, and memory is followed, by running each training's step on PyTorch's meta device, with
+the fused attention that GPUs use. Times are operations over the share of the card's peak that was measured.
+How often each stage runs is counted from config.yaml. Prints the page docs/cost.md:
 
     python bench/cost_model.py > docs/cost.md
 """
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import yaml
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from published_size import FRAMES, LATENT, STATES, published_decoder, published_encoder, published_unet
+from memory_model import gpu_attention, meta_step, step_memory
+from published_size import FRAMES, LATENT, PHASES, STATES, published_unet, published_vae
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -27,26 +25,30 @@ from neurocine.config import complete_config
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.methods.neurocine import decoder_key, encoder_key, prior_key
-from neurocine.models.masked_autoencoder import MaskedAutoencoder
+from neurocine.models.checkpointing import CHECKPOINTINGS, set_checkpointing
 from neurocine.train.checkpoint import STATES_KEPT
-from neurocine.train.decoder import TrainDecoderSettings
-from neurocine.train.encoder import ContrastiveModel, TrainEncoderSettings
-from neurocine.train.pretrain import PretrainEncoderSettings
-from neurocine.train.task import LoopSettings
-from neurocine.train.video_prior import TrainVideoPriorSettings
 
 PEAKS = {"A100": 312.0, "H200": 989.0}  # TFLOP/s of dense bf16 matrix products, as the vendor states them
 CLIPS = {"train": 18 * 240, "test": 5 * 240}  # of CC2017
 REST = (1114, 120)  # subjects of HCP, samples of each from one run
 CONFIG = Path(__file__).parents[1] / "config.yaml"
-GIB, GB = 2**30, 1e9
-# Stable Diffusion's VAE; the other arguments are the class's defaults.
-VAE = {
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 2,
-}
+GB = 1e9
+CARD = 80.0  # GB of the card whose checkpointing is assumed in the times
+# A step takes what the model follows, and CUDA's own programs, workspaces and gaps between tensors.
+MARGIN, OWN = 1.15, 2.0  # factor, GB
+SHARE = 0.12  # of the stated peak, where nothing was measured
+# Measured on one H200 at commit 2ee6b95, in November 2026: stage, batch, how, ms, peak GB, what was
+# checkpointed.
+MEASURED = [
+    ("train_encoder", "64 windows", "all checkpointed, attention over frames fused", 1400, 32.1, "all"),
+    ("train_video_prior", "14 clips", "all checkpointed", 517, 16.1, "all"),
+    ("train_video_prior", "14 clips", "nothing checkpointed", 303, 44.5, "none"),
+    ("train_decoder", "24 clips", "all checkpointed", 1158, 21.6, "all"),
+    ("train_decoder", "24 clips", "nothing checkpointed", 841, 84.0, "none"),
+    ("train_decoder", "24 clips", "nothing checkpointed, attention over frames fused", 622, 85.7, "none"),
+]
+MEASURED_DECODING = [("fp32", 8, 391), ("bf16", 8, 115), ("bf16", 32, 417)]  # clips, ms of a denoising step
+STAGES = {"0": "pretrain_encoder", "1": "train_encoder", "2a": "train_video_prior", "2b": "train_decoder"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +59,8 @@ class Cost:
     ----------
     parameters, trained : numbers of weights
     batch : what one step works on, in words
-    flops : operations of one step
-    done : the same with gradient_checkpointing, as config.yaml has it
-    activations : bytes that one step saves for its backward pass, bf16
-    checkpointed : the same with gradient_checkpointing
-    states : bytes of weights, gradients and AdamW's moments, fp32
+    flops : operations of one step, for each choice of gradient_checkpointing
+    memory : bytes that one step takes at most, likewise; empty where nothing is trained
     steps : of the whole stage
     best : whether a training's state also holds the best weights so far
     """
@@ -70,33 +69,35 @@ class Cost:
     parameters: int
     trained: int
     batch: str
-    flops: int
-    done: int
-    activations: int
-    checkpointed: int
-    states: int
+    flops: dict[str, int]
+    memory: dict[str, int]
     steps: int
     best: bool = False
 
-    def hours(self, peak: float, share: float) -> float:
-        """Hours on a card of so many TFLOP/s of which a share is reached."""
-        return self.done * self.steps / (share * peak * 1e12) / 3600
+    def choice(self, card: float = CARD) -> str:
+        """The least checkpointing that fits a card of so many GB."""
+        fitting = [which for which, size in self.memory.items() if needed(size) <= card]
+        return (fitting or ["all"])[0] if self.memory else "none"
+
+    def hours(self, peak: float) -> float:
+        """Hours on a card of so many TFLOP/s, by the share of it that was measured."""
+        return self.flops[self.choice()] * self.steps / (share(self) * peak * 1e12) / 3600
 
 
-def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attend by the kernel that GPUs run, whose memory does not grow with the square of the tokens."""
-    return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
+def needed(size: float) -> float:
+    """GB that a card must have for a step of so many bytes."""
+    return MARGIN * size / GB + OWN
 
 
-@contextmanager
-def gpu_attention() -> Iterator[None]:
-    """Let the networks use `fused_attention`; on the meta device PyTorch would choose the plain one."""
-    plain = F.scaled_dot_product_attention
-    F.scaled_dot_product_attention = lambda query, key, value, *_, **__: fused_attention(query, key, value)
-    try:
-        yield
-    finally:
-        F.scaled_dot_product_attention = plain
+def share(cost: Cost) -> float:
+    """The part of the H200's stated peak that the stage reached when it was measured, as it was then."""
+    if cost.stage == "decode: UNet":
+        seconds = {clips: ms / 1000 for kind, clips, ms in MEASURED_DECODING if kind == "bf16"}
+        return cost.flops["none"] * 8 / seconds[8] / (PEAKS["H200"] * 1e12)
+    for stage, _, _, ms, _, which in MEASURED:
+        if stage == cost.stage:
+            return cost.flops[which] / (ms / 1000) / (PEAKS["H200"] * 1e12)
+    return SHARE
 
 
 def weights(model: nn.Module) -> tuple[int, int]:
@@ -105,143 +106,44 @@ def weights(model: nn.Module) -> tuple[int, int]:
     return sum(count for count, _ in counts), sum(count for count, trained in counts if trained)
 
 
-def count(model: nn.Module, run: Callable[[], Tensor], train: bool = True) -> tuple[int, int]:
-    """Return the operations of a step and the bytes saved for its backward pass, without the weights."""
-    own = {id(value) for value in model.parameters()}
-    saved: dict[int, tuple[Tensor, int]] = {}
-
-    def pack(value: Tensor) -> Tensor:
-        base = value if value._base is None else value._base
-        if id(base) not in own:
-            # Views share their memory; keeping the tensor keeps its id from being used again.
-            saved[id(base)] = (base, base.numel() * base.element_size())
-        return value
-
-    with gpu_attention(), FlopCounterMode(display=False) as counter:
-        if train:
-            with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
-                loss = run().float().square().mean()
-            size = sum(each for _, each in saved.values())
-            saved.clear()
-            loss.backward()
-        else:
-            size = 0
-            with torch.no_grad():
-                run()
-    return counter.get_total_flops(), size
-
-
-def fp32_states(model: nn.Module) -> int:
-    """Bytes of fp32 weights, and of gradient and two moments of those trained."""
-    parameters, trained = weights(model)
-    return 4 * parameters + 12 * trained
-
-
-def train_cost(
-    stage: str,
-    model: nn.Module,
-    batch: str,
-    run: Callable[[], Tensor],
-    switch: Callable[[bool], None],
-    settings: LoopSettings,
-) -> Cost:
-    """Count a training's step, and what it saves with and without checkpointing."""
-    nn.Module.to(model, dtype=torch.bfloat16)  # diffusers' own warns of layers that need float32
-    model.train()
-    sizes, flops = {}, {}
-    for checkpointing in (False, True):
-        switch(checkpointing)
-        flops[checkpointing], sizes[checkpointing] = count(model, run)
-        model.zero_grad(set_to_none=True)
-    best = settings.keep_best and bool(settings.validate_every)
-    work = (flops[False], flops[True], sizes[False], sizes[True])
-    return Cost(stage, *weights(model), batch, *work, fp32_states(model), settings.steps, best)
-
-
-def pretrain_cost(n_vertices: int) -> Cost:
-    """Phase 0: two masks of every sample."""
-    settings = PretrainEncoderSettings()
-    model = MaskedAutoencoder(settings.architecture(n_vertices), settings.decoder())
-    n_patches = model.encoder.config.n_patches
-    n = 2 * settings.batch_size
-    bold = torch.empty(n, n_vertices, dtype=torch.bfloat16)
-    visible = torch.empty(n, max(1, int(n_patches * (1 - settings.mask_ratio))), dtype=torch.int64)
-
-    def switch(on: bool) -> None:
-        model.encoder.gradient_checkpointing = on
-
-    batch = f"{settings.batch_size} volumes, two masks"
-    return train_cost("pretrain_encoder", model, batch, lambda: model(bold, visible), switch, settings)
-
-
-def encoder_cost(n_vertices: int) -> Cost:
-    """Phase 1: the clean window and two views of it."""
-    settings = TrainEncoderSettings()
-    model = ContrastiveModel(published_encoder(n_vertices), settings)
-    bold = torch.empty(3 * settings.batch_size, settings.window, n_vertices, dtype=torch.bfloat16)
-
-    def switch(on: bool) -> None:
-        model.encoder.gradient_checkpointing = on
-
-    batch = f"{settings.batch_size} windows, three views"
-    return train_cost("train_encoder", model, batch, lambda: model(bold)[0], switch, settings)
-
-
-def prior_cost() -> Cost:
-    """Phase 2a."""
-    settings = TrainVideoPriorSettings()
-    model = published_unet(settings.trained)
-    n = settings.batch_size
-    latents = torch.empty(n, 4, FRAMES, LATENT, LATENT, dtype=torch.bfloat16)
-    states, times = torch.empty(n, *STATES, dtype=torch.bfloat16), torch.zeros(n)
-
-    def switch(on: bool) -> None:
-        model.enable_gradient_checkpointing() if on else model.disable_gradient_checkpointing()
-
-    def run() -> Tensor:
-        return model(latents, times, states, return_dict=False)[0]
-
-    return train_cost("train_video_prior", model, f"{n} clips", run, switch, settings)
-
-
-def decoder_cost(n_vertices: int) -> Cost:
-    """Phase 2b."""
-    settings = TrainDecoderSettings()
-    model = published_decoder(n_vertices, settings.trained)
-    n, window = settings.batch_size, model.encoder.config.window
-    latents = torch.empty(n, 4, FRAMES, LATENT, LATENT, dtype=torch.bfloat16)
-    windows, times = torch.empty(n, window, n_vertices, dtype=torch.bfloat16), torch.zeros(n)
-
-    def switch(on: bool) -> None:
-        model.encoder.gradient_checkpointing = on
-        model.unet.enable_gradient_checkpointing() if on else model.unet.disable_gradient_checkpointing()
-
-    def run() -> Tensor:
-        return model(latents, times, windows, return_dict=False)[0]
-
-    return train_cost("train_decoder", model, f"{n} clips", run, switch, settings)
+def train_cost(phase: str, n_vertices: int) -> Cost:
+    """Count a training's step, for each choice of what is computed twice."""
+    make, settings = PHASES[phase]
+    task = make(settings, n_vertices, settings.batch_size, "meta")
+    flops, memory = {}, {}
+    for which in CHECKPOINTINGS:
+        memory[which] = step_memory(task, settings, which)
+        set_checkpointing(task.model, which)
+        with gpu_attention(), FlopCounterMode(display=False) as counter:
+            meta_step(task, settings)
+        flops[which] = counter.get_total_flops()
+    batch = {"0": "volumes, two masks", "1": "windows, three views"}.get(phase, "clips")
+    best = settings.keep_best and bool(type(settings)().validate_every)
+    sizes = weights(task.model)
+    return Cost(STAGES[phase], *sizes, f"{settings.batch_size} {batch}", flops, memory, settings.steps, best)
 
 
 def frozen_cost(stage: str, model: nn.Module, batch: str, run: Callable[[], Tensor], steps: int) -> Cost:
     """Count a forward pass of a frozen network in bf16."""
-    nn.Module.to(model, dtype=torch.bfloat16)
+    nn.Module.to(model, dtype=torch.bfloat16)  # diffusers' own warns of layers that need float32
     model.requires_grad_(False).eval()
-    flops, _ = count(model, run, train=False)
-    return Cost(stage, *weights(model), batch, flops, flops, 0, 0, 2 * weights(model)[0], steps)
+    with gpu_attention(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run()
+    return Cost(stage, *weights(model), batch, {"none": counter.get_total_flops()}, {}, steps)
 
 
 def latents_cost() -> Cost:
     """Encode the frames of one clip with the VAE."""
-    vae = AutoencoderKL(**VAE)
+    vae = published_vae()
     frames = torch.empty(FRAMES, 3, 8 * LATENT, 8 * LATENT, dtype=torch.bfloat16)
     return frozen_cost(
         "encode_latents", vae, "1 clip", lambda: vae.encode(frames).latent_dist.mean, sum(CLIPS.values())
     )
 
 
-def decode_costs(n_vertices: int) -> list[Cost]:
+def decode_costs() -> list[Cost]:
     """One denoising step of one clip with guidance (two passes of the UNet), and the VAE's decoding."""
-    unet, vae = published_unet("all"), AutoencoderKL(**VAE)
+    unet, vae = published_unet("all"), published_vae()
     latents = torch.empty(2, 4, FRAMES, LATENT, LATENT, dtype=torch.bfloat16)
     states = torch.empty(2, *STATES, dtype=torch.bfloat16)
     steps = DecodeSettings().steps * CLIPS["test"]
@@ -260,15 +162,9 @@ def decode_costs(n_vertices: int) -> list[Cost]:
 
 def costs(n_vertices: int) -> list[Cost]:
     """Count all stages."""
+    trainings = [train_cost(phase, n_vertices) for phase in PHASES]
     with torch.device("meta"):
-        return [
-            pretrain_cost(n_vertices),
-            encoder_cost(n_vertices),
-            prior_cost(),
-            decoder_cost(n_vertices),
-            latents_cost(),
-            *decode_costs(n_vertices),
-        ]
+        return [*trainings, latents_cost(), *decode_costs()]
 
 
 def jobs(config: dict[str, Any], experiments: list[str]) -> dict[str, int]:
@@ -320,7 +216,7 @@ def disk(
     }
 
 
-def study_table(every: list[Cost], n_vertices: int, share: float) -> str:
+def study_table(every: list[Cost], n_vertices: int) -> str:
     """Write what one job of each stage costs, how many of them each target has, and the sums."""
     config = complete_config(yaml.safe_load(CONFIG.read_text()))
     alone = config | {"conditions": ["fmri"], "generation_seeds": []}
@@ -330,9 +226,9 @@ def study_table(every: list[Cost], n_vertices: int, share: float) -> str:
         jobs(alone, config["ablation_experiments"]),
     ]
     trainings = {cost.stage: cost for cost in every if cost.trained}
-    hours = {cost.stage: [cost.hours(peak, share) for peak in PEAKS.values()] for cost in trainings.values()}
+    hours = {cost.stage: [cost.hours(peak) for peak in PEAKS.values()] for cost in trainings.values()}
     both = [cost for cost in every if cost.stage.startswith("decode:")]
-    hours["decode"] = [sum(cost.hours(peak, share) for cost in both) for peak in PEAKS.values()]
+    hours["decode"] = [sum(cost.hours(peak) for cost in both) for peak in PEAKS.values()]
     hours["decode_captions"] = hours["decode"]
     once = {"prepare_stimuli": 1, "encode_latents": 1, "embed_clips": 1, "preprocess_hcp": 1}
     once["preprocess_run, assemble_subject"] = len(config["subjects"])
@@ -369,61 +265,99 @@ def duration(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms"
 
 
-def gib(size: int) -> str:
-    """Write bytes as GiB."""
-    return f"{size / GIB:.1f}" if size else "–"
+def gigabytes(size: int) -> str:
+    """Write bytes as GB."""
+    return f"{size / GB:.1f}" if size else "–"
 
 
-def page(n_vertices: int, share: float) -> str:
-    """Write docs/cost.md."""
-    heads = ["stage", "parameters, M", "trained, M", "one step", "TFLOP per step", "activations, GiB"]
-    heads += ["with checkpointing", "weights and AdamW, GiB", "card, GiB", "steps", *PEAKS]
-    every, rows = costs(n_vertices), []
+def cost_table(every: list[Cost]) -> str:
+    """Write what a step of each stage takes."""
+    heads = ["stage", "parameters, M", "trained, M", "one step", "TFLOP"]
+    heads += [f"memory, {which}" for which in CHECKPOINTINGS]
+    rows = []
     for cost in every:
-        times = [duration(3600 * cost.hours(peak, share)) for peak in PEAKS.values()]
+        times = [duration(3600 * cost.hours(peak)) for peak in PEAKS.values()]
         rows.append(
             [
                 f"`{cost.stage.split(':')[0]}`" + cost.stage.partition(":")[2],
                 f"{cost.parameters / 1e6:.1f}",
                 f"{cost.trained / 1e6:.1f}" if cost.trained else "–",
                 cost.batch,
-                f"{cost.flops / 1e12:.2f}",
-                gib(cost.activations),
-                gib(cost.checkpointed),
-                gib(cost.states),
-                gib(2 * cost.checkpointed + cost.states if cost.trained else 0),
+                f"{cost.flops['none'] / 1e12:.2f}",
+                *(gigabytes(cost.memory.get(which, 0)) for which in CHECKPOINTINGS),
                 f"{cost.steps}",
+                f"{share(cost):.0%}",
                 *times,
             ]
         )
+    return table([*heads, "steps", "share of peak", *PEAKS], rows)
+
+
+def measured_table(every: list[Cost]) -> str:
+    """Write what was measured beside what the model says."""
+    by_stage = {cost.stage: cost for cost in every}
+    rows: list[list[Any]] = []
+    for stage, batch, how, ms, gb, which in MEASURED:
+        cost = by_stage[stage]
+        reached = cost.flops[which] / ms / 1e9
+        model = f"{cost.memory[which] / GB:.1f}"
+        rows.append([f"`{stage}`, {batch}", how, ms, f"{reached:.0f}", f"{gb:.1f}", model])
+    for kind, clips, ms in MEASURED_DECODING:
+        reached = by_stage["decode: UNet"].flops["none"] * clips / ms / 1e9
+        rows.append([f"`decode`, a denoising step of {clips} clips", kind, ms, f"{reached:.0f}", "–", "–"])
+    return table(["step", "how", "ms", "TFLOP/s", "peak GB", "model, GB"], rows)
+
+
+def fp32_hours(every: list[Cost]) -> float:
+    """Hours of decoding all test clips in fp32, as measured."""
+    ms = next(ms / clips for kind, clips, ms in MEASURED_DECODING if kind == "fp32")
+    return next(cost.steps for cost in every if cost.stage == "decode: UNet") * ms / 1000 / 3600
+
+
+def page(n_vertices: int) -> str:
+    """Write docs/cost.md."""
+    every = costs(n_vertices)
     settings = SelectVerticesSettings()
     peaks = " and ".join(f"{peak:g} ({card})" for card, peak in PEAKS.items())
     return f"""# Cost
 
-Worked out, not measured, for the published size: {n_vertices} vertices (`{settings.roi_set}`),
-{FRAMES} frames of {8 * LATENT} x {8 * LATENT}, the published batches, CC2017 ({CLIPS["train"]} training and
-{CLIPS["test"]} test clips). Written in half a minute on any CPU by
+For the published size: {n_vertices} vertices (`{settings.roi_set}`), {FRAMES} frames of
+{8 * LATENT} x {8 * LATENT}, the published batches, CC2017 ({CLIPS["train"]} training and {CLIPS["test"]} test
+clips). Operations and memory are worked out on a CPU in half a minute; times rest on what was measured.
+Written by
 
     python bench/cost_model.py > docs/cost.md
 
-{table(heads, rows)}
+{cost_table(every)}
 
 - Trainings are of one subject, except `pretrain_encoder` and `train_video_prior`, which all subjects share;
   `encode_latents` runs once for the study. `train_encoder` and `train_decoder` rarely take all their steps:
   held-out movies stop them.
-- TFLOP are those of a forward and backward pass, without checkpointing. Times are with it: a forward pass
-  more.
-- Activations are what a step keeps for its backward pass if all of it is bf16. Autocast keeps fp32 copies of
-  some: expect up to twice as much. Checkpointing (`gradient_checkpointing`) is on in `config.yaml` for all
-  trainings; `gradient_accumulation: 4` takes a quarter of either column and leaves the batch as it is. Where
-  all clips of a batch are contrasted (`train_encoder`, `pretrain_encoder`) it costs one more forward pass.
-- Weights and AdamW: fp32 weights, with gradients and two moments of what is trained; of frozen networks bf16
-  weights.
-- Card: the memory that one GPU needs, these weights and twice the activations with checkpointing; some GiB
-  more while a block is computed again. A card of 80 GB holds every stage, one of 40 GB all but
-  `pretrain_encoder` (tightly); on smaller ones accumulate.
-- Times assume {share:.0%} of the stated bf16 peak of one card, {peaks} TFLOP/s. They leave out
-  reading, logging and validation.
+- TFLOP are those of a step, forward and backward, that computes nothing twice.
+- Memory: the most that the tensors of a step take, in GB, with `gradient_checkpointing` none, blocks and all.
+  Beyond it a card needs about {MARGIN - 1:.0%} for gaps and {OWN:g} GB for CUDA's own use. Where a training
+  is run in parts (`gradient_accumulation`), activations take as much less. The setting `auto` starts
+  with none and computes more twice when the card's memory does not suffice.
+- Times: operations, with what is computed twice on a card of {CARD:g} GB, over the share of one card's stated
+  bf16 peak, {peaks} TFLOP/s. The share is the one measured on an H200 (below), {SHARE:.0%} where
+  nothing was measured, and taken to be the same on an A100. Reading, logging and validation are left out.
+
+## Measured
+
+On one H200 with PyTorch 2.11 and CUDA 13 in November 2026, at commit 2ee6b95, random weights, medians of 3
+to 6 steps. A product of two matrices of side 8192 reached 740 to 785 TFLOP/s, a copy 4.0 to 4.15 TB/s.
+`python bench/gpu.py` measures all this again on any card (see [development.md](development.md)).
+
+{measured_table(every)}
+
+- TFLOP/s count what is computed twice as often as it is computed.
+- In that commit attention over two and six frames used kernels made for long sequences, on which phase 1
+  failed at its batch; "fused" is the arithmetic that replaced them, and only rows that say so had it. What
+  has changed since was not measured: frames that self-attention sees are joined without an index, copies to
+  the GPU are not waited for, blocks can be compiled (`compile: blocks`).
+- The memory of `train_video_prior` was 5 to 10 GB above the model, that of the others within 5 %.
+- Decoding in fp32 takes {fp32_hours(every):.1f} h per condition and seed on that card;
+  `decode.precision: auto` takes bf16 on a GPU.
 
 ## Whole studies
 
@@ -432,7 +366,7 @@ What one job of each stage takes, how many such jobs `config.yaml` makes (three 
 
     snakemake ablation --profile slurm --config 'conditions=[fmri]' 'generation_seeds=[]'
 
-{study_table(every, n_vertices, share)}
+{study_table(every, n_vertices)}
 
 - Without controls and further seeds the ablation still fills Table 1. They are what tells a difference
   between two of its rows from chance.
@@ -451,10 +385,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--vertices", type=int, help="of one frame (default: those of select_vertices)")
-    parser.add_argument("--share", type=float, default=0.3, help="of the card's peak that is reached")
     arguments = parser.parse_args()
     n_vertices = arguments.vertices or len(select_vertices(SelectVerticesSettings()).area)
-    print(page(n_vertices, arguments.share), end="")
+    print(page(n_vertices), end="")
 
 
 if __name__ == "__main__":

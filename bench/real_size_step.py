@@ -1,6 +1,6 @@
-"""One optimiser step of phases 1, 2a and 2b at the published size, with random weights and data, on this CPU.
+"""One optimiser step of each phase at the published size, with random weights and data, on this CPU.
 
-Batch 1 (2 contrasted windows in phase 1), 6 frames of 256 x 256, the networks, tasks and settings of the
+Batch 1 (2 contrasted items in phases 0 and 1), 6 frames of 256 x 256, the networks, tasks and settings of the
 workflow (bf16 autocast, checkpointing). Each phase runs in a process of its own, so that its peak memory can
 be read; prints one line per phase and ends with an error if a phase needs more than --limit-gb, or if a
 trained weight got no gradient:
@@ -19,9 +19,10 @@ from published_size import PHASES
 from torch import nn
 
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
+from neurocine.models.checkpointing import set_checkpointing
 from neurocine.seeds import torch_generator
 
-BATCH = {"1": 2, "2a": 1, "2b": 1}  # one clip has no others to contrast with
+BATCH = {"0": 2, "1": 2, "2a": 1, "2b": 1}  # one clip has no others to contrast with
 
 
 def without_gradient(model: nn.Module) -> list[str]:
@@ -34,7 +35,8 @@ def run(phase: str, n_vertices: int, limit_gb: float) -> None:
     batch = BATCH[phase]
     make, settings = PHASES[phase]
     torch.manual_seed(0)
-    task = make(settings, n_vertices, batch)
+    task = make(settings, n_vertices, batch, "cpu")
+    set_checkpointing(task.model, "all")
     model = task.model.train()
     optimiser = torch.optim.AdamW(task.parameter_groups(), lr=settings.learning_rate, betas=settings.betas)
     started = time.perf_counter()

@@ -92,6 +92,7 @@ class Short(LineTask):
 @dataclasses.dataclass(frozen=True)
 class Automatic(LoopSettings):
     gradient_checkpointing: str = "auto"
+    deterministic: bool = False
 
 
 def automatic(tmp_path: Path, failures: int) -> Trainer:
@@ -139,7 +140,7 @@ def test_deterministic_holds_for_the_training_only(tmp_path: Path, monkeypatch: 
     task = LineTask(after_step=lambda step: seen.append(torch.are_deterministic_algorithms_enabled()))
     for wanted in (True, False):
         seen.clear()
-        settings = dataclasses.replace(QUICK, deterministic=wanted)
+        settings = Automatic(**dataclasses.asdict(QUICK) | {"deterministic": wanted})
         loop.train(task, settings, 0, tmp_path / str(wanted), tmp_path / "log", "line", device="cpu")
         assert set(seen) == {wanted}
         assert not torch.are_deterministic_algorithms_enabled()

@@ -32,6 +32,7 @@ from neurocine.naming import Clip
 from neurocine.seeds import torch_generator
 
 log = logging.getLogger(__name__)
+LARGEST_BATCH = 32  # clips sampled together: more make a GPU no faster
 FAST = ("DPMSolverMultistep", 25)  # DPM-Solver++ and its steps
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -26,9 +26,10 @@ def set_checkpointing(model: nn.Module, which: Checkpointing) -> None:
         if isinstance(part, VideoUNet):
             part.enable_gradient_checkpointing()
             for inner in part.modules():
-                if hasattr(inner, "gradient_checkpointing"):
+                if hasattr(inner, "gradient_checkpointing"):  # of diffusers' classes
                     transformer = isinstance(inner, Transformer2DModel)
-                    inner.gradient_checkpointing = which == "all" or (which == "blocks" and transformer)
+                    twice = which == "all" or (which == "blocks" and transformer)
+                    setattr(inner, "gradient_checkpointing", twice)  # noqa: B010  (untyped in diffusers)
         elif isinstance(part, FmriEncoder):
             part.gradient_checkpointing = which != "none"
         elif isinstance(part, MaskedAutoencoder):

@@ -155,8 +155,8 @@ class Trainer:
         self.accelerator = make_accelerator(settings, device, self.n_parts)
         task.model.to(self.accelerator.device)
         self.frozen = FrozenWeights(task.model, settings.precision)
-        wanted = getattr(settings, "gradient_checkpointing", "none")
-        wanted = {True: "all", False: "none"}.get(wanted, wanted)
+        wanted: Any = getattr(settings, "gradient_checkpointing", "none")
+        wanted = ("none", "all")[wanted] if isinstance(wanted, bool) else wanted
         # Several processes would each have to find out the same; a CPU's memory ends without a word.
         self.may_checkpoint_more = wanted == "auto" and self._one_gpu()
         self.checkpointing = (
