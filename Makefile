@@ -20,7 +20,7 @@ help:
 	@echo "make test-kills  kill every training at ten random moments and compare the results (minutes)"
 	@echo "make test-cluster  a Slurm on this machine and its accidents (root; minutes)"
 	@echo "make lint        formatting, types and lint alone"
-	@echo "make docs        write docs/config.md again from the schema"
+	@echo "make docs        write schemas/config.schema.yaml and docs/config.md again from the settings classes"
 	@echo "make site        write the documents as a site into site/"
 	@echo "make toy-models  train the networks of the embedded study again (about an hour)"
 	@echo "make lavis-env   install LAVIS for captions by it into .venv-lavis (6 GB)"
@@ -75,7 +75,7 @@ lint: $(INSTALLED)
 	snakemake --lint $(TOY)
 
 docs: $(INSTALLED)
-	python -m neurocine.config > docs/config.md
+	python -m neurocine.config_reference
 	python -m neurocine.docs docs/scoring.md
 
 site: $(INSTALLED)

@@ -340,6 +340,7 @@ rule retrieve_clips:
     threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
+        device=DEVICE,
         mem_mb=memory(16),
         runtime=minutes(60),
     params:
@@ -350,7 +351,7 @@ rule retrieve_clips:
     shell:
         "python workflow_scripts/retrieve_clips.py --encoder {params.encoder:q} --fmri {input.fmri:q} "
         "--embeddings {input.embeddings:q} --stimuli {input.stimuli:q} --every {params.every} "
-        "--seed {params.seed} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--seed {params.seed} --settings {params.settings:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
 rule extract_attention:
@@ -373,6 +374,7 @@ rule extract_attention:
     threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
+        device=DEVICE,
         mem_mb=memory(32),
         runtime=minutes(120),
     params:
@@ -385,7 +387,7 @@ rule extract_attention:
         "python workflow_scripts/extract_attention.py --pretrained {params.pretrained:q} "
         "--contrastive {params.contrastive:q} --full {params.full:q} --fmri {input.fmri:q} "
         "--embeddings {input.embeddings:q} --vertices {input.vertices:q} --seed {params.seed} "
-        "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
 # Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.

@@ -47,6 +47,7 @@ rule score:
     threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
+        device=DEVICE,
         mem_mb=memory(16),
         runtime=minutes(240),
     params:
@@ -63,7 +64,7 @@ rule score:
         "--stable-diffusion {params.stable_diffusion:q} --networks {params.networks:q} "
         "--seed {params.seed} --dataset {params.dataset} --subject {wildcards.subject} --method {params.method} --experiment {wildcards.experiment} "
         "--settings {params.settings:q} --cache {params.cache:q} --out {output.scores:q} "
-        "--clip-scores {output.clip_scores:q} 2> >(tee {log} >&2)"
+        "--clip-scores {output.clip_scores:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
 # Snakemake wants every output named, and methods differ in their controls: one rule for each method.

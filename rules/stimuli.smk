@@ -44,6 +44,7 @@ rule caption_clips:
     threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
+        device=DEVICE,
         python=str(LAVIS_PYTHON) if BY_LAVIS and LAVIS_PYTHON.exists() else "python",
         mem_mb=memory(16),
         runtime=minutes(120),
@@ -52,7 +53,7 @@ rule caption_clips:
         settings=settings("caption_clips"),
     shell:
         "{resources.python} workflow_scripts/caption_clips.py --stimuli {input.stimuli:q} --model {params.model:q} "
-        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
 rule embed_clips:
@@ -72,6 +73,7 @@ rule embed_clips:
     threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
+        device=DEVICE,
         mem_mb=memory(16),
         runtime=minutes(60),
     params:
@@ -81,7 +83,7 @@ rule embed_clips:
     shell:
         "python workflow_scripts/embed_clips.py --stimuli {input.stimuli:q} --captions {input.captions:q} "
         "--clip {params.clip:q} --stable-diffusion {params.stable_diffusion:q} "
-        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
 
 
 rule encode_latents:
@@ -99,6 +101,7 @@ rule encode_latents:
     threads: config["compute"]["threads"]
     resources:
         gpu=ONE_GPU,
+        device=DEVICE,
         mem_mb=memory(16),
         runtime=minutes(120),
     params:
@@ -108,4 +111,4 @@ rule encode_latents:
     shell:
         "python workflow_scripts/encode_latents.py --stimuli {input.stimuli:q} "
         "--stable-diffusion {params.stable_diffusion:q} --seed {params.seed} --settings {params.settings:q} "
-        "--out {output:q} 2> >(tee {log} >&2)"
+        "--out {output:q} --device {resources.device} 2> >(tee {log} >&2)"

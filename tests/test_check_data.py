@@ -67,7 +67,14 @@ def test_good_files_make_a_report(good: Path, tmp_path: Path) -> None:
         settings=SETTINGS,
         prepare_stimuli=PREPARE,
         preprocess_run=PREPROCESS,
-        package=PackageLayout("runs", ("seg1",), ("test1",), 1, 1, 3),
+        package=PackageLayout(
+            kind="runs",
+            train_movies=("seg1",),
+            test_movies=("test1",),
+            train_repeats=1,
+            test_repeats=1,
+            clips_per_movie=3,
+        ),
         out=tmp_path / "report" / "report.tsv",
     )
     table = pd.read_csv(tmp_path / "report" / "report.tsv", sep="\t")
@@ -201,7 +208,14 @@ def test_safetensors_size_is_the_files_size(good: Path, tmp_path: Path) -> None:
 
 
 def test_packages_take_the_place_of_runs(good: Path, tmp_path: Path) -> None:
-    layout = PackageLayout("mind_video", ("seg1", "seg2"), ("test1",), 2, 2, 3)
+    layout = PackageLayout(
+        kind="mind_video",
+        train_movies=("seg1", "seg2"),
+        test_movies=("test1",),
+        train_repeats=2,
+        test_repeats=2,
+        clips_per_movie=3,
+    )
     train, test = tmp_path / "fmri_train_subject1.npy", tmp_path / "fmri_test_subject1.npy"
     np.save(train, np.zeros((2, 3, 7), np.float32))
     np.save(test, np.zeros((1, 3, 7), np.float32))

@@ -1,10 +1,11 @@
 """The config: defaults, checks and their messages, agreement with the library, the reference page."""
 
 import copy
-import dataclasses
 import importlib
 import json
-import re
+import math
+import subprocess
+import sys
 import typing
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from neurocine.cli import parse_settings
-from neurocine.config import (
-    complete_config,
-    config_page,
-    default_of,
-    fill_defaults,
-    merge,
-    read_schema,
-    resolve,
-)
+from neurocine.config import complete_config
+from neurocine.config_reference import config_page, make_schema, schema_text
 from neurocine.diffusion.sampling import ALIASES, DETERMINISTIC, scheduler_class
-from neurocine.errors import InputErrors
+from neurocine.errors import InputError, InputErrors
+from neurocine.schema import default_of, fill_defaults, merge, read_schema
+from neurocine.schema_words import resolve
+from neurocine.section_checks import SECTION_CHECKS
+from neurocine.settings import Settings, parse_settings
 from neurocine.vertex_choice import vertices_known
 
 ROOT = Path(__file__).parents[1]
@@ -56,8 +53,8 @@ def message(path: str, value: Any) -> str:
     return str(raised.value)
 
 
-def settings_class(step: str) -> Any:
-    """The dataclass that a step's program takes as --settings."""
+def settings_class(step: str) -> type[Settings]:
+    """The class that a step's program takes as --settings."""
     return typing.get_type_hints(importlib.import_module(step).main)["settings"]
 
 
@@ -66,7 +63,7 @@ def test_studies_are_valid_and_their_settings_accepted_by_every_program(name: st
     config = complete_config(read_study(name))
     for step in STEPS:
         parsed = parse_settings(settings_class(step), json.dumps(config[step]), step)
-        assert json.loads(json.dumps(dataclasses.asdict(parsed))) == config[step]
+        assert json.loads(json.dumps(parsed.model_dump())) == config[step]
 
 
 def test_programs_and_sections_have_the_same_names() -> None:
@@ -76,18 +73,18 @@ def test_programs_and_sections_have_the_same_names() -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_defaults_are_those_of_the_library(step: str) -> None:
-    settings = settings_class(step)
-    ours = json.loads(json.dumps(default_of(SCHEMA["properties"][step], SCHEMA)))
-    assert ours == json.loads(json.dumps(dataclasses.asdict(settings())))
+def test_defaults_and_checks_are_those_of_the_program(step: str) -> None:
+    kind = settings_class(step)
+    node = resolve(SCHEMA["properties"][step], SCHEMA)
+    assert default_of(node, SCHEMA) == json.loads(json.dumps(kind().model_dump()))
+    assert node.get("x-checks", []) == [check.__name__ for check in kind.checks]
+    assert {SECTION_CHECKS[check.__name__] for check in kind.checks} == set(kind.checks)
 
 
-def test_the_schema_knows_the_schedulers_of_the_library() -> None:
-    pattern = SCHEMA["$defs"]["scheduler"]["pattern"]
-    names = sorted({*DETERMINISTIC, *ALIASES})
-    assert pattern == f"^({'|'.join(map(re.escape, names))})(Scheduler)?$"
-    for name in names:
+def test_schedulers_are_named_with_and_without_their_ending() -> None:
+    for name in {*DETERMINISTIC, *ALIASES}:
         assert scheduler_class(name) is scheduler_class(f"{name}Scheduler")
+        assert complete_config(with_value("decode.scheduler", f"{name}Scheduler"))
 
 
 def nodes(node: dict[str, Any], where: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -104,11 +101,13 @@ def nodes(node: dict[str, Any], where: str = "") -> list[tuple[str, dict[str, An
 
 def test_every_key_has_a_sentence_and_no_section_takes_unknown_keys() -> None:
     for where, node in nodes(SCHEMA):
-        text = resolve(node, SCHEMA).get("description", "")
-        if "delayed_runs" not in where:
-            assert text.endswith("."), f"{where} has no sentence"
-        if "properties" in node:
-            assert node["additionalProperties"] is False, f"{where} takes unknown keys"
+        whole = resolve(node, SCHEMA)
+        text = whole["description"]
+        assert text.endswith("."), f"{where} has no sentence"
+        assert len(text.split()) > 3, f"{where} has a label, no sentence"
+        if "properties" in whole:
+            closed = (whole.get("additionalProperties"), whole.get("unevaluatedProperties"))
+            assert False in closed, f"{where} takes unknown keys"
 
 
 def test_published_config_states_the_defaults() -> None:
@@ -163,7 +162,7 @@ def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> No
         ("train_video_prior.sample_scheduler", "LCM", "expected string matching ^(DDIM|"),
         ("decode", {"every": 2, "clips_per_sequence": 4}, "clips_per_sequence: found 4, with every 2"),
         ("decode.steps", 0, "expected integer at least 1 in steps"),
-        ("subjects", [], "with at least this many entries: 1"),
+        ("subjects", [], "expected list of at least 1 different entries"),
         ("pretrain_on", "sleep", 'expected one of "rest", "training_fmri"'),
         ("movies.train", ["seg1", "test1"], "test1 in train and test"),
         ("movies.validation", ["seg99"], "expected movies of movies.train"),
@@ -223,5 +222,96 @@ def test_a_package_fixes_what_runs_leave_open() -> None:
             complete_config(of_package(**changes))
 
 
-def test_reference_page_is_current() -> None:
-    assert (ROOT / "docs" / "config.md").read_text() == config_page(SCHEMA), "run: make docs"
+def test_schema_and_reference_page_are_current() -> None:
+    schema = make_schema()
+    assert (ROOT / "schemas/config.schema.yaml").read_text() == schema_text(schema), "run: make docs"
+    assert (ROOT / "docs/config.md").read_text() == config_page(schema), "run: make docs"
+
+
+def test_keys_of_all_trainings_stand_once() -> None:
+    text = (ROOT / "schemas/config.schema.yaml").read_text()
+    shared = SCHEMA["$defs"]["all_trainings"]["properties"]
+    assert len(shared) == 19
+    for node in shared.values():
+        assert text.count(node["description"][:40]) == 1, node["description"]
+
+
+def test_the_workflow_reads_the_config_without_pydantic_or_the_library() -> None:
+    code = (
+        "import sys; import neurocine.config; "
+        "print(sorted({'pydantic', 'torch', 'numpy', 'neurocine.settings'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "train_encoder.learning_rate",
+        "train_encoder.steps",
+        "seed",
+        "compute.time_share",
+        "experiments.exp01.spatial_weight",
+        "train_encoder.betas",
+    ],
+)
+def test_numbers_that_are_none_are_refused(path: str, value: float) -> None:
+    given = [value, 0.9] if path.endswith("betas") else value
+    place = f"{path}[0]" if path.endswith("betas") else path
+    assert f"{place}: found {json.dumps(value)}; expected" in message(path, given)
+
+
+def refusal(kind: type[Settings], text: str) -> InputErrors:
+    with pytest.raises(InputErrors) as raised:
+        parse_settings(kind, text, "--settings")
+    return raised.value
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_programs_refuse_what_the_workflow_refuses_in_the_same_words(step: str) -> None:
+    """Every key of a section gets a value of a wrong type, by hand and in the config."""
+    kind = settings_class(step)
+    properties = resolve(SCHEMA["properties"][step], SCHEMA)["properties"]
+    wrong = {key: None if key != "file" else 7 for key in properties}
+    by_hand = {str(p).removeprefix("--settings") for p in refusal(kind, json.dumps(wrong)).problems}
+    with pytest.raises(InputErrors) as raised:
+        complete_config(with_value(step, wrong))
+    in_study = {str(problem).removeprefix(step) for problem in raised.value.problems}
+    assert by_hand == in_study
+    assert len(by_hand) == len(properties)
+
+
+@pytest.mark.parametrize(
+    ("step", "given", "expected"),
+    [
+        ("train_encoder", '{"head_norm": "no"}', 'head_norm: found "no"; expected true or false. True ends'),
+        ("train_encoder", '{"steps": "7"}', 'steps: found "7"; expected integer at least 1 in steps. Train'),
+        ("train_encoder", '{"steps": true}', "steps: found true; expected integer at least 1 in steps"),
+        ("train_encoder", '{"steps": 7.0}', "steps: found 7.0; expected integer at least 1 in steps"),
+        ("train_encoder", '{"betas": [1, 2, 3]}', "betas: found [1, 2, 3]; expected list of 2 entries"),
+        ("train_encoder", '{"stepz": 7}', "stepz: found an unknown key; expected a key of docs/config.md."),
+        ("train_encoder", '{"patience": 3, "validate_every": 0}', "patience: found 3; expected 0 without"),
+        ("train_encoder", '{"heads": 7}', "heads: found 7 heads for a width of 1024; expected a divisor"),
+        ("train_encoder", '{"steps": 1, "steps": 2}', "steps: found the key twice; expected each key once"),
+        ("decode", '{"shift_tr": 0}', "shift_tr: found 0; expected a shift"),
+        ("decode", '{"guidance": NaN}', "guidance: found NaN; expected number at least 0"),
+        ("decode", '{"scheduler": "LCM"}', 'scheduler: found "LCM"; expected string matching ^(DDIM|'),
+        ("select_vertices", '{"areas": ["V1", "V1"]}', 'areas: found ["V1", "V1"]; expected list of any'),
+        ("sweep_lags", '{"lags": [1, 2]}', "lags: found [1, 2]; expected list"),
+        ("preprocess_run", '{"crop": {"9": [5, 4]}}', "crop.9: found 5 + 4 volumes dropped; expected fewer"),
+        ("score", '{"n_ways": [50], "top_ks": [50]}', "top_ks: found 50; expected a k below each of n_ways"),
+    ],
+)  # fmt: skip
+def test_programs_called_by_hand_say_what_is_wrong(step: str, given: str, expected: str) -> None:
+    with pytest.raises(InputError) as raised:
+        parse_settings(settings_class(step), given, "--settings")
+    assert f"--settings.{expected}" in str(raised.value)
+
+
+def test_programs_called_by_hand_tell_all_problems_at_once() -> None:
+    error = refusal(settings_class("train_encoder"), '{"steps": 0, "head_norm": "no", "stepz": 1}')
+    assert [problem.where for problem in error.problems] == [
+        "--settings.steps", "--settings.head_norm", "--settings.stepz"
+    ]  # fmt: skip

@@ -1,6 +1,5 @@
 """The leak guard: what was computed from test movies reaches no training, however it is tried."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,7 +186,7 @@ def test_decoding_takes_no_null_condition_from_the_movies_it_decodes(
             noise_ratio=0.5,
             seed=0,
             condition="fmri",
-            settings=dataclasses.replace(DecodeSettings(), steps=2),
+            settings=DecodeSettings().replace(steps=2),
             state=tmp_path / "state",
             out=tmp_path / "out.safetensors",
         )

@@ -12,7 +12,9 @@ from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips, copy_
 
 
 @program
-def main(*, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Path) -> None:
+def main(
+    *, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Path, device: str = "auto"
+) -> None:
     """Caption clips with BLIP, or take the captions of a table.
 
     Parameters
@@ -21,6 +23,7 @@ def main(*, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Pat
     model : folder of BLIP in the layout of the backend; not read when the captions come from a table
     settings : section caption_clips of the config, as JSON
     out : table to write: movie, clip, frame (-1 for the whole clip), caption
+    device : auto, cpu or cuda
     """
     with open_arrays(stimuli) as handle:
         movies = movies_in(handle)
@@ -28,7 +31,7 @@ def main(*, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Pat
             shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
             table = copy_captions(Path(settings.file), shapes)
         else:
-            captioner = make_captioner(settings, model, pick_device(settings.device))
+            captioner = make_captioner(settings, model, pick_device(device))
             tables = [caption_clips(movie, handle.get_tensor(movie), captioner, settings) for movie in movies]
             table = pd.concat(tables, ignore_index=True)
     write_table(out, table)

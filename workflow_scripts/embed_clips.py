@@ -20,6 +20,7 @@ def main(
     stable_diffusion: Path,
     settings: EmbedClipsSettings,
     out: Path,
+    device: str = "auto",
 ) -> None:
     """Embed captions and frames with CLIP, and captions with the diffusion model's text encoder.
 
@@ -31,14 +32,15 @@ def main(
     stable_diffusion : folder of Stable Diffusion, for its text encoder
     settings : section embed_clips of the config, as JSON
     out : file to write: per movie text, image and state_index, then text_states and null_states
+    device : auto, cpu or cuda
     """
-    device = pick_device(settings.device)
+    where = pick_device(device)
     with open_arrays(stimuli) as handle:
         movies = movies_in(handle)
         shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
         texts = read_captions(captions, shapes)
-        clip_parts = load_clip(clip, device)
-        encoder = load_text_encoder(stable_diffusion, device)
+        clip_parts = load_clip(clip, where)
+        encoder = load_text_encoder(stable_diffusion, where)
         arrays = embed_captions(texts, clip_parts, encoder, settings.batch_size)
         for movie in movies:
             arrays[f"{movie}/image"] = embed_movie(handle.get_tensor(movie), clip_parts, settings.batch_size)

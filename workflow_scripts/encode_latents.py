@@ -13,7 +13,13 @@ from neurocine.stimuli.latents import EncodeLatentsSettings, encode_latents
 
 @program
 def main(
-    *, stimuli: Path, stable_diffusion: Path, seed: int, settings: EncodeLatentsSettings, out: Path
+    *,
+    stimuli: Path,
+    stable_diffusion: Path,
+    seed: int,
+    settings: EncodeLatentsSettings,
+    out: Path,
+    device: str = "auto",
 ) -> None:
     """Encode the frames of every clip with the VAE of the diffusion model.
 
@@ -24,8 +30,9 @@ def main(
     seed : of the study; used when a draw of the posterior is taken
     settings : section encode_latents of the config, as JSON
     out : file to write: per movie float16 (clips, frames, channels, height, width)
+    device : auto, cpu or cuda
     """
-    vae = load_vae(stable_diffusion, pick_device(settings.device))
+    vae = load_vae(stable_diffusion, pick_device(device))
     latents = {}
     with open_arrays(stimuli) as handle:
         movies = movies_in(handle)

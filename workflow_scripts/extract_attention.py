@@ -49,6 +49,7 @@ def main(
     settings: ExtractAttentionSettings,
     out: Path,
     table: Path,
+    device: str = "auto",
 ) -> None:
     """Average the attention over test clips at three stages of training, and occlude areas.
 
@@ -64,12 +65,13 @@ def main(
     settings : section extract_attention of the config, as JSON
     out : maps on the 59 412 cortical vertices, or on all voxels of the volumes' grid
     table : values per stage, layer and area (TSV)
+    device : auto, cpu or cuda
     """
-    device = pick_device(settings.device)
+    where = pick_device(device)
     stages = {"pretrained": pretrained, "contrastive": contrastive, "full": full}
     weights = [folder / "model.safetensors" for folder in stages.values()]
     behind = movies_behind([*weights, fmri, *embeddings, vertices])
-    encoders = {stage: FmriEncoder.from_pretrained(folder).to(device) for stage, folder in stages.items()}
+    encoders = {stage: FmriEncoder.from_pretrained(folder).to(where) for stage, folder in stages.items()}
     bold = SubjectFmri.read(fmri, with_repeats=False).bold
     text, image = read_embeddings(embeddings, list(bold))
     selection = VertexSelection.read(vertices, needs_places=True)

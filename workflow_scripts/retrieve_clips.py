@@ -40,6 +40,7 @@ def main(
     seed: int,
     settings: RetrieveClipsSettings,
     out: Path,
+    device: str = "auto",
 ) -> None:
     """Retrieve clips instead of generating them: what the encoder knows, without the generator.
 
@@ -53,9 +54,10 @@ def main(
     seed : written for the tables; nothing is drawn
     settings : section retrieve_clips of the config, as JSON
     out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip, as decode writes them
+    device : auto, cpu or cuda
     """
     behind = movies_behind([encoder / "model.safetensors", fmri, *embeddings])
-    model = FmriEncoder.from_pretrained(encoder).to(pick_device(settings.device))
+    model = FmriEncoder.from_pretrained(encoder).to(pick_device(device))
     candidates = CachedClips.read(embeddings, "image")
     directions = mean_direction(candidates.rows)
     bold = SubjectFmri.read(fmri, with_repeats=False).bold

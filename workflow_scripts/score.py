@@ -75,6 +75,7 @@ def main(
     cache: Path | None = None,
     latents: list[Path] | None = None,
     stable_diffusion: Path | None = None,
+    device: str = "auto",
 ) -> None:
     """Score one or several conditions of one subject under one experiment.
 
@@ -97,10 +98,11 @@ def main(
         (safetensors)
     latents : files of encode_latents of the decoded movies, for the ceiling "vae"
     stable_diffusion : folder of Stable Diffusion, for the ceiling "vae"
+    device : auto, cpu or cuda
     """
     if not decoded:
         raise InputError("--decoded", "no file", "at least one file of decode", "Run decode.")
-    device = str(pick_device(settings.device))
+    device = str(pick_device(device))
     shown, training = MovieFiles(stimuli, "--stimuli"), MovieFiles(train_stimuli, "--train-stimuli")
     originals = Originals(shown.clip_shape(), shown.rows, map(training.read, training.movies))
     predictions = [read_decoded(path, seed) for path in decoded]

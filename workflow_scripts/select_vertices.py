@@ -1,6 +1,5 @@
 """Choose the vertices of visual cortex that are decoded."""
 
-import dataclasses
 from pathlib import Path
 
 from neurocine.cli import program
@@ -52,7 +51,7 @@ def main(
         from neurocine.fmri.reliability import select_reliable  # scipy.stats takes a second: only when wanted
 
         selection = select_reliable(selection, runs, settings, preprocess_run)
-        meta |= {"runs": [path.name for path in runs], "preprocess_run": dataclasses.asdict(preprocess_run)}
+        meta |= {"runs": [path.name for path in runs], "preprocess_run": preprocess_run.model_dump()}
     write_arrays(out, selection.arrays(), meta | selection.meta())
     write_table(table, selection.table())
 

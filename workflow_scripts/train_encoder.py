@@ -97,7 +97,7 @@ def main(
     if is_main_process():
         encoder.save_pretrained(out / "encoder")
         stamp_weights(out / "encoder", behind, "train_encoder")
-        facts = {"seed": seed, "inputs": inputs, "experiment": dataclasses.asdict(experiment)}
+        facts = {"seed": seed, "inputs": inputs, "experiment": experiment.model_dump()}
         facts["report"] = dataclasses.asdict(report)
         finish_training(state, out, header("train_encoder", settings, behind, **facts))
 

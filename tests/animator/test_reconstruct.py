@@ -134,7 +134,7 @@ def test_variant_code_has_a_random_temporal_bias_of_its_seed(folder: Path) -> No
 
 
 def test_a_negative_prompt_that_is_cut_is_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    settings = dataclasses.replace(SETTINGS, negative_prompt="a red green blue circle square")
+    settings = SETTINGS.replace(negative_prompt="a red green blue circle square")
     with caplog.at_level(logging.WARNING):
         made = make(folder, settings)
     assert "reconstruct.negative_prompt has 11 tokens and is cut to 5" in caplog.text
@@ -166,7 +166,7 @@ def test_finished_groups_are_not_drawn_again(
 
 
 def test_every_other_clip(folder: Path) -> None:
-    made = reconstruct(make(folder, dataclasses.replace(SETTINGS, every=2)), features())[0]["test1"]
+    made = reconstruct(make(folder, SETTINGS.replace(every=2)), features())[0]["test1"]
     assert made.clip.tolist() == [0, 2]
 
 

@@ -109,7 +109,7 @@ def test_a_damaged_group_is_made_again(diffusion: Path, tmp_path: Path, damage: 
 @pytest.mark.parametrize("change", ["seed", "steps", "identity"])
 def test_groups_of_another_run_are_not_used(diffusion: Path, tmp_path: Path, change: str) -> None:
     decode_clips(sampler(diffusion), CLIPS, states, tmp_path, identity="weights 1")
-    settings = dataclasses.replace(QUICK, steps=3) if change == "steps" else QUICK
+    settings = QUICK.replace(steps=3) if change == "steps" else QUICK
     other = sampler(diffusion, settings, seed=4 if change == "seed" else 3)
     asked: list[int] = []
 
@@ -125,7 +125,7 @@ def test_groups_of_another_run_are_not_used(diffusion: Path, tmp_path: Path, cha
 def test_a_clip_is_the_same_in_any_batch_and_selection(diffusion: Path) -> None:
     """Rounding of batched products may move a pixel by one level, no more."""
     together, _ = decode_clips(sampler(diffusion), CLIPS, states)
-    settings = dataclasses.replace(QUICK, every=2, batch_size=1)
+    settings = QUICK.replace(every=2, batch_size=1)
     few, _ = decode_clips(sampler(diffusion, settings), CLIPS, states)
     for movie in together:
         assert few[movie].clip.tolist() == [0, 2, 4]
@@ -136,9 +136,7 @@ def test_a_clip_is_the_same_in_any_batch_and_selection(diffusion: Path) -> None:
 
 def test_half_precision_changes_little(diffusion: Path) -> None:
     full, _ = decode_clips(sampler(diffusion), CLIPS[:2], states)
-    half, _ = decode_clips(
-        sampler(diffusion, dataclasses.replace(QUICK, precision="bf16")), CLIPS[:2], states
-    )
+    half, _ = decode_clips(sampler(diffusion, QUICK.replace(precision="bf16")), CLIPS[:2], states)
     difference = np.abs(full["test1"].frames.astype(int) - half["test1"].frames)
     assert 0 < difference.mean() < 4  # of 255 levels
 
@@ -155,7 +153,7 @@ def test_clips_are_cut_into_sequences_of_their_movies() -> None:
 def test_sequences_are_decoded_clip_by_clip_and_go_on_after_an_interruption(
     diffusion: Path, tmp_path: Path
 ) -> None:
-    settings = dataclasses.replace(QUICK, clips_per_sequence=4, batch_size=4)
+    settings = QUICK.replace(clips_per_sequence=4, batch_size=4)
     whole, _ = decode_clips(sampler(diffusion, settings), CLIPS, states)
     alone, _ = decode_clips(sampler(diffusion), CLIPS, states)
     for movie in whole:
@@ -179,7 +177,7 @@ def test_the_noise_of_a_sequence_is_that_of_one_video(
         return drawn[-1]
 
     monkeypatch.setattr("neurocine.diffusion.sampling.initial_noise", spy)
-    settings = dataclasses.replace(QUICK, clips_per_sequence=3, batch_size=6)
+    settings = QUICK.replace(clips_per_sequence=3, batch_size=6)
     still = dataclasses.replace(sampler(diffusion, settings), noise_ratio=1.0)
     decode_clips(still, CLIPS[:6], states)
     assert drawn[0].shape == (2, 4, 3 * FRAMES, 4, 4)
@@ -224,7 +222,7 @@ def study(diffusion: Path, tmp_path: Path) -> dict[str, Any]:
         "stable_diffusion": diffusion,
         "noise_ratio": 0.5,
         "seed": 3,
-        "settings": dataclasses.replace(QUICK, shift_tr=2),
+        "settings": QUICK.replace(shift_tr=2),
         "state": tmp_path / "state",
     }
 
@@ -249,7 +247,7 @@ def test_decode_writes_every_clip_and_the_shift_moves_conditions_not_noise(
 
 
 def test_a_killed_job_goes_on_to_the_same_bits(study: dict[str, Any], tmp_path: Path) -> None:
-    settings = dataclasses.asdict(dataclasses.replace(QUICK, steps=10, batch_size=1))
+    settings = QUICK.replace(steps=10, batch_size=1).model_dump()
     given = {**study, "settings": json.dumps(settings), "condition": "fmri", "device": "cpu"}
     del given["state"]
     arguments = [
@@ -317,7 +315,7 @@ def test_from_mean_fmri_guidance_changes_nothing(study: dict[str, Any], tmp_path
     """The condition is the null condition itself; only rounding is amplified."""
     made = []
     for guidance in (1.0, 5.0):
-        study["settings"] = dataclasses.replace(QUICK, guidance=guidance)
+        study["settings"] = QUICK.replace(guidance=guidance)
         out = tmp_path / f"{guidance}.safetensors"
         decode.main(**study, condition="mean", out=out)
         made.append(read_arrays(out)[0]["test1"].astype(int))
@@ -328,7 +326,7 @@ def test_decode_refuses_bad_input(study: dict[str, Any], tmp_path: Path) -> None
     out = tmp_path / "out.safetensors"
     with pytest.raises(InputError, match="fmri, shifted, shuffled, mean, noise"):
         decode.main(**study, condition="caption", out=out)
-    study["settings"] = dataclasses.replace(QUICK, shift_tr=TR)
+    study["settings"] = QUICK.replace(shift_tr=TR)
     with pytest.raises(InputError, match="onto themselves"):
         decode.main(**study, condition="shifted", out=out)
     assert not out.exists()
@@ -341,7 +339,7 @@ def test_decode_captions_writes_the_same_layout(study: dict[str, Any], tmp_path:
         "stable_diffusion": study["stable_diffusion"],
         "noise_ratio": 0.5,
         "seed": 3,
-        "settings": dataclasses.replace(QUICK, every=3),
+        "settings": QUICK.replace(every=3),
     }
     training = [write_embeddings(tmp_path / "training.safetensors", ["seg1", "seg2"], 2, seed=8)]
     found = {}

@@ -1,5 +1,6 @@
 """Repeats, standardisation with training statistics only."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import numpy as np
 import pytest
 
 from fmri_runs import run_assemble_subject, write_cleaned
-from neurocine.cli import parse_settings
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import (
     AssembleSubjectSettings,
@@ -17,6 +17,7 @@ from neurocine.fmri.assemble import (
     training_statistics,
 )
 from neurocine.io import read_arrays
+from neurocine.settings import parse_settings
 
 T, V = 12, 4
 
@@ -140,7 +141,7 @@ def test_mixed_up_parts_are_refused(train: dict[str, np.ndarray], shown: dict[st
 
 
 def test_settings() -> None:
-    assert AssembleSubjectSettings() == AssembleSubjectSettings("mean", "mean")
+    assert AssembleSubjectSettings() == AssembleSubjectSettings(train_repeats="mean", test_repeats="mean")
     for bad in (
         {"train_repeats": "all"},
         {"test_repeats": 0},
@@ -148,7 +149,7 @@ def test_settings() -> None:
         {"test_repeats": True},
     ):
         with pytest.raises(InputError):
-            parse_settings(AssembleSubjectSettings, bad, "assemble_subject")
+            parse_settings(AssembleSubjectSettings, json.dumps(bad), "assemble_subject")
 
 
 def test_program_and_reader(

@@ -38,7 +38,14 @@ VERTICES = np.array([40_000, 29_696, 7, 120, 59_411])
 
 
 def layout(kind: str) -> PackageLayout:
-    return PackageLayout(kind, TRAIN, TEST, REPEATS["train"], REPEATS["test"], T)
+    return PackageLayout(
+        kind=kind,
+        train_movies=TRAIN,
+        test_movies=TEST,
+        train_repeats=REPEATS["train"],
+        test_repeats=REPEATS["test"],
+        clips_per_movie=T,
+    )
 
 
 def recorded(seed: int = 0) -> dict[str, np.ndarray]:
@@ -451,5 +458,5 @@ def test_files_that_only_bear_the_name_are_shown(tmp_path: Path, kind: str, cont
 
 
 def test_no_other_layout_is_known() -> None:
-    with pytest.raises(ValueError, match="kind is 'mind_reader'"):
+    with pytest.raises(ValueError, match=r"kind(.|\n)*mind_reader"):
         layout("mind_reader")

@@ -1,5 +1,6 @@
 """Resting runs: z-score, windows of volumes, one global z-score, both namings, bad files."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -8,12 +9,12 @@ import pytest
 
 import preprocess_hcp as program
 from fmri_runs import VERTICES, fake_bold, write_run
-from neurocine.cli import parse_settings
 from neurocine.errors import InputError
 from neurocine.fmri.preprocess import vertices_digest
 from neurocine.fmri.rest import PreprocessHcpSettings, average_windows, parse_rest, preprocess_hcp
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.io import read_arrays, write_arrays
+from neurocine.settings import parse_settings
 
 OLD = "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii"
 NEW = "rfMRI_REST1_RL_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii"
@@ -92,7 +93,7 @@ def test_bad_runs_are_refused(rest: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one file for REST1_LR"):
         preprocess_hcp([rest[0], twin], VERTICES, SETTINGS)
     with pytest.raises(InputError, match="14 volumes; expected at least frames_per_sample = 15"):
-        preprocess_hcp(rest, VERTICES, PreprocessHcpSettings(15))
+        preprocess_hcp(rest, VERTICES, PreprocessHcpSettings(frames_per_sample=15))
     bold = fake_bold(14, 0)
     bold[3, 2] = np.inf
     with pytest.raises(InputError, match=r"1 of 5 vertices.*rest\.exclude"):
@@ -101,11 +102,11 @@ def test_bad_runs_are_refused(rest: list[Path], tmp_path: Path) -> None:
         preprocess_hcp([write_run(tmp_path / OLD, np.ones((14, 5), np.float32))], VERTICES, SETTINGS)
     for bad in (0, -1, True):
         with pytest.raises(InputError):
-            parse_settings(PreprocessHcpSettings, {"frames_per_sample": bad}, "preprocess_hcp")
+            parse_settings(PreprocessHcpSettings, json.dumps({"frames_per_sample": bad}), "preprocess_hcp")
 
 
 def test_program(tmp_path: Path) -> None:
-    selection = select_vertices(SelectVerticesSettings("v1v4", every=200))
+    selection = select_vertices(SelectVerticesSettings(roi_set="v1v4", every=200))
     vertices, out = tmp_path / "vertices.safetensors", tmp_path / "100307.safetensors"
     write_arrays(vertices, selection.arrays(), selection.meta() | {"computed_from": []})
     bold = fake_bold(14, 3, len(selection.vertex))

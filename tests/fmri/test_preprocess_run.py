@@ -1,5 +1,6 @@
 """Cleaning of runs, against a fit per vertex; names, missing runs and bad data."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 
 import preprocess_run as program
 from fmri_runs import CROP, SMALL, VERTICES, fake_bold, slow_clean, write_run
-from neurocine.cli import parse_settings
 from neurocine.errors import InputError
 from neurocine.fmri.preprocess import (
     PreprocessRunSettings,
@@ -23,6 +23,7 @@ from neurocine.fmri.preprocess import (
 )
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.io import read_arrays, write_arrays
+from neurocine.settings import parse_settings
 
 PUBLISHED = PreprocessRunSettings()
 
@@ -234,11 +235,11 @@ def test_settings_from_json() -> None:
         {"detrend": 4},
     ):
         with pytest.raises(InputError):
-            parse_settings(PreprocessRunSettings, bad, "preprocess_run")
+            parse_settings(PreprocessRunSettings, json.dumps(bad), "preprocess_run")
 
 
 def test_program(runs: dict[tuple[str, int], Path], tmp_path: Path) -> None:
-    selection = select_vertices(SelectVerticesSettings("v1v4", every=200))
+    selection = select_vertices(SelectVerticesSettings(roi_set="v1v4", every=200))
     vertices = tmp_path / "vertices.safetensors"
     write_arrays(vertices, selection.arrays(), selection.meta() | {"computed_from": []})
     path = write_run(

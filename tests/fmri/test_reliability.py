@@ -18,7 +18,7 @@ from neurocine.fmri.reliability import (
 from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection, select_vertices
 from neurocine.io import read_arrays
 
-SETTINGS = SelectVerticesSettings("v1v4", every=150, reliable_count=6)
+SETTINGS = SelectVerticesSettings(roi_set="v1v4", every=150, reliable_count=6)
 MOVIES = ("seg1", "seg2", "seg10")
 
 
@@ -77,7 +77,7 @@ def write_movies(folder: Path, movies: tuple[str, ...], signal: np.ndarray, vert
 
 
 def test_program_keeps_the_vertices_that_repeat_in_hierarchy_order(tmp_path: Path) -> None:
-    every = select_vertices(SelectVerticesSettings("v1v4", every=150))
+    every = select_vertices(SelectVerticesSettings(roi_set="v1v4", every=150))
     signal = np.zeros(len(every.vertex))
     chosen = np.random.default_rng(0).permutation(len(signal))[:6]
     signal[chosen] = 0.9
@@ -96,7 +96,7 @@ def test_program_keeps_the_vertices_that_repeat_in_hierarchy_order(tmp_path: Pat
 
 def test_cleaning_is_that_of_the_training_data(tmp_path: Path) -> None:
     """Drift is common to repeats, so without detrending all vertices would look reliable."""
-    every = select_vertices(SelectVerticesSettings("v1v4", every=150))
+    every = select_vertices(SelectVerticesSettings(roi_set="v1v4", every=150))
     runs = write_movies(tmp_path, MOVIES, np.linspace(0, 0.9, len(every.vertex)), every.vertex)
     z = []
     for movie in range(3):
@@ -114,7 +114,7 @@ def test_cleaning_is_that_of_the_training_data(tmp_path: Path) -> None:
 
 
 def test_too_little_to_tell_is_refused(tmp_path: Path) -> None:
-    every = select_vertices(SelectVerticesSettings("v1v4", every=150))
+    every = select_vertices(SelectVerticesSettings(roi_set="v1v4", every=150))
     runs = write_movies(tmp_path, MOVIES, np.full(len(every.vertex), 0.5), every.vertex)
     with pytest.raises(InputError, match="1 training movies with repeats; expected at least 2"):
         select_reliable(every, runs[:3], SETTINGS, SMALL)

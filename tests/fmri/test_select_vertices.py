@@ -1,6 +1,6 @@
 """Areas matched by name in every source, the sets of the papers, and the order of the hierarchy."""
 
-import dataclasses
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import pytest
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, LabelAxis, SeriesAxis
 
 import select_vertices as program
-from neurocine.cli import parse_settings
 from neurocine.errors import InputError
 from neurocine.fmri.grayordinates import CORTEX, brain_axis, hcp_table
 from neurocine.fmri.parcellation import AreaVertices, area_vertices, installed_areas
@@ -23,6 +22,7 @@ from neurocine.fmri.vertices import (
     select_vertices,
 )
 from neurocine.io import read_arrays, read_table
+from neurocine.settings import parse_settings
 from neurocine.vertex_choice import vertices_per_subject
 
 N_LEFT = 29_696
@@ -137,7 +137,7 @@ PER_AREA = {  # left, right, as published for the parcellation
 
 @pytest.mark.parametrize("roi_set", COUNTS)
 def test_sets_have_the_known_sizes(roi_set: str) -> None:
-    selection = select_vertices(SelectVerticesSettings(roi_set))
+    selection = select_vertices(SelectVerticesSettings(roi_set=roi_set))
     assert len(selection.vertex) == COUNTS[roi_set]
     assert len(np.unique(selection.vertex)) == COUNTS[roi_set]
     assert set(ROI_SETS) == set(COUNTS)
@@ -151,22 +151,22 @@ def test_reliable_sets_are_known_to_the_config_too() -> None:
         {"reliable_count": 100},
         {"reliable_p": 0.05, "areas": ["V1"]},
     ):
-        settings = parse_settings(SelectVerticesSettings, section, "select_vertices")
-        config = {"select_vertices": dataclasses.asdict(settings)}
+        settings = parse_settings(SelectVerticesSettings, json.dumps(section), "select_vertices")
+        config = {"select_vertices": settings.model_dump()}
         assert vertices_per_subject(config) == settings.reliable
-    assert SelectVerticesSettings("rel4500").count == 4500
-    assert SelectVerticesSettings("rel4500", reliable_count=3000).count == 3000
+    assert SelectVerticesSettings(roi_set="rel4500").count == 4500
+    assert SelectVerticesSettings(roi_set="rel4500", reliable_count=3000).count == 3000
 
 
 def test_areas_have_the_known_sizes() -> None:
-    table = select_vertices(SelectVerticesSettings("visual33")).table()
+    table = select_vertices(SelectVerticesSettings(roi_set="visual33")).table()
     sizes = table.groupby(["area", "hemisphere"]).size()
     for area, (left, right) in PER_AREA.items():
         assert (sizes[area, "left"], sizes[area, "right"]) == (left, right), area
 
 
 def test_order_is_hierarchy_then_hemisphere_then_vertex() -> None:
-    selection = select_vertices(SelectVerticesSettings("visual33"))
+    selection = select_vertices(SelectVerticesSettings(roi_set="visual33"))
     keys = list(zip(selection.area, selection.hemisphere, selection.vertex, strict=True))
     assert keys == sorted(keys)
     assert selection.areas == tuple(area for areas in HIERARCHY.values() for area in areas)
@@ -186,8 +186,8 @@ def test_own_areas_come_in_hierarchy_order_then_others_as_given() -> None:
 
 @pytest.mark.parametrize("every", [2, 3, 50])
 def test_thinning_keeps_each_kth_vertex_of_an_area_and_side(every: int) -> None:
-    whole = select_vertices(SelectVerticesSettings("v1v4"))
-    thin = select_vertices(SelectVerticesSettings("v1v4", every=every))
+    whole = select_vertices(SelectVerticesSettings(roi_set="v1v4"))
+    thin = select_vertices(SelectVerticesSettings(roi_set="v1v4", every=every))
     kept = [
         vertex
         for area in range(4)
@@ -211,7 +211,7 @@ def test_bad_settings_are_refused() -> None:
         {"reliable_p": 1.0},
     ):
         with pytest.raises(InputError, match="select_vertices"):
-            parse_settings(SelectVerticesSettings, bad, "select_vertices")
+            parse_settings(SelectVerticesSettings, json.dumps(bad), "select_vertices")
 
 
 def test_program_writes_what_the_reader_reads(tmp_path: Path) -> None:
@@ -231,9 +231,9 @@ def test_program_writes_what_the_reader_reads(tmp_path: Path) -> None:
 def test_program_takes_an_atlas(tmp_path: Path) -> None:
     atlas = write_labels(tmp_path / "native.dlabel.nii", *native_keys())
     out = tmp_path / "v.safetensors"
-    settings, table = SelectVerticesSettings("v1v4"), tmp_path / "v.tsv"
+    settings, table = SelectVerticesSettings(roi_set="v1v4"), tmp_path / "v.tsv"
     program.main(settings=settings, preprocess_run=PreprocessRunSettings(), out=out, table=table, atlas=atlas)
-    default = select_vertices(SelectVerticesSettings("v1v4"))
+    default = select_vertices(SelectVerticesSettings(roi_set="v1v4"))
     np.testing.assert_array_equal(VertexSelection.read(out).vertex, default.vertex)
 
 

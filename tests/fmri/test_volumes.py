@@ -28,7 +28,7 @@ MOVED = AFFINE + np.outer([0.5, 0, 0, 0], [0, 0, 0, 1])  # half a mm
 FLIPPED = AFFINE * np.array([[-1], [1], [1], [1]])
 FINE = AFFINE @ np.array([[1, 0, 0, -1], [0, 1, 0, -1], [0, 0, 1, -1], [0, 0, 0, 3]]) / [3, 3, 3, 3]
 GRID = VoxelGrid(SHAPE, AFFINE)
-ALL = SelectVerticesSettings("all")
+ALL = SelectVerticesSettings(roi_set="all")
 N_VOXELS = int(np.prod(SHAPE))
 
 
@@ -91,7 +91,9 @@ def test_names_make_areas_and_their_order(tmp_path: Path, run: Path) -> None:
         [flat for side in (0, 1) for flat in [v for v, _, h in slow_areas(numbers, (2,)) if h == side][::2]],
     )
     with pytest.raises(InputError, match=r"area V2; expected an area of the atlas. .*V1"):
-        select_vertices(SelectVerticesSettings("v1v4"), tmp_path / "atlas.nii", like=run, labels=labels)
+        select_vertices(
+            SelectVerticesSettings(roi_set="v1v4"), tmp_path / "atlas.nii", like=run, labels=labels
+        )
 
 
 def test_areas_may_be_split_by_hemisphere_in_the_atlas(tmp_path: Path, run: Path) -> None:
@@ -178,7 +180,7 @@ def test_programs_clean_voxels_as_vertices(tmp_path: Path) -> None:
         np.testing.assert_allclose(cleaned[movie][repeat - 1], expected, atol=1e-4)
     # The most reliable voxels are chosen like vertices, too.
     select_program.main(
-        settings=SelectVerticesSettings("all", reliable_count=5),
+        settings=SelectVerticesSettings(roi_set="all", reliable_count=5),
         preprocess_run=SMALL,
         out=vertices,
         table=tmp_path / "v.tsv",

@@ -8,13 +8,14 @@ import pytest
 import yaml
 
 from neurocine import methods
-from neurocine.config import complete_config, merge, read_schema
+from neurocine.config import complete_config
 from neurocine.errors import InputErrors
 from neurocine.methods import METHODS, Method, method_of, methods_of, training_titles
 from neurocine.methods.base import Config, Row, Training, register
 from neurocine.methods.neurocine import NeuroCine, encoder_key, prior_key
 from neurocine.metrics.published import beside
 from neurocine.metrics.tables import Experiments
+from neurocine.schema import merge, read_schema
 
 ROOT = Path(__file__).parents[2]
 NEUROCINE = METHODS["neurocine"]
@@ -154,7 +155,7 @@ def test_a_published_system_stands_beside_the_method_that_it_is(two: dict[str, A
 
 def test_a_table_has_the_parameters_of_all_methods(two: dict[str, Any]) -> None:
     rows = {"a": {"augment": False, "noise_ratio": 0.25}, "b": {"method": "other", "variant": "code"}}
-    table = Experiments(rows)
+    table = Experiments(rows=rows)
     assert table.parameters == [*NeuroCine.parameters, "variant"]
     assert {k: v for k, v in table.cells("a").items() if v} == {"noise_ratio": "0.25"}
     assert {k: v for k, v in table.cells("b").items() if v} == {"variant": "code"}

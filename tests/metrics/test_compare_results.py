@@ -1,6 +1,5 @@
 """Paired comparisons against slow loops and scipy, tables over seeds, published values, and the program."""
 
-import dataclasses
 import itertools
 from pathlib import Path
 
@@ -26,7 +25,15 @@ from neurocine.metrics.statistics import block_bootstrap, holm, sign_flip_p
 from neurocine.seeds import numpy_generator
 
 SETTINGS = CompareResultsSettings(block_tr=6, draws=2000)
-PAPER = StudyFacts("cc2017", tuple(f"test{n}" for n in range(1, 6)), 256, 256, 6, 1, "mean")
+PAPER = StudyFacts(
+    dataset="cc2017",
+    test_movies=tuple(f"test{n}" for n in range(1, 6)),
+    height=256,
+    width=256,
+    frames_per_tr=6,
+    every=1,
+    test_repeats="mean",
+)
 METRICS = ("ssim_mv", "acc_image_50_any3")
 
 
@@ -173,7 +180,7 @@ def test_program(tmp_path: Path) -> None:
             long.append(row)
     write_table(tmp_path / "scores.tsv", pd.DataFrame(long))
     outs = {name: tmp_path / f"{name}.tsv" for name in ("out_results", "out_comparisons", "out_published")}
-    facts = dataclasses.replace(PAPER, dataset="toy")
+    facts = PAPER.replace(dataset="toy")
     given = {"scores": tmp_path / "scores.tsv", "study": facts, "seed": 3, "settings": SETTINGS}
     image, video = write_classifiers(tmp_path)
     given["networks"] = [f"image_classifier={image}", f"video_classifier={video}", "vifi=not/looked/at"]

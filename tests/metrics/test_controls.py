@@ -100,7 +100,7 @@ def test_the_nearest_clip_is_the_one_whose_embedding_was_given(
     out = tmp_path / "out.safetensors"
     retrieve_clips.main(
         encoder=tmp_path / "encoder", fmri=fmri, embeddings=files, stimuli=stimuli["train_stimuli"], every=2,
-        seed=3, settings=RetrieveClipsSettings(batch_size=2, device="cpu"), out=out,
+        seed=3, settings=RetrieveClipsSettings(batch_size=2), device="cpu", out=out,
     )  # fmt: skip
     arrays, meta = read_arrays(out)
     assert (meta["condition"], meta["seed"]) == ("retrieval", 3)

@@ -1,6 +1,5 @@
 """Every published value gets a verdict, and none of another definition ever compares with ours."""
 
-import dataclasses
 import itertools
 import json
 import re
@@ -23,8 +22,16 @@ from neurocine.metrics.published import (
 from neurocine.models.catalogue import describe_network
 
 ROOT = Path(__file__).parents[2]
-PAPER = StudyFacts("cc2017", tuple(f"test{n}" for n in range(1, 6)), 256, 256, 6, 1, "mean")
-LARGE = dataclasses.replace(PAPER, height=512, width=512, frames_per_tr=8)  # as Mind-Animator
+PAPER = StudyFacts(
+    dataset="cc2017",
+    test_movies=tuple(f"test{n}" for n in range(1, 6)),
+    height=256,
+    width=256,
+    frames_per_tr=6,
+    every=1,
+    test_repeats="mean",
+)
+LARGE = PAPER.replace(height=512, width=512, frames_per_tr=8)  # as Mind-Animator
 NETWORKS = {
     "image_classifier": "ViT-B/16 of 1000 classes",
     "video_classifier": "VideoMAE-B/16 of 400 classes",
@@ -170,7 +177,7 @@ def test_other_networks_do_not_compare() -> None:
     ],
 )
 def test_another_study_does_not_compare(change: dict[str, object], reason: str) -> None:
-    changed = verdicts(dataclasses.replace(PAPER, **change))
+    changed = verdicts(PAPER.replace(**change))
     assert (changed["comparable"] == "no").all()
     same = changed[changed["value"].notna()]
     small = same[~same["system"].str.startswith("Mind-Animator")]
@@ -179,7 +186,7 @@ def test_another_study_does_not_compare(change: dict[str, object], reason: str) 
 
 
 def test_studies_of_the_same_data_with_other_names_compare() -> None:
-    other = verdicts(dataclasses.replace(PAPER, dataset="cc2017_neuroclips"))
+    other = verdicts(PAPER.replace(dataset="cc2017_neuroclips"))
     pd.testing.assert_frame_equal(other, verdicts())
 
 

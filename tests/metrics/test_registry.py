@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 
 from metrics.tiny import moving_movie
-from neurocine.config import read_schema
-from neurocine.errors import InputError
 from neurocine.metrics.definitions.motion import flow_extractor
 from neurocine.metrics.features import Clips, FeatureStore
 from neurocine.metrics.metric import Judge
@@ -19,7 +17,6 @@ from neurocine.metrics.registry import (
     METRICS,
     NETWORKS,
     best,
-    chosen_metrics,
     lower_is_better,
     metric_of,
     metrics_table,
@@ -29,6 +26,7 @@ from neurocine.metrics.score import add_retrieval, metric_chances, score_movie, 
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.ssim import ssim_pairs
 from neurocine.models.catalogue import PUBLISHED
+from neurocine.schema import read_schema
 
 LABELS = {
     "image_logits": [f"image {i}" for i in range(120)],
@@ -176,8 +174,8 @@ def test_a_value_is_of_the_metric_whose_name_it_begins_with() -> None:
 def test_only_what_is_asked_for_is_needed() -> None:
     assert needed_features(ScoreSettings(metrics=("ssim_mv", "psnr255"))) == set()
     assert needed_features(ScoreSettings(metrics=("flow_cos", "acc_video"))) == {"flow", "video_logits"}
-    with pytest.raises(InputError, match="'ssim'"):
-        chosen_metrics(ScoreSettings(metrics=("ssim",)))
+    with pytest.raises(ValueError, match="'ssim'"):
+        ScoreSettings(metrics=("ssim",))
 
 
 def test_the_null_of_large_frames_is_estimated_and_the_value_is_exact() -> None:

@@ -1,6 +1,5 @@
 """The scores of a condition, and the programs score and tabulate_scores on files."""
 
-import dataclasses
 import math
 import sys
 from pathlib import Path
@@ -29,7 +28,15 @@ from tiny_models import write_clip
 SETTINGS = ScoreSettings(min_shift_tr=8, bootstrap_draws=1000, label_factors=("colour", "shape"))
 CLIPS = {"test1": np.arange(0, 40, 2), "test2": np.arange(24)}
 SHIFT = 10
-FACTS = StudyFacts("toy", tuple(f"test{n}" for n in range(1, 6)), 256, 256, 6, 1, "mean")
+FACTS = StudyFacts(
+    dataset="toy",
+    test_movies=tuple(f"test{n}" for n in range(1, 6)),
+    height=256,
+    width=256,
+    frames_per_tr=6,
+    every=1,
+    test_repeats="mean",
+)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +163,7 @@ def test_vifi_is_scored_by_its_own_weights_or_a_fallback_of_another_name(
     assert not own & set(table.loc["fmri"].index)
     torch.manual_seed(1)
     write_clip(tmp_path / "vifi")
-    settings = dataclasses.replace(SETTINGS, metrics=("vifi", "clip_pcc_thresholded"))
+    settings = SETTINGS.replace(metrics=("vifi", "clip_pcc_thresholded"))
     given = study | {"decoded": study["decoded"][1:2], "settings": settings}
     given["networks"] = [*study["networks"], f"vifi={tmp_path / 'vifi'}"]
     score.main(**given, out=tmp_path / "scores.tsv", clip_scores=tmp_path / "clips.tsv")
@@ -274,7 +281,7 @@ def test_chances_and_names() -> None:
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must"):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
         ScoreSettings(**wrong)
 
 
@@ -288,7 +295,7 @@ def test_tabulate_scores(study: dict[str, Any], scored: Path, tmp_path: Path) ->
     tabulate_scores.main(
         scores=[scored / "scores.tsv", tmp_path / "other.tsv"],
         study=FACTS,
-        experiments=Experiments({"exp08": {"augment": True, "spatial_ratio": 0.2, "noise_ratio": 0.25}}),
+        experiments=Experiments(rows={"exp08": {"augment": True, "spatial_ratio": 0.2, "noise_ratio": 0.25}}),
         settings=TabulateScoresSettings(),
         out_scores=outs[0],
         out_main=outs[1],
@@ -317,15 +324,15 @@ def test_tabulate_scores(study: dict[str, Any], scored: Path, tmp_path: Path) ->
 def test_an_experiment_without_views_has_the_parameters_of_the_noise_alone() -> None:
     row = {"augment": False, "spatial_ratio": 0.2, "temporal_ratio": 1 / 3, "spatial_weight": 1.0}
     row |= {"temporal_weight": 1.0, "noise_ratio": 0}
-    cells = Experiments({"exp00": row, "exp01": row | {"augment": True}}).cells
+    cells = Experiments(rows={"exp00": row, "exp01": row | {"augment": True}}).cells
     assert list(cells("exp00").values()) == ["", "", "", "", "0"]
     assert list(cells("exp01").values()) == ["0.2", "0.333", "1", "1", "0"]
 
 
 def test_published_values_compare_on_their_own_data_only(scored: Path) -> None:
     scores = read_table(scored / "scores.tsv")
-    paper = dataclasses.replace(FACTS, dataset="cc2017")
-    small = dataclasses.replace(paper, height=64)
+    paper = FACTS.replace(dataset="cc2017")
+    small = paper.replace(height=64)
     known = read_published(), Experiments(), TabulateScoresSettings()
     for facts, subject, expected in ((paper, 1, "yes"), (paper, 2, "no"), (FACTS, 1, "no"), (small, 1, "no")):
         table = gather_scores([scores.assign(dataset=facts.dataset, subject=subject)])

@@ -1,6 +1,5 @@
 """The lag sweep against a slow ridge regression, and on fMRI whose lag and noise are known."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +137,7 @@ def test_dual_ridge_equals_the_primal_one() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     train, test, embeddings = simulate(0, noise=1.0)
-    far = dataclasses.replace(SETTINGS, lags=(-20, 0, 20))
+    far = SETTINGS.replace(lags=(-20, 0, 20))
     with pytest.raises(InputError, match=r"sweep_lags\.lags: found a span of 40 TR"):
         sweep_lags(train, test, embeddings, far, seed=0)
     embeddings["seg2"] = embeddings["seg1"]

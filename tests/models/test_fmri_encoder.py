@@ -1,6 +1,5 @@
 """The fMRI encoder: padding, equations against slow loops, zero start of temporal attention, files, sizes."""
 
-import dataclasses
 import math
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from neurocine.models.masked_autoencoder import DecoderConfig, MaskedAutoencoder
 TINY = FmriEncoderConfig(
     n_vertices=21, window=2, patch=4, depth=2, width=8, heads=2, tokens=3, text_width=5, embedding_width=6
 )
-SINGLE = dataclasses.replace(TINY, window=1, temporal=False, tokens=0)
+SINGLE = TINY.replace(window=1, temporal=False, tokens=0)
 
 
 def make(config: FmriEncoderConfig = TINY, seed: int = 0) -> FmriEncoder:
@@ -86,7 +85,7 @@ def test_forward_equals_slow_loops() -> None:
 
 @pytest.mark.parametrize(("n_vertices", "patches"), [(20, 5), (21, 6), (4, 1), (3, 1)])
 def test_padding_wraps_and_adds_no_patch_to_whole_ones(n_vertices: int, patches: int) -> None:
-    encoder = make(dataclasses.replace(TINY, n_vertices=n_vertices))
+    encoder = make(TINY.replace(n_vertices=n_vertices))
     values = torch.arange(n_vertices, dtype=torch.float32)
     expected = [i % n_vertices for i in range(4 * patches)]
     assert encoder.config.n_patches == patches
@@ -175,7 +174,7 @@ def test_attention_maps_are_those_of_the_forward_pass() -> None:
 
 
 def test_saved_encoder_loads_and_bad_files_are_named(tmp_path: Path) -> None:
-    encoder = make(dataclasses.replace(TINY, pooling="flatten", head_norm=True))
+    encoder = make(TINY.replace(pooling="flatten", head_norm=True))
     encoder.save_pretrained(tmp_path)
     again = FmriEncoder.from_pretrained(tmp_path)
     assert again.config == encoder.config
@@ -186,7 +185,7 @@ def test_saved_encoder_loads_and_bad_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(data[:200])
     with pytest.raises(InputError, match=r"model\.safetensors"):
         FmriEncoder.from_pretrained(tmp_path)
-    make(dataclasses.replace(TINY, depth=1)).save_pretrained(tmp_path / "other")
+    make(TINY.replace(depth=1)).save_pretrained(tmp_path / "other")
     (tmp_path / "model.safetensors").write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
     with pytest.raises(InputError, match=r"weights of its config\.json"):
         FmriEncoder.from_pretrained(tmp_path)
@@ -219,7 +218,7 @@ def test_wrong_inputs_are_told() -> None:
         make(SINGLE)(torch.zeros(1, 1, 21))
     for wrong in ({"heads": 3}, {"pooling": "max"}, {"tokens": -1}, {"patch": 0}, {"mlp_ratio": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            dataclasses.replace(TINY, **wrong)
+            TINY.replace(**wrong)
 
 
 def test_real_size_on_the_meta_device() -> None:

@@ -1,13 +1,13 @@
 """Simulated subjects against their own truth: shares, tuning, timing, determinism, and the program."""
 
 import importlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from neurocine.cli import parse_settings
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import check_dtseries, read_dtseries
 from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES
@@ -15,6 +15,7 @@ from neurocine.fmri.parcellation import area_vertices
 from neurocine.fmri.preprocess import PreprocessRunSettings, clean_run
 from neurocine.io import read_arrays, write_table
 from neurocine.seeds import numpy_generator
+from neurocine.settings import parse_settings
 from neurocine.simulate.brain import (
     Brain,
     SimulateSubjectSettings,
@@ -257,7 +258,7 @@ def test_labels_number_every_grayordinate() -> None:
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
-        parse_settings(SimulateSubjectSettings, wrong, "simulate_subject")
+        parse_settings(SimulateSubjectSettings, json.dumps(wrong), "simulate_subject")
 
 
 def test_program_writes_the_same_run_whatever_else_it_writes(

@@ -1,15 +1,16 @@
 """Simulated rest: moments, structure worth learning, and the program's file."""
 
 import importlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neurocine.cli import parse_settings
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import check_dtseries, read_dtseries
 from neurocine.fmri.parcellation import area_vertices
+from neurocine.settings import parse_settings
 from neurocine.simulate.rest import SimulateRestSettings, simulate_rest
 
 AREAS = area_vertices()
@@ -83,7 +84,7 @@ def test_runs_of_a_subject_share_structure_and_not_activity() -> None:
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
-        parse_settings(SimulateRestSettings, wrong, "simulate_rest")
+        parse_settings(SimulateRestSettings, json.dumps(wrong), "simulate_rest")
 
 
 def test_program_writes_a_rest_run(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The trainings of Mind-Animator's decoders: what they learn, what variants do, what they refuse."""
 
-import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def study() -> dict[str, Any]:
 
 
 def structure(study: dict[str, Any], folder: Path, **values: Any) -> tuple:
-    settings = dataclasses.replace(STRUCTURE, **values)
+    settings = STRUCTURE.replace(**values)
     variant = "code" if folder.name.startswith("code") else "paper"
     return train_structure(
         study["fmri"], study["latents"], ["seg3"], variant, settings, 0, folder, device="cpu"
@@ -149,9 +148,7 @@ def test_the_penalty_is_the_sum_of_absolute_weights(study: dict[str, Any]) -> No
 
 def motion(study: dict[str, Any], folder: Path, from_fmri: bool = True, **values: Any) -> tuple:
     net = StructureDecoder(StructureConfig(VERTICES, SHAPE, 16))
-    settings = dataclasses.replace(
-        MOTION, **{k: v for k, v in values.items() if k not in ("memory_tokens", "structure")}
-    )
+    settings = MOTION.replace(**{k: v for k, v in values.items() if k not in ("memory_tokens", "structure")})
     return train_motion(
         study["fmri"], study["latents"], values.get("structure", net), ["seg3"], "paper",
         values.get("memory_tokens", 1), from_fmri, settings, 0, folder, device="cpu",
@@ -239,7 +236,7 @@ def embeddings(folder: Path, study: dict[str, Any]) -> tuple[list[Path], TextSta
 
 def semantic(study: dict[str, Any], folder: Path, **values: Any) -> tuple:
     files, states, variants = embeddings(folder, study)
-    settings = dataclasses.replace(SEMANTIC, **values)
+    settings = SEMANTIC.replace(**values)
     return train_semantic(
         study["fmri"], files, states, variants, ["seg3"], "paper", settings, 0, folder / "state", device="cpu"
     )
@@ -274,7 +271,7 @@ def test_the_loss_is_the_weighted_sum_of_the_published_parts(study: dict[str, An
     samples = [Samples.of(study["fmri"], movies) for movies in names]
     torch.manual_seed(0)
     net = ScaledDecoder(SemanticDecoder(SemanticConfig(VERTICES, 16, 3, 6, (16,))), 0.07).eval()
-    settings = dataclasses.replace(SEMANTIC, sparsify_share=0.0)
+    settings = SEMANTIC.replace(sparsify_share=0.0)
     task = SemanticTask(
         net, samples[0], meanings[0], variants.of(names[0]), samples[1], meanings[1], settings, "paper", 0
     )

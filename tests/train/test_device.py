@@ -1,9 +1,8 @@
 """What a training does for its device: half-precision frozen weights, memory that runs out, equal bits."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from test_loop import QUICK, LineTask
 from torch import Tensor, nn
 
 from neurocine.models.checkpointing import CHECKPOINTINGS
+from neurocine.settings import Cosmetic
 from neurocine.train import loop
 from neurocine.train.device import FrozenWeights, deterministic, to_device
 from neurocine.train.loop import LoopSettings, Trainer, train
@@ -62,7 +62,7 @@ def test_a_training_in_bf16_ends_with_its_frozen_weights_as_they_were(tmp_path: 
     before = task.model.frozen.weight.clone()
     train(
         task,
-        dataclasses.replace(QUICK, precision="bf16"),
+        QUICK.replace(precision="bf16"),
         0,
         tmp_path,
         tmp_path / "log",
@@ -89,14 +89,13 @@ class Short(LineTask):
         return super().loss(model, rows, generator)
 
 
-@dataclasses.dataclass(frozen=True)
 class Automatic(LoopSettings):
-    gradient_checkpointing: str = "auto"
+    gradient_checkpointing: Annotated[str, Cosmetic()] = "auto"
     deterministic: bool = False
 
 
 def automatic(tmp_path: Path, failures: int) -> Trainer:
-    settings = Automatic(**dataclasses.asdict(QUICK) | {"gradient_accumulation": 2, "validate_every": 0})
+    settings = Automatic(**QUICK.model_dump() | {"gradient_accumulation": 2, "validate_every": 0})
     trainer = Trainer(Short(failures), settings, 0, tmp_path / str(failures), None, "cpu")
     for _ in range(settings.steps):
         trainer.train_step()
@@ -129,7 +128,7 @@ def test_memory_that_is_too_small_for_everything_is_an_error(
 def test_checkpointing_does_not_tell_trainings_apart(tmp_path: Path) -> None:
     found = set()
     for which in CHECKPOINTINGS:
-        settings = Automatic(**dataclasses.asdict(QUICK) | {"gradient_checkpointing": which})
+        settings = Automatic(**QUICK.model_dump() | {"gradient_checkpointing": which})
         found.add(Trainer(LineTask(), settings, 0, tmp_path, None, "cpu").identity)
     assert len(found) == 1
 
@@ -140,7 +139,7 @@ def test_deterministic_holds_for_the_training_only(tmp_path: Path, monkeypatch: 
     task = LineTask(after_step=lambda step: seen.append(torch.are_deterministic_algorithms_enabled()))
     for wanted in (True, False):
         seen.clear()
-        settings = Automatic(**dataclasses.asdict(QUICK) | {"deterministic": wanted})
+        settings = Automatic(**QUICK.model_dump() | {"deterministic": wanted})
         loop.train(task, settings, 0, tmp_path / str(wanted), tmp_path / "log", "line", device="cpu")
         assert set(seen) == {wanted}
         assert not torch.are_deterministic_algorithms_enabled()

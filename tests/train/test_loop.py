@@ -102,7 +102,7 @@ def stop_at(call: int, number: int = signal.SIGTERM) -> Callable[[int], None]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_resumed_training_equals_unbroken_one_bit_for_bit(tmp_path: Path, number: int, ema: float) -> None:
-    settings = dataclasses.replace(QUICK, ema_decay=ema, keep_best=False)
+    settings = QUICK.replace(ema_decay=ema, keep_best=False)
     whole = LineTask()
     run(whole, tmp_path / "whole", settings)
 
@@ -128,7 +128,7 @@ def test_resumed_training_equals_unbroken_one_bit_for_bit(tmp_path: Path, number
 
 def test_best_weights_survive_an_interruption(tmp_path: Path) -> None:
     # A rising learning rate makes the last weights worse than the best ones.
-    settings = dataclasses.replace(QUICK, learning_rate=8.0, warmup_steps=6, validate_every=1)
+    settings = QUICK.replace(learning_rate=8.0, warmup_steps=6, validate_every=1)
     whole = LineTask()
     report = run(whole, tmp_path / "whole", settings)
     assert report.best is not None
@@ -153,7 +153,7 @@ def saved_states(tmp: Path) -> list[str]:
 def test_broken_state_is_skipped_for_the_one_before(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = dataclasses.replace(QUICK, checkpoint_minutes=0)
+    settings = QUICK.replace(checkpoint_minutes=0)
     with pytest.raises(SystemExit):
         run(LineTask(after_step=stop_at(4)), tmp_path, settings)
     assert saved_states(tmp_path) == ["step-00000003", "step-00000004"]
@@ -179,7 +179,7 @@ def test_broken_state_is_skipped_for_the_one_before(
 
 def test_a_disk_that_is_full_keeps_the_states_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is left of the state that did not fit, or it would take the room that is missing."""
-    settings = dataclasses.replace(QUICK, checkpoint_minutes=0)
+    settings = QUICK.replace(checkpoint_minutes=0)
     save = checkpoint.save_file
 
     def until_full(tensors: dict[str, Tensor], path: Path) -> None:
@@ -202,7 +202,7 @@ def test_state_of_another_training_is_not_used(tmp_path: Path, caplog: pytest.Lo
         run(LineTask(after_step=stop_at(3)), tmp_path, identity={"mask": 0.2})
     assert run(LineTask(), tmp_path, identity={"mask": 0.4}).resumed_from == 0
     assert "other settings" in caplog.text
-    changed = dataclasses.replace(QUICK, log_every=5)  # changes no result
+    changed = QUICK.replace(log_every=5)  # changes no result
     with pytest.raises(SystemExit):
         run(LineTask(after_step=stop_at(3)), tmp_path / "b")
     assert run(LineTask(), tmp_path / "b", changed).resumed_from == 3
@@ -222,7 +222,7 @@ def test_finished_training_is_not_repeated_until_its_state_is_removed(tmp_path: 
 
 
 def test_nan_names_step_and_clips_and_keeps_the_last_good_state(tmp_path: Path) -> None:
-    settings = dataclasses.replace(QUICK, checkpoint_minutes=0, log_every=100, validate_every=0)
+    settings = QUICK.replace(checkpoint_minutes=0, log_every=100, validate_every=0)
     task = LineTask()
     rows = epoch_rows(3, 10, 4, 3)  # step 4
 
@@ -238,7 +238,7 @@ def test_nan_names_step_and_clips_and_keeps_the_last_good_state(tmp_path: Path) 
 
 
 def test_divergence_names_step_and_clips_and_keeps_the_last_good_state(tmp_path: Path) -> None:
-    settings = dataclasses.replace(QUICK, checkpoint_minutes=0, validate_every=0)
+    settings = QUICK.replace(checkpoint_minutes=0, validate_every=0)
     task = LineTask()
     rows = epoch_rows(3, 10, 4, 3)  # step 4
 
@@ -257,12 +257,12 @@ def test_divergence_names_step_and_clips_and_keeps_the_last_good_state(tmp_path:
     again.y[:] = 1e4
     with pytest.raises(InputError, match="step 4"):
         run(again, tmp_path, settings)
-    assert run(again, tmp_path, dataclasses.replace(settings, divergence_factor=0)).resumed_from == 3
+    assert run(again, tmp_path, settings.replace(divergence_factor=0)).resumed_from == 3
 
 
 def test_state_with_broken_weights_is_not_kept(tmp_path: Path) -> None:
     """Gradients may overflow while the loss is still finite; the next loss would only tell after the save."""
-    settings = dataclasses.replace(QUICK, checkpoint_minutes=0, validate_every=0)
+    settings = QUICK.replace(checkpoint_minutes=0, validate_every=0)
     task = LineTask()
     task.model.layer.bias.register_hook(
         lambda gradient: gradient * torch.inf if task.calls == 3 else gradient
@@ -275,20 +275,20 @@ def test_state_with_broken_weights_is_not_kept(tmp_path: Path) -> None:
 def test_early_stop_counts_validations_without_improvement(tmp_path: Path) -> None:
     task = LineTask()
     task.validate = lambda model: {"loss": 1.0}  # type: ignore[method-assign]
-    report = run(task, tmp_path, dataclasses.replace(QUICK, validate_every=1, patience=3))
+    report = run(task, tmp_path, QUICK.replace(validate_every=1, patience=3))
     assert report.stopped_early
     assert report.steps == 4
     assert report.best_step == 1
 
 
 def test_average_follows_its_equation(tmp_path: Path) -> None:
-    settings = dataclasses.replace(QUICK, ema_decay=0.5, validate_every=0)
+    settings = QUICK.replace(ema_decay=0.5, validate_every=0)
     task = LineTask()
     history: list[Tensor] = [task.model.layer.weight.detach().clone()]
     task.after_step = lambda calls: history.append(task.model.layer.weight.detach().clone())
     run(task, tmp_path, settings)
     last = LineTask()
-    run(last, tmp_path / "raw", dataclasses.replace(settings, ema_decay=0.0))
+    run(last, tmp_path / "raw", settings.replace(ema_decay=0.0))
     trail = [*history[2:], last.model.layer.weight.detach()]  # weights after steps 1..6
     average = history[0]
     for step, value in enumerate(trail, 1):
@@ -299,7 +299,7 @@ def test_average_follows_its_equation(tmp_path: Path) -> None:
 
 def test_first_step_is_adamw_with_scaled_rates(tmp_path: Path) -> None:
     """AdamW's first step moves each weight by lr * sign(gradient), after decay."""
-    settings = dataclasses.replace(QUICK, steps=1, warmup_steps=4, validate_every=0, weight_decay=0.1)
+    settings = QUICK.replace(steps=1, warmup_steps=4, validate_every=0, weight_decay=0.1)
     task = LineTask()
     before = weights(task)
     run(task, tmp_path, settings)
@@ -323,7 +323,7 @@ def test_accumulated_gradients_equal_one_batch(tmp_path: Path) -> None:
 
     one, two = Exact(), Exact()
     run(one, tmp_path / "one")
-    run(two, tmp_path / "two", dataclasses.replace(QUICK, gradient_accumulation=2))
+    run(two, tmp_path / "two", QUICK.replace(gradient_accumulation=2))
     assert [a + b for a, b in zip(two.seen[::2], two.seen[1::2], strict=True)] == one.seen
     torch.testing.assert_close(one.model.layer.weight, two.model.layer.weight)
 
@@ -381,7 +381,7 @@ def test_bf16_trains_and_leaves_a_plain_model(tmp_path: Path) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     task = LineTask()
     try:
-        report = run(task, tmp_path, dataclasses.replace(QUICK, precision="bf16"))
+        report = run(task, tmp_path, QUICK.replace(precision="bf16"))
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
     assert report.loss == report.loss
@@ -396,7 +396,7 @@ def test_gpu_asked_for_and_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_tensorboard_events_are_written(tmp_path: Path) -> None:
-    run(LineTask(), tmp_path, dataclasses.replace(QUICK, tensorboard=True))
+    run(LineTask(), tmp_path, QUICK.replace(tensorboard=True))
     assert list((tmp_path / "state" / "tensorboard").glob("events.*"))
 
 
@@ -420,7 +420,7 @@ def test_the_exponential_schedule_falls_once_per_epoch() -> None:
 
 def test_the_loop_counts_epochs_by_its_batches(tmp_path: Path) -> None:
     settings = EpochSettings(
-        **(dataclasses.asdict(QUICK) | {"schedule": "exponential", "epoch_decay": 0.5, "warmup_steps": 0})
+        **(QUICK.model_dump() | {"schedule": "exponential", "epoch_decay": 0.5, "warmup_steps": 0})
     )
     train(LineTask(n_items=9), settings, 0, tmp_path, tmp_path / "log.jsonl", "line", device="cpu")
     rates = [line["lr"] for line in map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())]
@@ -428,7 +428,7 @@ def test_the_loop_counts_epochs_by_its_batches(tmp_path: Path) -> None:
 
 
 def test_schedules_that_need_more_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="schedule is 'exponential'"):
+    with pytest.raises(ValueError, match=r"schedule(.|\n)*exponential"):
         LoopSettings(schedule="exponential")
     with pytest.raises(ValueError, match="warmup_steps"):
         EpochSettings(schedule="inverse_sqrt")

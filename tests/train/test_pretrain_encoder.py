@@ -1,6 +1,5 @@
 """Phase 0: shards, the loss against its parts, learning, and the program."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,7 @@ def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole(files: list[Pa
     """Each sample contrasts with all others, however many of them are computed at once."""
     found = []
     for parts in (1, 4):
-        made = task(files, dataclasses.replace(SETTINGS, batch_size=8, gradient_accumulation=parts))
+        made = task(files, SETTINGS.replace(batch_size=8, gradient_accumulation=parts))
         seen: list[int] = []
         made.model.decoder_embed.register_forward_hook(
             lambda _, inputs, __, seen=seen: seen.append(len(inputs[0]))
@@ -132,11 +131,11 @@ def test_bad_shards_are_named(files: list[Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file"):
         Shards([], 2)
     with pytest.raises(InputError, match="batch_size"):
-        task(files, dataclasses.replace(SETTINGS, batch_size=24))
+        task(files, SETTINGS.replace(batch_size=24))
 
 
 def test_loss_is_error_plus_weighted_contrasts(files: list[Path]) -> None:
-    settings = dataclasses.replace(SETTINGS, self_weight=0.3, cross_weight=0.7)
+    settings = SETTINGS.replace(self_weight=0.3, cross_weight=0.7)
     made = task(files, settings)
     rows = torch.tensor([3, 9, 20])
     loss, parts = made.loss(made.model, rows, torch_generator(1))
@@ -149,7 +148,7 @@ def test_loss_is_error_plus_weighted_contrasts(files: list[Path]) -> None:
     torch.testing.assert_close(parts["reconstruction"], error)
     torch.testing.assert_close(loss, error + 0.3 * own + 0.7 * cross)
 
-    plain = task(files, dataclasses.replace(SETTINGS, self_weight=0.0, cross_weight=0.0))
+    plain = task(files, SETTINGS.replace(self_weight=0.0, cross_weight=0.0))
     loss, parts = plain.loss(plain.model, rows, torch_generator(1))
     assert set(parts) == {"reconstruction"}
     torch.testing.assert_close(loss, masked_error(first, target, visible[:3]))
@@ -169,7 +168,7 @@ def test_hidden_patches_are_learned_from_visible_ones(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     values = np.repeat(draw.standard_normal((64, 1)).astype(np.float32), 24, axis=1)
     write_arrays(tmp_path / "a.safetensors", {"bold": values}, {})
-    settings = dataclasses.replace(SETTINGS, width=16, mask_ratio=0.75)
+    settings = SETTINGS.replace(width=16, mask_ratio=0.75)
     made = task([tmp_path / "a.safetensors"], settings)
     optimizer = torch.optim.AdamW(made.model.parameters(), lr=5e-3)
     before = made.validate(made.model)["reconstruction"]
@@ -188,7 +187,7 @@ def test_held_out_samples_are_the_last_and_never_drawn(files: list[Path]) -> Non
     drawn = {int(row) for step in range(12) for row in made.batches(step, torch_generator(0))}
     assert drawn <= set(range(23))
     assert made.validate(made.model) == made.validate(made.model)
-    assert task(files, dataclasses.replace(SETTINGS, validate_every=0)).n_items == 25
+    assert task(files, SETTINGS.replace(validate_every=0)).n_items == 25
 
 
 def test_program_writes_an_encoder_of_single_frames(files: list[Path], tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Phase 2b: the joint training of encoder and UNet, and its program from files to files."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ def clip_data(tmp_path: Path, validation: tuple[str, ...] = ("seg3",)) -> ClipDa
 
 
 def make_task(diffusion: Path, tmp_path: Path, **options: Any) -> FmriTask:
-    settings = dataclasses.replace(QUICK, **options)
+    settings = QUICK.replace(**options)
     return FmriTask(
         joint(diffusion), clip_data(tmp_path), load_scheduler(diffusion).config, 0.5, settings, seed=2
     )
@@ -95,7 +94,7 @@ def test_encoder_and_unet_have_their_own_rates(diffusion: Path, tmp_path: Path) 
 
 def train_some_steps(diffusion: Path, folder: Path, **options: Any) -> JointDecoder:
     decoder = joint(diffusion)
-    settings = dataclasses.replace(QUICK, validate_every=0, **options)
+    settings = QUICK.replace(validate_every=0, **options)
     config = load_scheduler(diffusion).config
     train_decoder(decoder, config, clip_data(folder, ()), 0.75, settings, 1, folder / "state", device="cpu")
     return decoder
@@ -130,7 +129,7 @@ def test_attentions_and_encoder_are_trained_and_nothing_else(
 def test_a_frozen_encoder_stays(diffusion: Path, tmp_path: Path) -> None:
     decoder = joint(diffusion)
     before = {name: value.clone() for name, value in decoder.encoder.state_dict().items()}
-    settings = dataclasses.replace(QUICK, encoder_learning_rate=0.0, validate_every=0)
+    settings = QUICK.replace(encoder_learning_rate=0.0, validate_every=0)
     config = load_scheduler(diffusion).config
     train_decoder(decoder, config, clip_data(tmp_path), 0.5, settings, 1, tmp_path / "state", device="cpu")
     assert all(torch.equal(value, before[name]) for name, value in decoder.encoder.state_dict().items())
@@ -186,7 +185,7 @@ def test_an_interrupted_training_ends_in_the_same_weights(
         return loss(self, *given)
 
     monkeypatch.setattr(FmriTask, "loss", failing)
-    interrupted["settings"] = dataclasses.replace(QUICK, checkpoint_minutes=0.0)
+    interrupted["settings"] = QUICK.replace(checkpoint_minutes=0.0)
     with pytest.raises(KeyboardInterrupt):
         program.main(**interrupted)
     program.main(**interrupted)

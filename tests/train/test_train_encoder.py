@@ -1,6 +1,5 @@
 """Phase 1: its loss against the paper's equation, what it learns, what it refuses, and its program."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -166,9 +165,7 @@ def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole() -> None:
     """Each clip contrasts with all others, however many of them are encoded at once."""
     found = []
     for parts in (1, 3):
-        made = task(
-            EncoderExperiment(), dataclasses.replace(SETTINGS, batch_size=9, gradient_accumulation=parts)
-        )
+        made = task(EncoderExperiment(), SETTINGS.replace(batch_size=9, gradient_accumulation=parts))
         seen: list[int] = []
         made.model.encoder.register_forward_hook(lambda _, inputs, __, seen=seen: seen.append(len(inputs[0])))
         loss, _ = made.loss(made.model, torch.arange(9), torch_generator(0))
@@ -181,7 +178,7 @@ def test_a_batch_in_parts_has_the_loss_and_gradients_of_the_whole() -> None:
 def test_accumulation_keeps_the_batch_that_is_contrasted(tmp_path: Path) -> None:
     losses = []
     for parts in (1, 4):
-        settings = dataclasses.replace(SETTINGS, gradient_accumulation=parts)
+        settings = SETTINGS.replace(gradient_accumulation=parts)
         run(tmp_path / str(parts), settings)
         lines = (tmp_path / str(parts) / "state/log.jsonl").read_text().splitlines()
         losses.append([json.loads(line)["loss"] for line in lines])
@@ -201,7 +198,7 @@ def test_groups_carry_rates_and_decay() -> None:
 
 
 def test_neighbours_and_equal_captions_are_no_negatives() -> None:
-    settings = dataclasses.replace(SETTINGS, near_trs=5, drop_equal_captions=True)
+    settings = SETTINGS.replace(near_trs=5, drop_equal_captions=True)
     made = task(settings=settings)
     encoded, image = torch.randn(4, WIDTH), torch.randn(4, WIDTH)
     text = torch.randn(4, WIDTH)
@@ -251,7 +248,7 @@ def test_held_out_movies_stay_out_of_training(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_four_samples_are_learned_by_heart() -> None:
-    made = task(EncoderExperiment(), dataclasses.replace(SETTINGS, width=32, tokens=8, text_width=16))
+    made = task(EncoderExperiment(), SETTINGS.replace(width=32, tokens=8, text_width=16))
     rows = torch.tensor([0, 6, 14, 20])
     optimizer = torch.optim.AdamW(made.model.parameters(), lr=5e-3)
     for step in range(100):
@@ -263,8 +260,8 @@ def test_four_samples_are_learned_by_heart() -> None:
 
 
 def test_training_finds_the_map_and_validation_counts_it(tmp_path: Path) -> None:
-    settings = dataclasses.replace(
-        SETTINGS, steps=200, validate_every=50, batch_size=32, width=32, tokens=8, text_width=16
+    settings = SETTINGS.replace(
+        steps=200, validate_every=50, batch_size=32, width=32, tokens=8, text_width=16
     )
     _, report = run(tmp_path, settings, experiment=PLAIN, n_clips=240)
     first = json.loads((tmp_path / "state" / "log.jsonl").read_text().splitlines()[0])
@@ -326,8 +323,8 @@ def test_logit_scale_is_bounded_and_can_come_back() -> None:
         ({"validation": ["seg9"]}, "validation movies"),
         ({"validation": list(MOVIES)}, "validation movies"),
         ({"validation": []}, "validate_every"),
-        ({"settings": dataclasses.replace(SETTINGS, window=1)}, "window"),
-        ({"settings": dataclasses.replace(SETTINGS, batch_size=64)}, "batch_size"),
+        ({"settings": SETTINGS.replace(window=1)}, "window"),
+        ({"settings": SETTINGS.replace(batch_size=64)}, "batch_size"),
     ],
 )
 def test_bad_input_is_told(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -350,7 +347,7 @@ def test_embeddings_must_fit_the_fmri() -> None:
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        dataclasses.replace(TrainEncoderSettings(), **wrong)
+        TrainEncoderSettings().replace(**wrong)
 
 
 def test_program_writes_the_encoder_and_removes_its_state(tmp_path: Path) -> None:
@@ -365,7 +362,9 @@ def test_program_writes_the_encoder_and_removes_its_state(tmp_path: Path) -> Non
         files.append(tmp_path / f"{movie}.safetensors")
         write_arrays(files[-1], arrays, {"computed_from": [movie]})
     pretrained = FmriEncoder(
-        FmriEncoderConfig(N_VERTICES, window=1, patch=4, depth=1, width=8, heads=2, temporal=False, tokens=0)
+        FmriEncoderConfig(
+            n_vertices=N_VERTICES, window=1, patch=4, depth=1, width=8, heads=2, temporal=False, tokens=0
+        )
     )
     pretrained.save_pretrained(tmp_path / "pretrained")
     stamp_weights(tmp_path / "pretrained", [], "pretrain_encoder")
@@ -374,7 +373,7 @@ def test_program_writes_the_encoder_and_removes_its_state(tmp_path: Path) -> Non
         fmri=tmp_path / "train.safetensors",
         embeddings=files,
         train_movies=list(MOVIES),
-        settings=dataclasses.replace(SETTINGS, learning_rate=1e-9, head_learning_rate=1e-9),
+        settings=SETTINGS.replace(learning_rate=1e-9, head_learning_rate=1e-9),
         experiment=EncoderExperiment(),
         seed=0,
         state=tmp_path / "state",
@@ -419,7 +418,7 @@ def test_state_error_is_the_share_of_the_text_states_variance() -> None:
     fmri, text, image = study()
     windows = FmriWindows.of_means({movie: fmri.bold[movie] for movie in ("seg2", "seg1")}, 2)
     held = EncoderData.join(windows, text, image, states)
-    settings = dataclasses.replace(SETTINGS, state_weight=0.5)
+    settings = SETTINGS.replace(state_weight=0.5)
     model = ContrastiveModel(make_encoder(settings, N_VERTICES, (3, 5), WIDTH, None, 0), settings)
     made = EncoderTask(model, held, None, settings, PLAIN, 0)
     rows = torch.tensor([3, 17, 0, 9])
@@ -439,6 +438,6 @@ def test_state_error_is_the_share_of_the_text_states_variance() -> None:
 
 def test_state_weight_needs_text_states(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="text states"):
-        run(tmp_path, dataclasses.replace(SETTINGS, state_weight=1.0))
-    _, report = run(tmp_path, dataclasses.replace(SETTINGS, state_weight=1.0), states=text_states())
+        run(tmp_path, SETTINGS.replace(state_weight=1.0))
+    _, report = run(tmp_path, SETTINGS.replace(state_weight=1.0), states=text_states())
     assert report.steps == SETTINGS.steps

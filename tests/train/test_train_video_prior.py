@@ -1,6 +1,5 @@
 """Phase 2a: what is predicted, what is dropped, what is trained, and the program from files to files."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,7 @@ def recording_task(
     folder: Path, noise_ratio: float = 0.5, captions_per_clip: int = 1, **options: Any
 ) -> tuple[CaptionTask, Recorder]:
     recorder = Recorder()
-    settings = dataclasses.replace(QUICK, **options)
+    settings = QUICK.replace(**options)
     data = caption_data(*caption_clips(folder, captions_per_clip), ("seg3",))
     config = DDIMScheduler(clip_sample=False).config
     return CaptionTask(recorder, data, config, noise_ratio, settings, seed=5), recorder
@@ -209,7 +208,7 @@ def test_validation_repeats_its_noise_and_spreads_its_times(tmp_path: Path) -> N
 def train_some_steps(diffusion: Path, folder: Path, **options: Any) -> tuple[VideoUNet, CaptionTask]:
     """Train on all movies; return the UNet and a task to measure it with."""
     clips, captions = caption_clips(folder)
-    settings = dataclasses.replace(QUICK, validate_every=0, **options)
+    settings = QUICK.replace(validate_every=0, **options)
     config = load_scheduler(diffusion).config
     unet, _, picture = train_video_prior(
         load_unet(diffusion), config, clips, captions, (), 0.75, settings, 1, folder / "state", device="cpu"
@@ -266,7 +265,7 @@ def test_samples_are_drawn_on_the_way(diffusion: Path, tmp_path: Path) -> None:
     config, vae = load_scheduler(diffusion).config, load_vae(diffusion)
 
     def run(name: str, **options: Any) -> tuple[VideoUNet, np.ndarray | None]:
-        settings = dataclasses.replace(QUICK, validate_every=0, schedule="constant", **options)
+        settings = QUICK.replace(validate_every=0, schedule="constant", **options)
         given: dict[str, Any] = {"validation": ("seg3",), "noise_ratio": 0.5, "settings": settings, "seed": 1}
         given |= {"state_dir": tmp_path / name, "vae": vae, "device": "cpu"}
         unet, _, picture = train_video_prior(load_unet(diffusion), config, clips, captions, **given)

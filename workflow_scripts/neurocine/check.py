@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from neurocine.fmri.package import Package, check_package
 from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
 from neurocine.fmri.volumes import check_volumes
 from neurocine.models.weights import MODEL_FILES, check_model
+from neurocine.settings import Count, NotNegative, Settings, Unit
 from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
 from neurocine.stimuli.video import video_info
 
@@ -22,18 +24,13 @@ GIGABYTE = 1e9
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CheckDataSettings:
-    """What is asked of the machine and of rest runs; the other files are held to the steps that read them."""
+class CheckDataSettings(Settings):
+    """What is demanded of the machine and of rest runs; other files must suit the steps that read them."""
 
-    min_free_gb: float = 100.0  # GB of free disk where results are written
-    min_rest_volumes: int = 100  # fewest volumes of a rest run
-
-    def __post_init__(self) -> None:
-        if self.min_free_gb < 0:
-            raise ValueError(f"min_free_gb is {self.min_free_gb}, must not be negative")
-        if self.min_rest_volumes < 1:
-            raise ValueError(f"min_rest_volumes is {self.min_rest_volumes}, must be at least 1")
+    min_free_gb: Annotated[NotNegative, Unit("GB")] = 100.0
+    """The disk that results are written to must have this much free space."""
+    min_rest_volumes: Annotated[Count, Unit("volumes")] = 100
+    """Each rest run must have at least this many volumes."""
 
 
 @dataclass(frozen=True)

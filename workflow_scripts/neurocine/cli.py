@@ -16,18 +16,15 @@ A program of the workflow is a module with one function ``main``::
     if __name__ == "__main__":
         main()
 
-Each parameter becomes ``--name``. A parameter without a default is required. A dataclass is given as a
-JSON object (or ``@file.json``); unknown keys are refused.
+Each parameter becomes ``--name``. A parameter without a default is required. Settings are given as a JSON
+object (or ``@file.json``), checked as strictly as the config of a study.
 """
 
 import argparse
 import ctypes
-import dataclasses
-import difflib
 import errno
 import functools
 import inspect
-import json
 import logging
 import os
 import re
@@ -40,6 +37,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from neurocine.errors import EXIT_BAD_INPUT, InputError
+from neurocine.settings import is_settings, parse_settings
 
 Item = TypeVar("Item")
 PROGRESS_SECONDS = 15.0  # between two plain progress lines in a log
@@ -66,47 +64,6 @@ def parameter_help(doc: str) -> dict[str, str]:
     return entries
 
 
-def parse_settings(kind: type, value: str | dict[str, Any], where: str) -> Any:
-    """Build a settings dataclass from a JSON object, JSON text or ``@file``; refuse unknown keys.
-
-    Raises
-    ------
-    InputError : not a JSON object, unknown key (the nearest known one is named), missing key
-    """
-    if isinstance(value, str):
-        text = Path(value[1:]).read_text() if value.startswith("@") else value
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(
-                where, f"no JSON ({error})", "a JSON object", "Quote it for the shell."
-            ) from None
-    if not isinstance(value, dict):
-        raise InputError(where, type(value).__name__, "a JSON object", "Give {} for the defaults.")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    hints = typing.get_type_hints(kind)
-    for key in value:
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(fields)}."
-            raise InputError(f"{where}.{key}", "an unknown key", f"a field of {kind.__name__}", hint)
-    made = {}
-    for key, item in value.items():
-        if dataclasses.is_dataclass(hints[key]) and isinstance(item, dict):
-            item = parse_settings(hints[key], item, f"{where}.{key}")
-        elif typing.get_origin(hints[key]) is tuple and isinstance(item, list):
-            item = tuple(item)
-        made[key] = item
-    try:
-        return kind(**made)
-    except TypeError as error:
-        raise InputError(
-            where, str(error), f"the fields of {kind.__name__}", "Add what is missing."
-        ) from None
-    except ValueError as error:
-        raise InputError(where, str(error), "values within their ranges", "Correct the value.") from None
-
-
 def _add_argument(parser: argparse.ArgumentParser, name: str, hint: Any, default: Any, text: str) -> None:
     flag = "--" + name.replace("_", "-")
     options: dict[str, Any] = {"help": text, "dest": name}
@@ -124,7 +81,7 @@ def _add_argument(parser: argparse.ArgumentParser, name: str, hint: Any, default
     elif typing.get_origin(inner) is list:
         options["type"] = typing.get_args(inner)[0]
         options["nargs"] = "*"
-    elif dataclasses.is_dataclass(inner):
+    elif is_settings(inner):
         options["type"] = str
         options["metavar"] = "JSON"
     else:
@@ -210,7 +167,7 @@ def program(function: Callable[..., None]) -> Callable[..., None]:
         started = time.monotonic()
         try:
             for key, value in arguments.items():
-                if dataclasses.is_dataclass(hints[key]) and isinstance(value, str):
+                if is_settings(hints[key]) and isinstance(value, str):
                     arguments[key] = parse_settings(hints[key], value, f"--{key}")
             function(**arguments)
         except Exception as error:

@@ -5,7 +5,6 @@ from a test run, be it a sample, a statistic, a choice of vertices or the weight
 shape a training or the choice of a checkpoint: the program refuses it, whatever the rules say.
 """
 
-import dataclasses
 import json
 import shutil
 import struct
@@ -16,11 +15,12 @@ from typing import Any
 from neurocine import __version__
 from neurocine.errors import InputError
 from neurocine.io import META_KEY, open_arrays, read_meta, replacing
+from neurocine.settings import Settings
 
 COMPUTED_FROM = "computed_from"  # in the metadata of a file; an empty list: from no movie of the study
 
 
-def header(step: str, settings: Any, behind: Iterable[str], **facts: Any) -> dict[str, Any]:
+def header(step: str, settings: Settings, behind: Iterable[str], **facts: Any) -> dict[str, Any]:
     """Put together what every output says of itself: the step, its settings, and the movies behind it.
 
     Parameters
@@ -30,7 +30,7 @@ def header(step: str, settings: Any, behind: Iterable[str], **facts: Any) -> dic
     behind : movies the file was computed from; empty: from no movie of the study
     facts : what else the step says of the file, JSON values
     """
-    made = {"step": step, "version": __version__, "settings": dataclasses.asdict(settings)}
+    made = {"step": step, "version": __version__, "settings": settings.model_dump()}
     return made | {COMPUTED_FROM: list(behind)} | facts
 
 

@@ -1,10 +1,12 @@
 """Score anybody's reconstructions: ``python -m neurocine.score PREDICTIONS ORIGINALS`` (docs/scoring.md)."""
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.pretrained import pick_device
 from neurocine.provenance import header
+from neurocine.settings import parse_settings
 
 FEWEST = 3  # clips, for a permutation null
 
@@ -165,9 +168,9 @@ def score_folders(
         parts = [("all", np.arange(len(pairs)), np.arange(len(pairs)))]
     shift = smallest_shift([indices for _, _, indices in parts], min_shift)
     chosen, replaced = choose_metrics(metrics, networks, reader.n_frames)
-    settings = ScoreSettings(
-        metrics=chosen, n_ways=tuple(n_ways), top_ks=tuple(top_ks), min_shift_tr=shift, block_tr=shift
-    )
+    options: dict[str, Any] = {"metrics": chosen, "n_ways": list(n_ways), "top_ks": list(top_ks)}
+    options |= {"min_shift_tr": shift, "block_tr": shift}
+    settings = parse_settings(ScoreSettings, json.dumps(options), "")
     movies = ", ".join(f"{name} ({len(places)})" for name, places, _ in parts)
     shifted = f"Movies of the null and the intervals (clips): {movies}; shifted by {shift} or more."
     known = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
@@ -219,10 +222,6 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         table, clips, told = score_folders(given.predictions, given.originals, networks, **options)
     except InputError as error:
-        print(f"ERROR {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except ValueError as error:
-        # The settings say what is out of range.
         print(f"ERROR {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     if given.out:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,23 +13,22 @@ from neurocine.errors import InputError
 from neurocine.models.motion import MotionGenerator
 from neurocine.models.semantic import SemanticDecoder
 from neurocine.models.structure import StructureDecoder
+from neurocine.section_checks import shift_is_not_zero
+from neurocine.settings import Check, Count, Settings, Unit
 from neurocine.stimuli.cached import CachedClips, Clip, TextStates
 
 PARTS = ("embedding", "states", "latents")
 
 
-@dataclasses.dataclass(frozen=True)
-class DecodeFeaturesSettings:
-    """Settings of ``decode_features``."""
+class DecodeFeaturesSettings(Settings):
+    """How features are decoded from fMRI."""
 
-    shift_tr: int = 30  # TR by which the control "shifted" rotates a movie's fMRI
-    batch_size: int = 256  # clips decoded together
+    checks: ClassVar[tuple[Check, ...]] = (shift_is_not_zero,)
 
-    def __post_init__(self) -> None:
-        if self.shift_tr == 0:
-            raise ValueError("shift_tr is 0, which is no shift")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, must be at least 1")
+    shift_tr: Annotated[int, Unit("TR")] = 30
+    """The control shifted rotates a movie's fMRI by this many volumes, not 0."""
+    batch_size: Annotated[Count, Unit("clips")] = 256
+    """This many clips are decoded together."""
 
 
 @dataclasses.dataclass(frozen=True)

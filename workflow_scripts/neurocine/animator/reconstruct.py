@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from neurocine.errors import InputError
 from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.seeds import torch_generator
+from neurocine.settings import Count, CountOrZero, NotNegative, Precision, Settings, Unit
 from neurocine.stimuli.cached import Clip
 from neurocine.stimuli.embed import text_states
 
@@ -34,48 +35,38 @@ NEGATIVE_PROMPT = (  # word for word, or other tokens steer
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class ReconstructSettings:
+class ReconstructSettings(Settings):
     """How clips are drawn from features. Defaults: Mind-Animator's published values."""
 
-    steps: int = 50  # of the inversion, and of the sampling after it
-    guidance: float = 12.5  # classifier-free guidance scale; 1 = none
-    negative_prompt: str = (
-        NEGATIVE_PROMPT  # what guidance points away from; cut to as many tokens as the decoded states have
-    )
-    every: int = 1  # reconstruct clips 0, k, 2k ... of each test movie
-    batch_size: int = 8  # clips sampled together, and saved together
-    precision: str = "no"  # of the UNet: "no" (fp32), "bf16" or "fp16"
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "every", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if self.guidance < 0:
-            raise ValueError(f"guidance is {self.guidance}, must not be negative")
-        if self.precision not in DTYPES:
-            raise ValueError(f"precision is {self.precision!r}, not no, bf16 or fp16")
+    steps: Annotated[Count, Unit("steps")] = 50
+    """The inversion, and the sampling after it, take this many steps."""
+    guidance: NotNegative = 12.5
+    """Classifier-free guidance has this scale; 1 is none."""
+    negative_prompt: str = NEGATIVE_PROMPT
+    """Guidance points away from this text, cut to as many tokens as the decoded states have."""
+    every: Annotated[Count, Unit("clips")] = 1
+    """Clips 0, k, 2k ... of each test movie are reconstructed, where k is this value."""
+    batch_size: Annotated[Count, Unit("clips")] = 8
+    """This many clips are sampled together, and saved together."""
+    precision: Precision = "no"
+    """The UNet computes in full precision (no) or in bf16 or fp16."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ReconstructExperiment:
+class ReconstructExperiment(Settings):
     """What rows of the config's experiments vary in reconstruct."""
 
-    variant: str = "paper"  # or code: random temporal bias, inversion under the whole empty text
-    renoise: int = 200  # training time step whose noise is added after inversion; 0 = none
-    without: Without = "nothing"  # semantic: empty text; structure: noise for latents; motion: frame 0 held
-    through: Through = "diffusion"  # vae: decode the latents as they are, without the diffusion model
+    variant: Literal["paper", "code"] = "paper"
+    """Reconstruct as in the paper, or as the released code does (code).
 
-    def __post_init__(self) -> None:
-        for name, kind in (
-            ("variant", ("paper", "code")),
-            ("without", get_args(Without)),
-            ("through", get_args(Through)),
-        ):
-            if getattr(self, name) not in kind:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, not {' or '.join(kind)}")
-        if self.renoise < 0:
-            raise ValueError(f"renoise is {self.renoise}, must not be negative")
+    The code has a random temporal bias, and inverts under the whole empty text.
+    """
+    renoise: CountOrZero = 200
+    """After the inversion the noise of this training time step is added; 0 adds none."""
+    without: Without = "nothing"
+    """Leave out a decoder: semantic takes the empty text, structure noise for latents, motion holds frame 0.
+    """
+    through: Through = "diffusion"
+    """Latents are drawn by the diffusion model, or decoded by the VAE as they are (vae)."""
 
 
 def inflate(image_unet: UNet2DConditionModel, variant: str, seed: int) -> VideoUNet:
@@ -229,7 +220,7 @@ def reconstruct(
     """
     settings = reconstructor.settings
     rows = clips_to_decode(features.clips, settings.every)
-    facts = [dataclasses.asdict(settings), dataclasses.asdict(reconstructor.experiment), reconstructor.seed]
+    facts = [settings.model_dump(), reconstructor.experiment.model_dump(), reconstructor.seed]
     store = GroupStore(state_dir, [*facts, rows, identity])
     groups = [rows[start : start + settings.batch_size] for start in range(0, len(rows), settings.batch_size)]
     parts = []

@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,17 +19,19 @@ from neurocine.diffusion.conditions import clips_to_decode
 from neurocine.diffusion.noise import require_noise_ratio
 from neurocine.diffusion.sampling import (
     Scheduler,
+    SchedulerName,
     SlidingWindows,
     make_scheduler,
     sample,
-    scheduler_class,
 )
 from neurocine.errors import InputError
 from neurocine.io import read_arrays, write_arrays
 from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.naming import Clip
+from neurocine.section_checks import sequences_need_every_clip, shift_is_not_zero
 from neurocine.seeds import torch_generator
+from neurocine.settings import Check, Count, NotNegative, Precision, Settings, Unit
 
 log = logging.getLogger(__name__)
 LARGEST_BATCH = 32  # clips sampled together: more make a GPU no faster
@@ -37,33 +39,32 @@ FAST = ("DPMSolverMultistep", 25)  # DPM-Solver++ and its steps
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@dataclasses.dataclass(frozen=True)
-class DecodeSettings:
+class DecodeSettings(Settings):
     """How clips are sampled. Defaults: MinD-Video's published values; NeuroCine gives none."""
 
-    scheduler: str = "DDIM"  # any deterministic sampler of diffusers; DDIM has eta 0
-    steps: int = 200  # denoising steps per clip
-    fast: bool = False  # DPM-Solver++ with 25 steps, whatever scheduler and steps say
-    guidance: float = 12.5  # classifier-free guidance scale; 1 = none
-    every: int = 1  # decode clips 0, k, 2k ... of each test movie
-    shift_tr: int = 30  # TR by which the control "shifted" rotates a movie's fMRI
-    batch_size: int = 8  # clips sampled together, and saved together
-    clips_per_sequence: int = 1  # clips of a movie denoised as one video, in windows that overlap by half
-    precision: str = "no"  # of the video UNet: "no" (fp32), "bf16" or "fp16"
+    checks: ClassVar[tuple[Check, ...]] = (sequences_need_every_clip, shift_is_not_zero)
 
-    def __post_init__(self) -> None:
-        scheduler_class(self.scheduler)
-        for name in ("steps", "every", "batch_size", "clips_per_sequence"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if self.every > 1 and self.clips_per_sequence > 1:
-            raise ValueError("clips_per_sequence needs clips that follow each other, which every leaves out")
-        if self.shift_tr == 0:
-            raise ValueError("shift_tr is 0, which is no shift")
-        if self.guidance < 0:
-            raise ValueError(f"guidance is {self.guidance}, must not be negative")
-        if self.precision not in DTYPES:
-            raise ValueError(f"precision is {self.precision!r}, not no, bf16 or fp16")
+    scheduler: SchedulerName = "DDIM"
+    """Name a sampler of diffusers that adds no noise at its steps, which would undo the dependent noise."""
+    steps: Annotated[Count, Unit("steps")] = 200
+    """Each clip is denoised in this many steps."""
+    fast: bool = False
+    """True samples with DPM-Solver++ in 25 steps, whatever scheduler and steps say."""
+    guidance: NotNegative = 12.5
+    """Classifier-free guidance has this scale; 1 is none."""
+    every: Annotated[Count, Unit("clips")] = 1
+    """Clips 0, k, 2k ... of each test movie are decoded, where k is this value."""
+    shift_tr: Annotated[int, Unit("TR")] = 30
+    """The control shifted rotates a movie's fMRI by this many volumes, not 0."""
+    batch_size: Annotated[Count, Unit("clips")] = 8
+    """This many clips are sampled together, and saved together."""
+    clips_per_sequence: Annotated[Count, Unit("clips")] = 1
+    """This many clips of a movie are denoised as one video, in windows that overlap by half; needs every 1.
+
+    Scenes then continue from clip to clip, for nearly twice the time. As published, 1 takes each for itself.
+    """
+    precision: Precision = "no"
+    """The video UNet computes in full precision (no) or in bf16 or fp16."""
 
     def solver(self) -> tuple[str, int]:
         """Return the name of the scheduler and the number of steps."""
@@ -234,7 +235,7 @@ def decode_clips(
     rows = clips_to_decode(clips, settings.every)
     chosen = [clips[row] for row in rows]
     store = GroupStore(
-        state_dir, [dataclasses.asdict(settings), sampler.seed, sampler.noise_ratio, chosen, identity]
+        state_dir, [settings.model_dump(), sampler.seed, sampler.noise_ratio, chosen, identity]
     )
     parts = []
     groups = group_sequences(cut_sequences(rows, clips, settings.clips_per_sequence), settings.batch_size)

@@ -1,10 +1,12 @@
 """Draw clips from the video UNet with any deterministic sampler of diffusers."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import diffusers
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from neurocine.diffusion.noise import dependent_noise
@@ -40,6 +42,8 @@ ALIASES = {
     "DEIS": "DEISMultistep",
     "DPMSolver++": "DPMSolverMultistep",
 }
+_NAMES = "|".join(map(re.escape, sorted({*DETERMINISTIC, *ALIASES})))
+SchedulerName = Annotated[str, Field(pattern=f"^({_NAMES})(Scheduler)?$")]
 
 
 def scheduler_class(name: str) -> Any:

@@ -8,12 +8,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_meta
+from neurocine.settings import Count, Settings
 
 log = logging.getLogger(__name__)
 
@@ -21,21 +22,14 @@ REPEATS = "repeats"  # arrays named {movie}/repeats
 CLEANED_BY = ("preprocess_run", "import_fmri")  # steps that write cleaned runs
 
 
-@dataclass(frozen=True)
-class AssembleSubjectSettings:
+class AssembleSubjectSettings(Settings):
     """How repeats of a movie become samples."""
 
-    # mean: average them. random: a training draws one repeat per sample and step. both: each is a sample.
-    train_repeats: str = "mean"
-    test_repeats: str | int = "mean"  # mean of all, or of the first k that exist
-
-    def __post_init__(self) -> None:
-        if self.train_repeats not in ("mean", "random", "both"):
-            raise ValueError(f"train_repeats is {self.train_repeats!r}, must be mean, random or both")
-        count = self.test_repeats
-        is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 1
-        if count != "mean" and not is_count:
-            raise ValueError(f"test_repeats is {count!r}, must be mean or a number of repeats from 1")
+    train_repeats: Literal["mean", "random", "both"] = "mean"
+    """Repeats are averaged (mean), or a training draws one per sample and step (random), or each is a sample.
+    """
+    test_repeats: Literal["mean"] | Count = "mean"
+    """All test repeats are averaged (mean), or the first k that exist, given as a number."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ reliability is the correlation which a perfect prediction reaches with the mean.
 import itertools
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -17,20 +17,17 @@ from neurocine.errors import InputError
 from neurocine.fmri.assemble import existing_repeats
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.seeds import numpy_generator
+from neurocine.settings import Count, Settings, Unit
 
 log = logging.getLogger(__name__)
 ALL = "all"  # in place of a group or an area that is not told apart
 
 
-@dataclass(frozen=True)
-class MeasureNoiseCeilingSettings:
-    """Settings of ``measure_noise_ceiling``."""
+class MeasureNoiseCeilingSettings(Settings):
+    """How the noise ceiling is estimated."""
 
-    splits: int = 100  # splits of the repeats into halves; all of them where there are no more
-
-    def __post_init__(self) -> None:
-        if self.splits < 1:
-            raise ValueError(f"splits is {self.splits}, must be at least 1")
+    splits: Annotated[Count, Unit("splits")] = 100
+    """Repeats are split into halves this many times, or in all ways where there are fewer."""
 
 
 def spearman_brown(reliability: np.ndarray, factor: float) -> np.ndarray:

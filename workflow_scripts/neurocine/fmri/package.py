@@ -18,6 +18,7 @@ import pickle
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -26,9 +27,10 @@ from neurocine.fmri.grayordinates import CORTEX
 from neurocine.fmri.parcellation import LABEL
 from neurocine.fmri.preprocess import refuse_nonfinite, zscore
 from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection, select_vertices
+from neurocine.settings import Settings
 
 log = logging.getLogger(__name__)
-KINDS = ("runs", "mind_video", "neuroclips", "arrays")  # runs: no package
+PackageKind = Literal["runs", "mind_video", "neuroclips", "arrays"]  # runs: no package
 CENTRED = 0.01  # largest mean over a movie of a vertex that counts as z-scored; rounding leaves less
 FETCH_AGAIN = "Fetch the file again, or correct package in the config (docs/data.md)."
 NUMPY = b"\x93NUMPY"  # what .npy files begin with
@@ -37,36 +39,29 @@ SHOWN_BYTES = 24  # of a file in another format
 FLOATS = "float16, float32 or float64"
 
 
-@dataclass(frozen=True)
-class ImportFmriSettings:
+class ImportFmriSettings(Settings):
     """What is done to a package beyond reading it."""
 
-    # z-score each vertex in each repeat of a movie, as preprocess_run does; for packages that did not
     zscore_runs: bool = False
-
-
-@dataclass(frozen=True)
-class PackageLayout:
-    """What a package must hold by the config.
-
-    Attributes
-    ----------
-    kind : of KINDS
-    train_movies, test_movies : in the order in which the package holds them
-    train_repeats, test_repeats : of each movie, where the package holds single repeats
-    clips_per_movie : T
+    """True z-scores each vertex in each repeat of a movie, as preprocess_run does, for packages that did not.
     """
 
-    kind: str
-    train_movies: tuple[str, ...]
-    test_movies: tuple[str, ...]
-    train_repeats: int
-    test_repeats: int
-    clips_per_movie: int
 
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind is {self.kind!r}, must be one of {', '.join(KINDS)}")
+class PackageLayout(Settings):
+    """What a package must hold by the config."""
+
+    kind: PackageKind
+    """The package is one that mind_video or neuroclips share, or arrays; runs is none."""
+    train_movies: tuple[str, ...]
+    """Name the training movies in the order in which the package holds them."""
+    test_movies: tuple[str, ...]
+    """Name the test movies in the order in which the package holds them."""
+    train_repeats: int
+    """Each training movie has this many repeats, where the package holds single repeats."""
+    test_repeats: int
+    """Each test movie has this many repeats, where the package holds single repeats."""
+    clips_per_movie: int
+    """Each movie has this many clips, T."""
 
     def movies(self, part: str) -> tuple[str, ...]:
         """Movies of the part train or test."""
@@ -117,7 +112,7 @@ def read_values(path: Path, kind: str) -> np.ndarray:
     Parameters
     ----------
     path : .npy file, or the .pt file of one tensor
-    kind : of KINDS
+    kind : a PackageKind
 
     Raises
     ------

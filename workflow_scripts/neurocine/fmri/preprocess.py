@@ -10,14 +10,17 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import read_dtseries
 from neurocine.fmri.volumes import VoxelGrid, read_volumes
+from neurocine.section_checks import crop_leaves_samples
+from neurocine.settings import Check, Count, CountOrZero, KeyPattern, Settings, Unit
 
 log = logging.getLogger(__name__)
 
@@ -34,38 +37,28 @@ def _wen2018_crop() -> dict[int, tuple[int, int]]:
     return {245: (1, 4), 246: (2, 4)}
 
 
-@dataclass(frozen=True)
-class PreprocessRunSettings:
+class PreprocessRunSettings(Settings):
     """How one run becomes samples that belong to the movie's clips (published values of Wen 2018)."""
 
-    # volumes in the file -> volumes to drop at the start and at the end; other lengths are refused
-    crop: Mapping[int, tuple[int, int]] = field(default_factory=_wen2018_crop)
-    extra_lag_tr: int = (
-        0  # sample j takes the volume this many TR later; only for a lag sweep (see `volumes_kept`)
-    )
-    detrend_order: int = 4  # degree of the polynomial removed from each vertex; 0 removes the mean only
-    ddof: int = (
-        1  # z-score divides by the standard deviation with N - ddof (official code 1, Mind-Animator 0)
-    )
+    checks: ClassVar[tuple[Check, ...]] = (crop_leaves_samples,)
 
-    def __post_init__(self) -> None:
-        try:
-            crop = {int(count): (int(drop[0]), int(drop[1])) for count, drop in dict(self.crop).items()}
-        except (TypeError, ValueError, IndexError):
-            raise ValueError("crop must map a number of volumes to [drop first, drop last]") from None
-        for count, (first, last) in crop.items():
-            if min(first, last) < 0 or first + last >= count:
-                raise ValueError(f"crop {count}: [{first}, {last}] leaves nothing or is negative")
-        if not crop:
-            raise ValueError("crop must not be empty")
-        # JSON makes the keys text; here they are numbers.
-        object.__setattr__(self, "crop", crop)
-        if not -MAX_LAG <= self.extra_lag_tr <= MAX_LAG:
-            raise ValueError(f"extra_lag_tr is {self.extra_lag_tr}, must be within ±{MAX_LAG}")
-        if not 0 <= self.detrend_order <= 10:
-            raise ValueError(f"detrend_order is {self.detrend_order}, must be in 0...10")
-        if self.ddof not in (0, 1):
-            raise ValueError(f"ddof is {self.ddof}, must be 0 or 1")
+    crop: Annotated[
+        Mapping[Count, tuple[CountOrZero, CountOrZero]],
+        Field(min_length=1),
+        KeyPattern("^[1-9][0-9]*$"),
+        Unit("volumes"),
+    ] = {
+        245: (1, 4),
+        246: (2, 4),
+    }
+    """Map the volumes in a file to those to drop at the start and at the end; other lengths are refused."""
+    extra_lag_tr: Annotated[int, Field(ge=-MAX_LAG, le=MAX_LAG), Unit("TR")] = 0
+    """Sample j takes the volume this much later; only for a lag sweep (see `volumes_kept`)."""
+    detrend_order: Annotated[int, Field(ge=0, le=10)] = 4
+    """A polynomial of this degree is removed from each vertex; 0 removes the mean only."""
+    ddof: Literal[0, 1] = 1
+    """Z-scores divide by the standard deviation with N - ddof (1 in the official code, 0 in Mind-Animator's).
+    """
 
 
 def parse_run(path: Path) -> tuple[str, int]:

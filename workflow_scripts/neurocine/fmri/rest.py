@@ -7,14 +7,15 @@ haemodynamic response), then one z-score over all values.
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import read_dtseries
 from neurocine.fmri.preprocess import refuse_nonfinite, zscore
+from neurocine.settings import Count, Settings, Unit
 
 log = logging.getLogger(__name__)
 LEAVE_OUT = "name the subject in rest.exclude"
@@ -25,15 +26,11 @@ REST_NAME = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class PreprocessHcpSettings:
+class PreprocessHcpSettings(Settings):
     """How resting runs become samples (DC-MAE's values)."""
 
-    frames_per_sample: int = 10  # volumes averaged into one sample; 10 of 0.72 s in HCP 3T
-
-    def __post_init__(self) -> None:
-        if isinstance(self.frames_per_sample, bool) or self.frames_per_sample < 1:
-            raise ValueError(f"frames_per_sample is {self.frames_per_sample}, must be at least 1")
+    frames_per_sample: Annotated[Count, Unit("volumes")] = 10
+    """This many volumes are averaged into one sample; DC-MAE takes 10 of 0.72 s in HCP 3T."""
 
 
 def parse_rest(path: Path) -> str:

@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from neurocine.errors import InputError
 from neurocine.fmri.parcellation import AreaVertices, area_vertices
 from neurocine.fmri.volumes import GIVE_ATLAS, VoxelGrid, area_voxels, check_volumes
 from neurocine.io import read_arrays
+from neurocine.settings import Count, CountOrZero, Settings, ShareBelowOne, Unique, Unit
 
 HIERARCHY: dict[str, tuple[str, ...]] = {
     "early": ("V1", "V2", "V3", "V4"),
@@ -37,7 +38,8 @@ def _areas(*groups: str) -> tuple[str, ...]:
     return tuple(area for group in groups for area in HIERARCHY[group])
 
 
-ROI_SETS: dict[str, tuple[str, ...]] = {
+RoiSet = Literal["v1v4", "ma12", "visual27", "visual30", "visual33", "all", "rel4500"]
+ROI_SETS: dict[RoiSet, tuple[str, ...]] = {
     "v1v4": _areas("early"),  # DC-MAE
     "ma12": (  # Mind-Animator on HCP 7T
         *("V1", "V2", "V3", "V4", "V3A", "V3B", "LO1", "LO2", "MT", "MST", "TPOJ1", "TPOJ2"),
@@ -48,36 +50,26 @@ ROI_SETS: dict[str, tuple[str, ...]] = {
     "all": (),  # every area of the atlas
     "rel4500": (),  # Mind-Animator on CC2017: all of cortex, thinned by reliability to 4500 vertices
 }
-RELIABLE = {"rel4500": 4500}  # sets that are defined by reliability -> vertices kept
+RELIABLE: dict[RoiSet, int] = {"rel4500": 4500}  # sets that are defined by reliability -> vertices kept
 
 
-@dataclass(frozen=True)
-class SelectVerticesSettings:
+class SelectVerticesSettings(Settings):
     """Which vertices are decoded."""
 
-    # v1v4, ma12, visual27, visual30, visual33, all (every area of the atlas) or rel4500; unused with areas
-    roi_set: str = "visual27"
-    areas: tuple[str, ...] = ()  # own list of areas of the atlas instead of a set, both hemispheres of each
-    every: int = 1  # keep each k-th vertex of an area and hemisphere; more than 1 for small studies
-    reliable_count: int = (
-        0  # keep so many vertices whose training repeats agree best, per subject; 0 = no limit
-    )
-    reliable_p: float = (
-        0.0  # keep vertices whose repeats agree at this level (Bonferroni), per subject; 0 = off
-    )
-
-    def __post_init__(self) -> None:
-        if self.roi_set not in ROI_SETS:
-            raise ValueError(f"roi_set is {self.roi_set!r}, must be one of {', '.join(ROI_SETS)}")
-        if isinstance(self.areas, str) or len(set(self.areas)) != len(self.areas):
-            raise ValueError("areas must be a list of names, each once")
-        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
-            raise ValueError(f"every is {self.every}, must be an integer of at least 1")
-        count = self.reliable_count
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise ValueError(f"reliable_count is {count}, must be an integer of at least 0")
-        if not 0 <= self.reliable_p < 1:
-            raise ValueError(f"reliable_p is {self.reliable_p}, must be in [0, 1)")
+    roi_set: RoiSet = "visual27"
+    """Vertices of this set of areas are decoded: all has every area of the atlas; unused where areas are
+    named.
+    """
+    areas: Annotated[tuple[str, ...], Unique()] = ()
+    """Name areas of the atlas in place of a set; both hemispheres of each are taken."""
+    every: Annotated[Count, Unit("vertices")] = 1
+    """Each k-th vertex of an area and hemisphere is kept, where k is this value; more than 1 for small
+    studies.
+    """
+    reliable_count: Annotated[CountOrZero, Unit("vertices")] = 0
+    """Per subject, this many vertices whose training repeats agree best are kept; 0 sets no limit."""
+    reliable_p: ShareBelowOne = 0.0
+    """Per subject, vertices whose repeats agree at this level (Bonferroni) are kept; 0 keeps all."""
 
     @property
     def count(self) -> int:

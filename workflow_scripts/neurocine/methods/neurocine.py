@@ -43,7 +43,7 @@ class NeuroCine(Method):
     """NeuroCine on the fMRI of visual cortex."""
 
     name = "neurocine"
-    definition = "experiment"
+    definition = "Experiment"
     parameters = (*VIEWS, "noise_ratio")
     titles: ClassVar[Mapping[str, str]] = {
         "pretrain_encoder": "Encoder pretraining",

@@ -1,10 +1,13 @@
 """Predictions that need no brain: grey, mean and blurred training frames, the first true frame held."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from scipy.ndimage import gaussian_filter
+
+from neurocine.settings import Settings
 
 GREY = 110  # a typical mean of natural movie frames; the tables of published baselines use it
 
@@ -36,15 +39,11 @@ def mean_frame_video(movies: Iterable[np.ndarray]) -> np.ndarray:
     return np.broadcast_to(frame, (1, *shape)).copy()
 
 
-@dataclass(frozen=True)
-class MakeBaselinesSettings:
-    """Settings of ``make_baselines``."""
+class MakeBaselinesSettings(Settings):
+    """How the clips that need no brain are made."""
 
-    blur: float = 0.03125  # sigma of the blurred baseline as a share of the height; 8 px of 256
-
-    def __post_init__(self) -> None:
-        if not 0 < self.blur < 1:
-            raise ValueError(f"blur {self.blur} must lie between 0 and 1")
+    blur: Annotated[float, Field(gt=0, lt=1)] = 0.03125
+    """The blurred baseline has this sigma as a fraction of the height, which is 8 px of 256."""
 
 
 def hold_first_frame(clips: np.ndarray) -> np.ndarray:

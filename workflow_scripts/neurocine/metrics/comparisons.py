@@ -6,15 +6,17 @@ same clips can be compared.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from neurocine.errors import InputError
 from neurocine.metrics.statistics import block_bootstrap, block_length, holm, interval, sign_flip_p
 from neurocine.naming import natural
 from neurocine.seeds import numpy_generator
+from neurocine.settings import Count, Settings, Unit
 
 RESULT = ["subject", "method", "experiment", "condition"]  # what the scores of clips belong to
 NOT_METRICS = {*RESULT, "dataset", "movie", "clip", "seed"}
@@ -25,22 +27,17 @@ COMPARISON_COLUMNS = [
 ]
 
 
-@dataclass(frozen=True)
-class CompareResultsSettings:
-    """Settings of ``compare_results``."""
+class CompareResultsSettings(Settings):
+    """How results are averaged and compared."""
 
-    reference: str = ""  # experiment that the others are compared with; empty: the first
-    block_tr: int = 15  # TR, block of the bootstrap and of the permutation test
-    draws: int = 10_000  # of the bootstrap and of the permutation test
-    level: float = 0.95  # of the intervals
-
-    def __post_init__(self) -> None:
-        if self.block_tr < 1:
-            raise ValueError(f"block_tr is {self.block_tr}, must be at least 1")
-        if self.draws < 1000:
-            raise ValueError(f"draws is {self.draws}, must be at least 1000")
-        if not 0 < self.level < 1:
-            raise ValueError(f"level is {self.level}, must lie between 0 and 1")
+    reference: str = ""
+    """Name the experiment that the others are compared with; if empty, it is the first."""
+    block_tr: Annotated[Count, Unit("TR")] = 15
+    """The bootstrap and the permutation test draw blocks of this length."""
+    draws: Annotated[int, Field(ge=1000), Unit("draws")] = 10_000
+    """The bootstrap and the permutation test take this many draws."""
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Intervals have this level of confidence."""
 
 
 @dataclass(frozen=True)

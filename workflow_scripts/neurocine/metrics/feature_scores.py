@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from neurocine.animator.features import Features
 from neurocine.errors import InputError
 from neurocine.metrics.null import allowed_shifts, draw_shifts, null_distribution, summarise_null
 from neurocine.seeds import numpy_generator
+from neurocine.settings import Count, Settings, Unit
 from neurocine.stimuli.cached import CachedClips, TextStates
 
 TOP = 10
@@ -28,16 +30,13 @@ COLUMNS = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
-class ScoreFeaturesSettings:
-    """Settings of ``score_features``."""
+class ScoreFeaturesSettings(Settings):
+    """How decoded features are scored."""
 
-    min_shift_tr: int = 30  # TR between features and the clips they are re-paired with in the null
-    null_draws: int = 2000  # draws of the null
-
-    def __post_init__(self) -> None:
-        if self.min_shift_tr < 1 or self.null_draws < 1:
-            raise ValueError("min_shift_tr and null_draws must be at least 1")
+    min_shift_tr: Annotated[Count, Unit("TR")] = 30
+    """The null pairs features with clips at least this far away."""
+    null_draws: Annotated[Count, Unit("draws")] = 2000
+    """The null takes this many draws."""
 
 
 @dataclasses.dataclass(frozen=True)

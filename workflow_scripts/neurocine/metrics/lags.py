@@ -7,10 +7,12 @@ much do repeats help?
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, from_numpy
 
 from neurocine.errors import InputError
@@ -18,31 +20,27 @@ from neurocine.fmri.assemble import SubjectFmri, existing_repeats
 from neurocine.metrics.agreement import SCORES, Targets, agreement, find_rivals, mean_direction
 from neurocine.metrics.statistics import block_bootstrap, interval
 from neurocine.seeds import numpy_generator
+from neurocine.settings import Count, Holds, Positive, Settings, Unique, Unit
 
 CHANCE = {"cosine": 0.0, "identification": 0.5}
 
 
-@dataclass(frozen=True)
-class SweepLagsSettings:
-    """Settings of ``sweep_lags``."""
+class SweepLagsSettings(Settings):
+    """Which lags and numbers of repeats are scored, and how."""
 
-    lags: tuple[int, ...] = (-1, 0, 1, 2, 3)  # TR that the fMRI sample of a clip is taken later; with 0
-    penalty: float = 1.0  # of the ridge regression, times the mean squared length of a training sample
-    draws: int = 20  # sets of k test repeats that are averaged and scored
-    min_distance_tr: int = 15  # TR; nearer clips of a movie are no alternatives in the identification
-    block_tr: int = 15  # TR, block of the bootstrap
-    bootstrap_draws: int = 2000  # draws of the bootstrap over time
-
-    def __post_init__(self) -> None:
-        if 0 not in self.lags or len(set(self.lags)) < len(self.lags):
-            raise ValueError(f"lags {list(self.lags)} must be different whole numbers, 0 among them")
-        if not self.penalty > 0:
-            raise ValueError(f"penalty is {self.penalty}, must be above 0")
-        for name in ("draws", "min_distance_tr", "block_tr"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if self.bootstrap_draws < 100:
-            raise ValueError(f"bootstrap_draws is {self.bootstrap_draws}, must be at least 100")
+    lags: Annotated[tuple[int, ...], Field(min_length=1), Unique(), Holds(0), Unit("TR")] = (-1, 0, 1, 2, 3)
+    """The fMRI sample of a clip is taken later by each of these lags, 0 among them."""
+    penalty: Positive = 1.0
+    """The penalty of the ridge regression is this value times the mean squared length of a training sample.
+    """
+    draws: Annotated[Count, Unit("draws")] = 20
+    """For each k, this many sets of k test repeats are averaged and scored."""
+    min_distance_tr: Annotated[Count, Unit("TR")] = 15
+    """Clips of a movie nearer than this are no alternatives in the identification."""
+    block_tr: Annotated[Count, Unit("TR")] = 15
+    """The bootstrap draws blocks of this length."""
+    bootstrap_draws: Annotated[int, Field(ge=100), Unit("draws")] = 2000
+    """The bootstrap over time takes this many draws."""
 
     def clips(self, n_samples: int) -> np.ndarray:
         """Clips of a movie that have a sample at every lag, so that all lags are scored on the same ones."""

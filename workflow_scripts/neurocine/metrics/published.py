@@ -7,13 +7,14 @@ any, has that definition. What no rule vouches for is not comparable.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 
 from neurocine.io import read_table
 from neurocine.methods import DEFAULT, METHODS, Method
 from neurocine.metrics.registry import SHORT_TABLE
+from neurocine.settings import Settings, Unit
 
 PUBLISHED = Path(__file__).with_name("published.tsv")
 RESULT = ["dataset", "subject", "method", "experiment", "condition"]
@@ -112,17 +113,23 @@ NETWORKS = {
 COMPARED_NETWORKS = {network for network, _ in NETWORKS.values()}
 
 
-@dataclass(frozen=True)
-class StudyFacts:
+class StudyFacts(Settings):
     """What decides whether published values of CC2017 were measured in the same way."""
 
     dataset: str
+    """The study has this name."""
     test_movies: tuple[str, ...]
-    height: int
-    width: int
-    frames_per_tr: int
-    every: int  # clips 0, k, 2k ... are decoded
+    """These movies are scored."""
+    height: Annotated[int, Unit("px")]
+    """Frames have this height."""
+    width: Annotated[int, Unit("px")]
+    """Frames have this width."""
+    frames_per_tr: Annotated[int, Unit("frames")]
+    """Each clip has this many frames."""
+    every: int
+    """Clips 0, k, 2k ... are decoded, where k is this value."""
     test_repeats: str | int
+    """All test repeats are averaged (mean), or this many."""
 
     def differences(self, protocol: Protocol) -> Iterator[str]:
         """Name what differs from a published measurement."""

@@ -1,22 +1,19 @@
 """Find the training clip whose embedding is nearest to a predicted one."""
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from neurocine.settings import Count, Settings, Unit
 
-@dataclass(frozen=True)
-class RetrieveClipsSettings:
-    """Settings of ``retrieve_clips``."""
 
-    batch_size: int = 64  # windows per pass of the encoder
-    device: str = "auto"  # auto, cpu or cuda
+class RetrieveClipsSettings(Settings):
+    """How clips are retrieved."""
 
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}, must be at least 1")
+    batch_size: Annotated[Count, Unit("windows")] = 64
+    """The encoder sees this many windows of fMRI per pass."""
 
 
 def nearest(predicted: Tensor, candidates: Tensor) -> np.ndarray:

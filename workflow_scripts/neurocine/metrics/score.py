@@ -329,7 +329,7 @@ def score(
         the null
     """
     metrics, notes = with_fallbacks(settings.metrics, networks)
-    settings = replace(settings, metrics=metrics)
+    settings = settings.replace(metrics=metrics)
     store, labels = make_store(networks, originals.shape[0], settings, cached or {}, device)
     baselines = {
         "constant": store.run(constant_video(originals.shape, settings.grey)),

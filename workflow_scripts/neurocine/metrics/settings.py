@@ -1,43 +1,48 @@
 """What is scored and how: the section ``score`` of the config."""
 
-from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from neurocine.metrics.baselines import GREY
-from neurocine.metrics.registry import DEFAULT_METRICS
+from neurocine.metrics.registry import DEFAULT_METRICS, METRICS
+from neurocine.section_checks import ks_below_ways
+from neurocine.settings import Check, Count, CountOrZero, OneOf, Settings, Unique, Unit
 
 
-@dataclass(frozen=True)
-class ScoreSettings:
-    """Settings of ``score``."""
+class ScoreSettings(Settings):
+    """What is scored, and how."""
 
-    # Families of metrics (docs/scoring.md says what each is)
-    metrics: tuple[str, ...] = DEFAULT_METRICS
-    n_ways: tuple[int, ...] = (2, 50)  # N of the N-way identification
-    top_ks: tuple[int, ...] = (1,)  # a true class among the k best counts as found; used where k < N
-    n_way_trials: int = 0  # also estimate the accuracies by this many random trials, as the papers do
-    retrieval_ks: tuple[int, ...] = (1, 10)  # a true clip among the k most similar counts as found
-    retrieval_drop_tr: int = 5  # TR, neighbours that do not compete in the second retrieval score
-    min_shift_tr: int = 15  # TR, smallest distance in the permutation null
-    null_draws: int = 10_000  # draws of the null; all combinations of shifts if there are fewer
-    block_tr: int = 15  # TR, block of the bootstrap
-    bootstrap_draws: int = 10_000  # draws of the bootstrap
-    grey: int = GREY  # 0..255, value of the constant baseline
-    label_factors: tuple[str, ...] = ()  # meaning of the words of compound class names; empty: none
-    batch_size: int = 32  # frames or clips per forward pass of a network
-    device: str = "auto"  # auto, cpu or cuda
+    checks: ClassVar[tuple[Check, ...]] = (ks_below_ways,)
 
-    def __post_init__(self) -> None:
-        if not self.metrics:
-            raise ValueError("metrics must name at least one")
-        if not self.n_ways or not self.top_ks or min(self.n_ways) < 2 or min(self.top_ks) < 1:
-            raise ValueError(f"n_ways {self.n_ways} must be 2 or more, top_ks {self.top_ks} 1 or more")
-        if min(self.top_ks) >= min(self.n_ways):
-            raise ValueError(f"top_ks {self.top_ks} must have a k below each of n_ways {self.n_ways}")
-        if self.n_way_trials < 0 or self.retrieval_drop_tr < 0 or min(self.retrieval_ks, default=1) < 1:
-            raise ValueError("n_way_trials and retrieval_drop_tr must be 0 or more, retrieval_ks 1 or more")
-        if self.min_shift_tr < 1 or self.block_tr < 1 or self.batch_size < 1:
-            raise ValueError("min_shift_tr, block_tr and batch_size must be 1 or more")
-        if self.null_draws < 1000 or self.bootstrap_draws < 1000:
-            raise ValueError("null_draws and bootstrap_draws must be 1000 or more")
-        if not 0 <= self.grey <= 255:
-            raise ValueError(f"grey {self.grey} must lie in 0..255")
+    metrics: Annotated[tuple[Annotated[str, OneOf(tuple(METRICS))], ...], Field(min_length=1), Unique()] = (
+        DEFAULT_METRICS
+    )
+    """Name families of metrics (docs/scoring.md describes each).
+
+    What frozen networks and optical flow compute for them is kept from run to run.
+    """
+    n_ways: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (2, 50)
+    """The N-way identification is scored for each of these N."""
+    top_ks: Annotated[tuple[Count, ...], Field(min_length=1)] = (1,)
+    """A true class among the k best counts as found, for each of these k that is below N."""
+    n_way_trials: Annotated[CountOrZero, Unit("trials")] = 0
+    """Accuracies are also estimated by this many random trials, as the papers do; 0 leaves that out."""
+    retrieval_ks: tuple[Count, ...] = (1, 10)
+    """A true clip among the k most similar ones of the test set counts as found, for each of these k."""
+    retrieval_drop_tr: Annotated[CountOrZero, Unit("TR")] = 5
+    """Neighbours of a clip within this distance do not compete in the second retrieval score."""
+    min_shift_tr: Annotated[Count, Unit("TR")] = 15
+    """The permutation null shifts predictions by at least this much."""
+    null_draws: Annotated[int, Field(ge=1000), Unit("draws")] = 10_000
+    """The null takes this many draws, or all combinations of shifts if there are fewer."""
+    block_tr: Annotated[Count, Unit("TR")] = 15
+    """The bootstrap draws blocks of this length."""
+    bootstrap_draws: Annotated[int, Field(ge=1000), Unit("draws")] = 10_000
+    """The bootstrap takes this many draws."""
+    grey: Annotated[int, Field(ge=0, le=255)] = GREY
+    """The constant baseline shows this grey value."""
+    label_factors: tuple[str, ...] = ()
+    """Name what the words of compound class names mean, one name per word; empty for simple class names."""
+    batch_size: Annotated[Count, Unit("items")] = 32
+    """A network sees this many frames or clips per forward pass."""

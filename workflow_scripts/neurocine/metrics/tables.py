@@ -1,15 +1,16 @@
 """Bring the scores of a study together: a long table, a wide one, the ablation beside the paper's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import Field
 
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.metrics.published import NEUROCINE, StudyFacts, published_ablation
 from neurocine.metrics.registry import best
 from neurocine.metrics.statistics import holm
+from neurocine.settings import Settings
 
 KEYS = ["dataset", "subject", "method", "experiment", "condition"]
 PUBLISHED_SUBJECT, PUBLISHED_METRIC = "1", "ssim_mv"  # of the published ablation
@@ -28,11 +29,11 @@ def _cell(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, int | float) else str(value)
 
 
-@dataclass(frozen=True)
-class Experiments:
-    """The config section experiments: ``rows`` name -> method and its parameters."""
+class Experiments(Settings):
+    """The config section experiments."""
 
-    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, Any]] = {}
+    """Each experiment has its parameters under its name, and the name of its method."""
 
     @property
     def parameters(self) -> list[str]:
@@ -47,15 +48,11 @@ class Experiments:
         return dict.fromkeys(self.parameters, "") | {key: _cell(value) for key, value in used.items()}
 
 
-@dataclass(frozen=True)
-class TabulateScoresSettings:
-    """Settings of ``tabulate_scores``."""
+class TabulateScoresSettings(Settings):
+    """How the wide tables are written."""
 
-    digits: int = 3  # decimals in the wide tables
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.digits <= 6:
-            raise ValueError(f"digits {self.digits} must lie in 1..6")
+    digits: Annotated[int, Field(ge=1, le=6)] = 3
+    """The wide tables round to this many decimals."""
 
 
 def gather_scores(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -8,23 +8,23 @@ another hash are refused, on every machine that has the lock file.
 import hashlib
 import json
 import logging
-import re
 import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
+from pydantic import Field
 
 from neurocine.errors import InputError
 from neurocine.io import file_sha256, replacing, write_json
 from neurocine.models.catalogue import PUBLISHED, MissingModels, weights_kind
 from neurocine.models.weights import PIPELINE_FILES, PIPELINE_PARTS, check_model
+from neurocine.settings import Settings
 
 log = logging.getLogger(__name__)
 LAVIS_WEIGHTS = (
@@ -35,7 +35,7 @@ BERT = "google-bert/bert-base-uncased@86b5e0934494bd15c9632b12f734a8a67f723594"
 DOWNLOAD_ERRORS = (httpx.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, RuntimeError)
 SECONDS_OF_SILENCE = 60  # after which a server is given up
 Lock = dict[str, dict[str, Any]]  # source -> {"revision", "files": {name: {"sha256", "size"}}}
-COMMIT = re.compile(r"[0-9a-f]{40}")
+HubSource = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+(@\w+)?$")]
 PARTS = (*PIPELINE_PARTS, *PIPELINE_FILES)  # of Stable Diffusion that are used
 TEXTS = {
     "config.json",
@@ -51,25 +51,29 @@ TEXTS = {
 }
 
 
-@dataclass(frozen=True)
-class FetchModelsSettings:
+class FetchModelsSettings(Settings):
     """Where networks come from: ``owner/name@commit`` on the hub, or ``owner/name`` for its newest commit."""
 
-    clip: str = PUBLISHED["clip"].source  # CLIP with projections
-    blip: str = PUBLISHED["blip"].source  # BLIP captioner
-    stable_diffusion: str = PUBLISHED["stable_diffusion"].source  # re-upload; the first one was withdrawn
-    image_classifier: str = PUBLISHED["image_classifier"].source  # ImageNet classifier
-    video_classifier: str = PUBLISHED["video_classifier"].source  # Kinetics-400 classifier
-    lavis_weights: str = LAVIS_WEIGHTS  # BLIP as LAVIS publishes it; only for caption_clips.backend: lavis
-    lavis_tokenizer: str = BERT  # its vocabulary
-    lock: str = "models.lock.json"  # commits and hashes of what was downloaded first; share it with the study
+    clip: HubSource = PUBLISHED["clip"].source
+    """CLIP with projections is downloaded from here, owner/name or owner/name@commit."""
+    blip: HubSource = PUBLISHED["blip"].source
+    """The BLIP captioner is downloaded from here, owner/name or owner/name@commit."""
+    stable_diffusion: HubSource = PUBLISHED["stable_diffusion"].source
+    """Stable Diffusion 1.5 is downloaded from here; a re-upload, because the first repository was withdrawn.
+    """
+    image_classifier: HubSource = PUBLISHED["image_classifier"].source
+    """The ImageNet classifier is downloaded from here, owner/name or owner/name@commit."""
+    video_classifier: HubSource = PUBLISHED["video_classifier"].source
+    """The Kinetics-400 classifier is downloaded from here, owner/name or owner/name@commit."""
+    lavis_weights: Annotated[str, Field(pattern=r"^https?://")] = LAVIS_WEIGHTS
+    """BLIP as LAVIS publishes it is downloaded from this address, for caption_clips.backend lavis only."""
+    lavis_tokenizer: HubSource = BERT
+    """The vocabulary of LAVIS's captioner is downloaded from here, owner/name or owner/name@commit."""
+    lock: str = "models.lock.json"
+    """This file keeps the commits and hashes of the first download, which later ones must equal.
 
-    def __post_init__(self) -> None:
-        for name, source in vars(self).items():
-            if name not in ("lock", "lavis_weights") and not re.fullmatch(r"[\w.-]+/[\w.-]+(@\w+)?", source):
-                raise ValueError(f"{name} is {source!r}, not owner/name or owner/name@commit")
-        if not re.match(r"https?://", self.lavis_weights):
-            raise ValueError(f"lavis_weights is {self.lavis_weights!r}, not an address")
+    Share it with the study.
+    """
 
 
 def choose_files(names: Iterable[str]) -> list[str]:

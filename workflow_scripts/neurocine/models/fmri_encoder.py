@@ -4,13 +4,12 @@ Parameter names follow the published checkpoints of the same family (MinD-Vis, M
 their weights load name for name (:meth:`FmriEncoder.load_backbone`).
 """
 
-import dataclasses
 import json
 import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,49 +21,59 @@ from torch.utils.checkpoint import checkpoint
 from neurocine.errors import InputError
 from neurocine.io import replacing, write_json
 from neurocine.models.attention import attend
+from neurocine.section_checks import heads_divide_width
+from neurocine.settings import Check, Count, CountOrZero, Positive, Settings, Unit
 
 log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class FmriEncoderConfig:
+class EncoderSize(Settings):
+    """Sizes of the transformer; those of a pretrained encoder replace them in later phases."""
+
+    patch: Annotated[Count, Unit("vertices")] = 16
+    """Each token holds this many vertices; a pretrained encoder brings its own value."""
+    depth: Annotated[Count, Unit("blocks")] = 24
+    """The encoder has this many transformer blocks; a pretrained encoder brings its own value."""
+    width: Annotated[Count, Unit("features")] = 1024
+    """Each token of the encoder has this many features, an even number; a pretrained encoder brings its own.
+    """
+    heads: Annotated[Count, Unit("heads")] = 16
+    """Each block has this many attention heads, a divisor of width; a pretrained encoder brings its own
+    value.
+    """
+    mlp_ratio: Positive = 1.0
+    """The hidden layer of each block's MLP is this many times as wide as a token; a pretrained encoder's own.
+    """
+
+
+class EncoderHead(Settings):
+    """What the encoder takes in and gives out."""
+
+    window: Annotated[Count, Unit("TR")] = 2
+    """Each sample holds this many volumes, from the one of the clip forward."""
+    tokens: Annotated[CountOrZero, Unit("tokens")] = 77
+    """The encoder gives out this many tokens; 0 takes as many as the text encoder has, or none in phase 0."""
+    text_width: Annotated[CountOrZero, Unit("features")] = 768
+    """Each output token has this many features; 0 takes as many as the text encoder's states have."""
+    head_norm: bool = False
+    """True ends the projection head with a LayerNorm."""
+    pooling: Literal["mean", "flatten"] = "mean"
+    """Output tokens become one vector by their mean, or by a layer over all of them (flatten)."""
+
+
+class FmriEncoderConfig(EncoderSize, EncoderHead):
     """Architecture of the encoder; stored as ``config.json`` beside its weights."""
 
-    n_vertices: int  # V, vertices of one frame
-    window: int = 2  # w, frames (TRs) per sample
-    patch: int = 16  # vertices per token
-    depth: int = 24  # transformer blocks
-    width: int = 1024  # d, features per token
-    heads: int = 16  # attention heads
-    mlp_ratio: float = 1.0  # hidden width of the MLP as a multiple of d
-    temporal: bool = True  # attention over the frames of a window; absent in phase 0
-    tokens: int = 77  # L, output tokens; 0 = no projection head (phase 0)
-    text_width: int = 768  # D, features per output token
-    head_norm: bool = False  # LayerNorm at the end of the projection head
-    pooling: str = "mean"  # tokens to one vector: "mean", or "flatten" them
-    embedding_width: int = 768  # E, features of the CLIP embeddings compared with
+    checks: ClassVar[tuple[Check, ...]] = (heads_divide_width,)
 
-    def __post_init__(self) -> None:
-        for name in (
-            "n_vertices",
-            "window",
-            "patch",
-            "depth",
-            "width",
-            "heads",
-            "text_width",
-            "embedding_width",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if self.tokens < 0:
-            raise ValueError(f"tokens is {self.tokens}, must not be negative")
-        if self.mlp_ratio <= 0:
-            raise ValueError(f"mlp_ratio is {self.mlp_ratio}, must be positive")
-        if self.width % self.heads or self.width % 2:
-            raise ValueError(f"width {self.width} must be even and a multiple of heads {self.heads}")
-        if self.pooling not in ("mean", "flatten"):
-            raise ValueError(f"pooling is {self.pooling!r}, not mean or flatten")
+    n_vertices: Count
+    """Each volume has this many vertices."""
+    temporal: bool = True
+    """True gives blocks attention over the frames of a window; phase 0 has none."""
+    text_width: Annotated[Count, Unit("features")] = 768
+    """Each output token has this many features."""
+    embedding_width: Annotated[Count, Unit("features")] = 768
+    """The CLIP embeddings that the encoder is compared with have this many features."""
 
     @property
     def n_patches(self) -> int:
@@ -309,9 +318,7 @@ class FmriEncoder(nn.Module):
             save_file(
                 {name: value.cpu().contiguous() for name, value in self.state_dict().items()}, temporary
             )
-        write_json(
-            directory / "config.json", {"class": type(self).__name__, **dataclasses.asdict(self.config)}
-        )
+        write_json(directory / "config.json", {"class": type(self).__name__, **self.config.model_dump()})
 
     @classmethod
     def from_pretrained(cls, directory: Path) -> "FmriEncoder":

@@ -1,6 +1,6 @@
 """Masked autoencoder of phase 0: an encoder that sees a quarter of the tokens, a decoder that fills in."""
 
-import dataclasses
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -8,21 +8,21 @@ from torch.utils.checkpoint import checkpoint
 
 from neurocine.models.fmri_encoder import Block, FmriEncoder, FmriEncoderConfig, initialise_, position_table
 from neurocine.models.in_parts import in_parts
+from neurocine.section_checks import heads_divide_width
+from neurocine.settings import Check, Count, Settings
 
 
-@dataclasses.dataclass(frozen=True)
-class DecoderConfig:
+class DecoderConfig(Settings):
     """Architecture of the decoder, which is discarded after pretraining."""
 
-    width: int = 512
-    depth: int = 8
-    heads: int = 16
+    checks: ClassVar[tuple[Check, ...]] = (heads_divide_width,)
 
-    def __post_init__(self) -> None:
-        if min(self.width, self.depth, self.heads) < 1 or self.width % self.heads or self.width % 2:
-            raise ValueError(
-                f"width {self.width} must be even and a multiple of heads {self.heads}, depth at least 1"
-            )
+    width: Count = 512
+    """Each token has this many features, an even number."""
+    depth: Count = 8
+    """The decoder has this many transformer blocks."""
+    heads: Count = 16
+    """Each block has this many attention heads, a divisor of width."""
 
 
 class MaskedAutoencoder(nn.Module):

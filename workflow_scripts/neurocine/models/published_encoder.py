@@ -7,9 +7,8 @@ have. Tensors are read, everything else becomes an empty stand-in.
 import logging
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from neurocine.errors import InputError
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
+from neurocine.settings import Count, Settings, Unit
 
 log = logging.getLogger(__name__)
 # What may stand before the encoder's own names.
@@ -25,15 +25,11 @@ STATES = ("model", "state_dict", "model_state_dict", "model_state")  # where a t
 FIRST = "patch_embed.proj.weight"
 
 
-@dataclass(frozen=True)
-class ImportEncoderSettings:
-    """What the weights do not tell."""
+class ImportEncoderSettings(Settings):
+    """What the weights of a published encoder leave open."""
 
-    heads: int = 16  # attention heads of the published encoder
-
-    def __post_init__(self) -> None:
-        if self.heads < 1:
-            raise ValueError(f"heads must be at least 1, not {self.heads}")
+    heads: Annotated[Count, Unit("heads")] = 16
+    """Each block of the published encoder has this many attention heads, which its weights do not show."""
 
 
 class _Nothing:

@@ -6,12 +6,12 @@ the script adds sorting, filtering and enlarging.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from markupsafe import Markup
+from pydantic import Field
 
 from neurocine import __version__
 from neurocine.conditions import CONDITIONS, describe
@@ -26,22 +26,20 @@ from neurocine.report.media import film_section, map_section
 from neurocine.report.study import Medium, Order, Results, score_records
 from neurocine.report.templates import piece, render
 from neurocine.report.text import number
+from neurocine.settings import Count, Settings, Unit
 
 
-@dataclass(frozen=True)
-class BuildBrowserSettings:
+class BuildBrowserSettings(Settings):
     """What the page shows."""
 
-    title: str = ""  # heading; the data set's name when empty
-    headline: tuple[str, ...] = ("ssim_mv", "acc_image_50_any3", "acc_video_50_any3")  # metrics drawn on top
-    digits: int = 3  # decimals in the tables
-    strips_shown: int = 2  # film strips in sight per subject and experiment; the rest unfolds
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.digits <= 6:
-            raise ValueError(f"digits {self.digits} must be in [1, 6]")
-        if self.strips_shown < 1:
-            raise ValueError(f"strips_shown {self.strips_shown} must be at least 1")
+    title: str = ""
+    """The page has this heading; if empty, the data set's name."""
+    headline: tuple[str, ...] = ("ssim_mv", "acc_image_50_any3", "acc_video_50_any3")
+    """Name the metrics that are drawn at the top."""
+    digits: Annotated[int, Field(ge=1, le=6)] = 3
+    """The tables round to this many decimals."""
+    strips_shown: Annotated[Count, Unit("strips")] = 2
+    """This many film strips are visible per subject and experiment; the rest unfolds."""
 
 
 def _choices(

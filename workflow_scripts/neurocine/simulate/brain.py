@@ -14,15 +14,17 @@ run; z-scoring then weighs the cleaner runs more, and repeats correlate somewhat
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES, SUBCORTICAL
 from neurocine.fmri.parcellation import area_vertices
 from neurocine.fmri.preprocess import detrend
+from neurocine.section_checks import runs_cover_clips
 from neurocine.seeds import numpy_generator
+from neurocine.settings import Check, Count, NotNegative, Positive, Settings, Share, ShareBelowOne, Unit
 from neurocine.simulate.features import GROUPS, FeatureSpace
 from neurocine.simulate.noise import (
     DETREND_ORDER,
@@ -33,65 +35,65 @@ from neurocine.simulate.noise import (
     spatial_modes,
     spontaneous_activity,
 )
-from neurocine.simulate.response import N_KEPT, SCAN_START, kept_times, response_at, volume_times
+from neurocine.simulate.response import N_KEPT, kept_times, response_at, volume_times
 from neurocine.simulate.tuning import Tuning, draw_tuning, tuned_among
 
 MAX_SHARE = 0.95  # no vertex is free of noise
 
 
-@dataclass(frozen=True)
-class SimulateSubjectSettings:
-    """Settings of the simulated brains."""
+class DelayedRun(Settings):
+    """A run that lags behind its movie."""
 
-    # Share of a preprocessed single run's variance that the stimulus explains in a fully tuned vertex, 0..1.
-    signal_fraction: float = 0.35
-    # Subject -> factor on signal_fraction; subjects not named have 1.
-    subject_factors: Mapping[str, float] = field(default_factory=lambda: {"1": 1.0, "2": 0.9, "3": 0.75})
-    # Standard deviation of the log of each vertex's own factor on the share.
-    vertex_spread: float = 0.3
-    # Probability that a vertex weighs a feature of its group.
-    tuning_density: float = 0.25
-    # Correlation of the noise between neighbouring volumes, 0 <= c < 1.
-    noise_autocorrelation: float = 0.4
-    # Share of the autocorrelated noise that neighbours, areas and equally tuned vertices share, 0..1.
-    shared_noise: float = 0.1
-    # Standard deviation of the slow drift, in standard deviations of the autocorrelated noise.
-    drift: float = 1.0
-    # Mean of the raw signal, arbitrary units; each grayordinate has 0.7 to 1.3 times this.
-    baseline: float = 10000.0
-    # Standard deviation of the detrended signal, percent of the mean.
-    percent_signal: float = 1.5
-    # Standard deviation of the log of each subject's factor on percent_signal.
-    gain_spread: float = 0.1
-    # Clips of a movie, as in simulate_movies.
-    clips_per_movie: int = N_KEPT
-    # Movie -> volumes of its runs, 5 or 6 more than it has clips; "default" for the others.
-    volumes: Mapping[str, int] = field(
-        default_factory=lambda: {"default": 245, "test2": 246, "test3": 246, "test4": 246, "test5": 246}
-    )
-    # Runs that lag behind the movie: {subject, movie, repeat, seconds}. In Wen 2018 one does, by 10 s.
-    delayed_runs: Sequence[Mapping[str, Any]] = ()
+    subject: str | int
+    """Name the subject, as in subjects."""
+    movie: str
+    """Name the movie, as in movies."""
+    repeat: Count
+    """Number the repeat, from 1."""
+    seconds: Annotated[float, Unit("s")]
+    """The fMRI of this run is late by this long."""
 
-    def __post_init__(self) -> None:
-        for name in ("signal_fraction", "shared_noise", "noise_autocorrelation", "tuning_density"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be from 0 to 1")
-        if self.noise_autocorrelation == 1:
-            raise ValueError("noise_autocorrelation is 1, must be less")
-        for name in ("vertex_spread", "drift", "gain_spread"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
-        if min(self.baseline, self.percent_signal) <= 0:
-            raise ValueError("baseline and percent_signal must be positive")
-        if any(factor < 0 for factor in self.subject_factors.values()):
-            raise ValueError("subject_factors must not be negative")
-        known = {self.clips_per_movie + more for more in SCAN_START}
-        unknown = set(self.volumes.values()) - known
-        if unknown:
-            raise ValueError(f"volumes has {unknown.pop()}, must be {' or '.join(map(str, sorted(known)))}")
-        for delay in self.delayed_runs:
-            if set(delay) != {"subject", "movie", "repeat", "seconds"}:
-                raise ValueError(f"delayed_runs has {dict(delay)}, needs subject, movie, repeat, seconds")
+
+class SimulateSubjectSettings(Settings):
+    """What the simulated brains are like."""
+
+    checks: ClassVar[tuple[Check, ...]] = (runs_cover_clips,)
+
+    signal_fraction: Share = 0.35
+    """The stimulus explains this fraction of a preprocessed single run's variance in a fully tuned vertex."""
+    subject_factors: Mapping[str, NotNegative] = {"1": 1.0, "2": 0.9, "3": 0.75}
+    """Map a subject to a factor on signal_fraction; subjects that are not named have 1."""
+    vertex_spread: NotNegative = 0.3
+    """The log of each vertex's own factor on that fraction has this standard deviation."""
+    tuning_density: Share = 0.25
+    """A vertex weighs a feature of its group with this probability."""
+    noise_autocorrelation: ShareBelowOne = 0.4
+    """The noise of neighbouring volumes correlates this much."""
+    shared_noise: Share = 0.1
+    """Neighbours, areas and equally tuned vertices share this fraction of the autocorrelated noise."""
+    drift: NotNegative = 1.0
+    """The slow drift has this standard deviation, in standard deviations of the autocorrelated noise."""
+    baseline: Positive = 10000.0
+    """The raw signal has this mean in arbitrary units; each grayordinate has 0.7 to 1.3 times this."""
+    percent_signal: Annotated[Positive, Unit("%")] = 1.5
+    """The detrended signal has this standard deviation, in percent of the mean."""
+    gain_spread: NotNegative = 0.1
+    """The log of each subject's factor on percent_signal has this standard deviation."""
+    clips_per_movie: Annotated[Count, Unit("clips")] = N_KEPT
+    """Each movie has this many clips, as in simulate_movies."""
+    volumes: Annotated[Mapping[str, int], Unit("volumes")] = {
+        "default": 245,
+        "test2": 246,
+        "test3": 246,
+        "test4": 246,
+        "test5": 246,
+    }
+    """Map a movie to the volumes of its runs, which preprocess_run.crop must know; "default" holds for
+    others.
+    """
+    delayed_runs: tuple[DelayedRun, ...] = ()
+    """List runs that lag behind the movie, each with subject, movie, repeat, seconds; in Wen 2018 one does.
+    """
 
     def n_volumes(self, movie: str) -> int:
         """Return the number of volumes of a movie's runs."""
@@ -100,8 +102,8 @@ class SimulateSubjectSettings:
     def delay(self, subject: str, movie: str, repeat: int) -> float:
         """Return by how many seconds a run lags behind its movie."""
         for run in self.delayed_runs:
-            if (str(run["subject"]), run["movie"], int(run["repeat"])) == (subject, movie, repeat):
-                return float(run["seconds"])
+            if (str(run.subject), run.movie, run.repeat) == (subject, movie, repeat):
+                return run.seconds
         return 0.0
 
 

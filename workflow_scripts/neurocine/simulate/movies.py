@@ -1,40 +1,42 @@
 """Movies for simulated subjects: drawn from the toy world's grammar, or cut from natural movies."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from neurocine.errors import InputError
+from neurocine.section_checks import scenes_have_a_length
 from neurocine.seeds import numpy_generator
+from neurocine.settings import Check, Count, NotNegative, Settings, Share, Unit
 from neurocine.simulate.world import CLIP_SECONDS, movie_frames, write_script
 from neurocine.stimuli.video import read_frames_at, video_info, write_video
 
 
-@dataclasses.dataclass(frozen=True)
-class SimulateMoviesSettings:
+class SimulateMoviesSettings(Settings):
     """What the movies are like."""
 
-    clips_per_movie: int = 240  # clips of 2 s; 240 are the 8 minutes of a Wen 2018 movie
-    tail_seconds: float = 12.0  # static last frame after the content, as in the recorded study
-    fps: int = 30  # frames per second of drawn movies; natural ones keep theirs
-    size: int = 128  # height and width of drawn movies, px; natural ones keep theirs
-    held_out_share: float = (
-        0.25  # share of a test movie's scenes that show combinations no training movie has
-    )
-    shortest_scene: int = 2  # TR
-    longest_scene: int = 6  # TR
-    sources: tuple[str, ...] = ()  # natural movies to cut scenes from; none = draw the toy world
+    checks: ClassVar[tuple[Check, ...]] = (scenes_have_a_length,)
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.held_out_share <= 1:
-            raise ValueError(f"held_out_share is {self.held_out_share}, must be in [0, 1]")
-        if not 1 <= self.shortest_scene <= self.longest_scene:
-            raise ValueError(f"scenes of {self.shortest_scene} to {self.longest_scene} TR are impossible")
-        if self.clips_per_movie < 1 or self.size < 16 or self.fps < 6 or self.tail_seconds < 0:
-            raise ValueError("clips_per_movie, size, fps or tail_seconds is too small")
+    clips_per_movie: Annotated[Count, Unit("clips")] = 240
+    """Each movie has this many clips of 2 s; 240 are the 8 minutes of a Wen 2018 movie."""
+    tail_seconds: Annotated[NotNegative, Unit("s")] = 12.0
+    """The last frame stands still for this long after the content, as in the recorded study."""
+    fps: Annotated[int, Field(ge=6), Unit("frames/s")] = 30
+    """Drawn movies have this frame rate; natural ones keep theirs."""
+    size: Annotated[int, Field(ge=16), Unit("px")] = 128
+    """Drawn movies have this height and width; natural ones keep theirs."""
+    held_out_share: Share = 0.25
+    """This fraction of a test movie's scenes shows combinations that no training movie has."""
+    shortest_scene: Annotated[Count, Unit("TR")] = 2
+    """The shortest scene lasts this long."""
+    longest_scene: Annotated[Count, Unit("TR")] = 6
+    """The longest scene lasts this long."""
+    sources: tuple[str, ...] = ()
+    """Name natural movies to cut scenes from; without any, movies of the toy world are drawn."""
 
 
 def draw_movie(

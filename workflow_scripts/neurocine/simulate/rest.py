@@ -1,52 +1,43 @@
 """Simulated rest: spontaneous activity with the spatial structure of the simulated brains, HCP-style."""
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from neurocine.fmri.grayordinates import GRAYORDINATES
 from neurocine.fmri.parcellation import area_vertices
 from neurocine.seeds import numpy_generator
+from neurocine.settings import NotNegative, Positive, Settings, Share, ShareBelowOne, Unit
 from neurocine.simulate.brain import grayordinate_labels
 from neurocine.simulate.features import GROUPS, feature_names
 from neurocine.simulate.noise import autoregressive, drift, spatial_modes, spontaneous_activity
 from neurocine.simulate.tuning import draw_tuning, tuned_among
 
 
-@dataclass(frozen=True)
-class SimulateRestSettings:
-    """Settings of the simulated rest runs."""
+class SimulateRestSettings(Settings):
+    """What the simulated rest runs are like."""
 
-    # Volumes of a run; 1200 in the HCP.
-    volumes: int = 1200
-    # Seconds between volumes.
-    tr: float = 0.72
-    # Share of the variance that neighbours, areas and equally tuned vertices have in common, 0..1.
-    structured_share: float = 0.5
-    # Correlation of the structured activity between neighbouring volumes: slow fluctuations, 0 <= c < 1.
-    structured_autocorrelation: float = 0.9
-    # Correlation of the private noise between neighbouring volumes, 0 <= c < 1.
-    noise_autocorrelation: float = 0.3
-    # Probability that a vertex weighs a feature of its group.
-    tuning_density: float = 0.25
-    # Standard deviation of the slow drift, in standard deviations of the rest; cleaned runs have little.
-    drift: float = 0.1
-    # Mean of the raw signal, arbitrary units; each grayordinate has 0.7 to 1.3 times this.
-    baseline: float = 10000.0
-    # Standard deviation, percent of the mean.
-    percent_signal: float = 1.5
-
-    def __post_init__(self) -> None:
-        for name in ("structured_share", "tuning_density"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be from 0 to 1")
-        for name in ("structured_autocorrelation", "noise_autocorrelation"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 0 and less than 1")
-        if self.volumes < 10:
-            raise ValueError(f"volumes is {self.volumes}, must be 10 or more")
-        if min(self.tr, self.baseline, self.percent_signal) <= 0 or self.drift < 0:
-            raise ValueError("tr, baseline and percent_signal must be positive, drift not negative")
+    volumes: Annotated[int, Field(ge=10), Unit("volumes")] = 1200
+    """Each run has this many volumes; 1200 in the HCP."""
+    tr: Annotated[Positive, Unit("s")] = 0.72
+    """Volumes follow each other at this interval."""
+    structured_share: Share = 0.5
+    """Neighbours, areas and equally tuned vertices have this fraction of the variance in common."""
+    structured_autocorrelation: ShareBelowOne = 0.9
+    """The structured activity of neighbouring volumes correlates this much, which makes it slow."""
+    noise_autocorrelation: ShareBelowOne = 0.3
+    """The private noise of neighbouring volumes correlates this much."""
+    tuning_density: Share = 0.25
+    """A vertex weighs a feature of its group with this probability."""
+    drift: NotNegative = 0.1
+    """The slow drift has this standard deviation, in standard deviations of the rest; cleaned runs have
+    little.
+    """
+    baseline: Positive = 10000.0
+    """The raw signal has this mean in arbitrary units; each grayordinate has 0.7 to 1.3 times this."""
+    percent_signal: Annotated[Positive, Unit("%")] = 1.5
+    """The signal has this standard deviation, in percent of the mean."""
 
 
 def simulate_rest(

@@ -3,17 +3,18 @@
 Source: Wei & Zou 2019 (easy data augmentation), with the shares that Mind-Animator's release uses.
 """
 
-import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 from neurocine.errors import InputError
 from neurocine.seeds import numpy_generator
+from neurocine.settings import CountOrZero, Settings, Share, Unit
 from neurocine.stimuli.synonyms import Synonyms, read_synonyms
 
 log = logging.getLogger(__name__)
@@ -94,23 +95,22 @@ FUNCTION_WORDS = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class AugmentCaptionsSettings:
-    """How captions are varied; shares are of a caption's words."""
+class AugmentCaptionsSettings(Settings):
+    """How captions are varied; fractions are of a caption's words."""
 
-    synonyms: str = ""  # TSV (word, tab, synonyms with commas), or WordNet's folder dict; empty = none
-    variants: int = 12  # per caption, besides itself
-    replaced: float = 0.5  # share of words replaced by a synonym
-    inserted: float = 0.2  # share of words of which a synonym is inserted somewhere
-    swapped: float = 0.2  # share of words that change places with another
-    deleted: float = 0.2  # probability that a word is deleted
-
-    def __post_init__(self) -> None:
-        if self.variants < 0:
-            raise ValueError(f"variants is {self.variants}, must not be negative")
-        for name in ("replaced", "inserted", "swapped", "deleted"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
+    synonyms: str = ""
+    """Name a TSV (word, tab, synonyms with commas) or WordNet's folder dict; if empty, no synonyms are used.
+    """
+    variants: Annotated[CountOrZero, Unit("variants")] = 12
+    """Each caption gets this many variants besides itself."""
+    replaced: Share = 0.5
+    """This fraction of the words is replaced by a synonym."""
+    inserted: Share = 0.2
+    """Of this fraction of the words a synonym is inserted somewhere."""
+    swapped: Share = 0.2
+    """This fraction of the words changes places with another."""
+    deleted: Share = 0.2
+    """Each word is deleted with this probability."""
 
 
 def _count(share: float, words: Sequence[str]) -> int:

@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,40 +12,42 @@ import torch
 from neurocine.cli import progress
 from neurocine.errors import InputError
 from neurocine.io import read_table
+from neurocine.section_checks import file_of_captions
+from neurocine.settings import Check, Count, CountOrZero, Settings, Unit
 
 Backend = Literal["transformers", "lavis", "file"]
-Unit = Literal["clip", "frame"]
+CaptionUnit = Literal["clip", "frame"]
 WHOLE_CLIP = -1  # frame number of a caption that holds for the whole clip
 COLUMNS = ["movie", "clip", "frame", "caption"]
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CaptionClipsSettings:
+class CaptionClipsSettings(Settings):
     """Who captions what. NeuroCine has BLIP caption each clip; beams and length are LAVIS's defaults."""
 
-    backend: Backend = "transformers"  # BLIP by transformers (models.blip) or lavis (models.lavis), or a file
-    file: str = ""  # TSV with columns movie, clip, caption and, for captions per frame, frame
-    unit: Unit = "clip"  # one caption per clip, or one per frame
-    frame: int = 2  # the frame that captions the clip, counted from 0 (unit: clip)
-    prompt: str = ""  # text the caption continues, not part of the result; LAVIS has one of its own if empty
-    num_beams: int = 3  # width of the beam search, 1 is greedy
-    max_new_tokens: int = 30  # longest caption, tokens
-    batch_size: int = 32  # frames captioned at once
-    device: str = "auto"  # auto, cpu or cuda
+    checks: ClassVar[tuple[Check, ...]] = (file_of_captions,)
 
-    def __post_init__(self) -> None:
-        for name, kind in (("backend", Backend), ("unit", Unit)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(f"{name} must be {' or '.join(get_args(kind))}, not {getattr(self, name)}")
-        for name in ("num_beams", "max_new_tokens", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.frame < 0:
-            raise ValueError(f"frame must not be negative, but is {self.frame}")
-        if (self.backend == "file") != bool(self.file):
-            raise ValueError("file is needed with backend: file, and only then")
+    backend: Backend = "transformers"
+    """Captions come from BLIP by transformers (models.blip) or by lavis (models.lavis), or from a file.
+
+    NeuroCine used LAVIS, which runs in an environment of its own (`--sdm conda` or `make lavis-env`).
+    """
+    file: str = ""
+    """Name a TSV with the columns movie, clip, caption and, for captions per frame, frame; with backend file.
+    """
+    unit: CaptionUnit = "clip"
+    """Each clip has one caption, or each of its frames has one."""
+    frame: CountOrZero = 2
+    """The clip is captioned by this frame, counted from 0, where unit is clip."""
+    prompt: str = ""
+    """Captions continue this text, which is not part of the result; if empty, LAVIS has one of its own."""
+    num_beams: Annotated[Count, Unit("beams")] = 3
+    """The beam search is this wide; 1 is greedy."""
+    max_new_tokens: Annotated[Count, Unit("tokens")] = 30
+    """Captions have at most this many tokens."""
+    batch_size: Annotated[Count, Unit("frames")] = 32
+    """This many frames are captioned at once."""
 
 
 @torch.inference_mode()

@@ -2,28 +2,23 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from neurocine.cli import progress
+from neurocine.settings import Count, Settings, Unit
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class EmbedClipsSettings:
+class EmbedClipsSettings(Settings):
     """How the embeddings are computed; the networks are named in ``models``."""
 
-    batch_size: int = 64  # texts or frames at once
-    device: str = "auto"  # auto, cpu or cuda
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {self.batch_size}")
+    batch_size: Annotated[Count, Unit("items")] = 64
+    """This many texts or frames are embedded at once."""
 
 
 def _tokens(tokenizer: Any, texts: Sequence[str], length: int) -> Any:

@@ -1,30 +1,27 @@
 """Latents of clips: what the diffusion network learns to make."""
 
 import logging
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from neurocine.errors import InputError
 from neurocine.models.vae import encode_frames, vae_round_trip
+from neurocine.settings import Count, CountOrZero, Settings, Unit
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class EncodeLatentsSettings:
+class EncodeLatentsSettings(Settings):
     """How frames become latents; the VAE is part of models.stable_diffusion."""
 
-    sample: bool = False  # false: the mean of the VAE's posterior; true: one draw of it
-    batch_size: int = 16  # frames at once
-    check_frames: int = 12  # frames per movie sent there and back, to log what the VAE alone loses; 0: none
-    device: str = "auto"  # auto, cpu or cuda
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.check_frames < 0:
-            raise ValueError("batch_size must be at least 1 and check_frames must not be negative")
+    sample: bool = False
+    """True draws from the VAE's posterior; false takes its mean."""
+    batch_size: Annotated[Count, Unit("frames")] = 16
+    """This many frames are encoded at once."""
+    check_frames: Annotated[CountOrZero, Unit("frames")] = 12
+    """This many frames per movie are encoded and decoded, to log what the VAE alone loses; 0 checks none."""
 
 
 def encode_latents(

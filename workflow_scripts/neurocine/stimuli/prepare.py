@@ -2,40 +2,38 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from neurocine.errors import InputError
+from neurocine.section_checks import frames_within_tr
+from neurocine.settings import Check, Count, Positive, Settings, Unit
 from neurocine.stimuli.video import Resize, read_frames_at, video_info
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class PrepareStimuliSettings:
+class PrepareStimuliSettings(Settings):
     """How movies become clips. Defaults: 6 frames at 3 per second, 256 x 256 (NeuroCine section 4.1)."""
 
-    fps: float = 3.0  # frames kept per second; at 30 frames per second 3 keeps frames 0, 10, ... 50 of 60
-    frames_per_tr: int = 6  # frames kept per clip
-    tr: float = 2.0  # seconds of movie per fMRI volume, the length of a clip
-    clips_per_movie: int = 240  # clips taken from the start of each movie; what follows is not used
-    height: int = 256  # pixels
-    width: int = 256  # pixels
-    resize: Resize = "stretch"  # stretch: change the aspect ratio; center_crop: keep it, cut the longer sides
+    checks: ClassVar[tuple[Check, ...]] = (frames_within_tr,)
 
-    def __post_init__(self) -> None:
-        if self.resize not in get_args(Resize):
-            raise ValueError(f"resize must be one of {', '.join(get_args(Resize))}, not {self.resize}")
-        for name in ("fps", "frames_per_tr", "tr", "clips_per_movie", "height", "width"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        if (self.frames_per_tr - 1) / self.fps >= self.tr:
-            raise ValueError(
-                f"{self.frames_per_tr} frames at {self.fps:g} per second do not fit into {self.tr:g} s (tr)"
-            )
+    fps: Annotated[Positive, Unit("frames/s")] = 3.0
+    """Frames are kept at this rate; of 30 frames per second, 3 keeps frames 0, 10, ... 50 of 60."""
+    frames_per_tr: Annotated[Count, Unit("frames")] = 6
+    """Each clip keeps this many frames."""
+    tr: Annotated[Positive, Unit("s")] = 2.0
+    """Each fMRI volume takes this long, which is the length of a clip."""
+    clips_per_movie: Annotated[Count, Unit("clips")] = 240
+    """This many clips are taken from the start of each movie; what follows is not used."""
+    height: Annotated[Count, Unit("px")] = 256
+    """Frames are resized to this height."""
+    width: Annotated[Count, Unit("px")] = 256
+    """Frames are resized to this width."""
+    resize: Resize = "stretch"
+    """Resizing changes the aspect ratio (stretch), or keeps it and cuts the longer sides (center_crop)."""
 
 
 def clip_times(settings: PrepareStimuliSettings) -> np.ndarray:

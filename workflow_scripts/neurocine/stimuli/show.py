@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from neurocine.errors import InputError
+from neurocine.settings import Count, Positive, Settings, Unit
 
 Enlarge = Literal["nearest", "lanczos"]
 Choice = Literal["best", "median", "worst", "random", "first"]
@@ -20,22 +21,21 @@ LINE_PER_TEXT = 1.5  # height of a line over that of its letters
 ROW_LABELS = ("original", "decoded")
 
 
-@dataclass(frozen=True)
-class ShowClipsSettings:
+class ShowClipsSettings(Settings):
     """How decoded clips are shown."""
 
-    fps: float = 3.0  # frames per second of the movies, as in prepare_stimuli
-    min_side: int = 128  # pixels; smaller frames are enlarged by a whole factor
-    enlarge: Enlarge = "nearest"  # nearest: pixels as they are; lanczos: smooth
-    clips_per_strip: int = 8  # clips on one sheet of film strips
-    columns: int = 2  # clips side by side on a sheet
-    metric: str = "ssim_mv"  # column of the clip scores that tells best from worst
-
-    def __post_init__(self) -> None:
-        if self.enlarge not in get_args(Enlarge):
-            raise ValueError(f"enlarge must be {' or '.join(get_args(Enlarge))}, not {self.enlarge}")
-        if self.fps <= 0 or min(self.min_side, self.clips_per_strip, self.columns) < 1:
-            raise ValueError("fps, min_side, clips_per_strip and columns must be positive")
+    fps: Annotated[Positive, Unit("frames/s")] = 3.0
+    """Movies are played at this rate, as in prepare_stimuli."""
+    min_side: Annotated[Count, Unit("px")] = 128
+    """Frames whose shorter side is below this size are enlarged by a whole factor."""
+    enlarge: Enlarge = "nearest"
+    """Enlarged pixels stay squares (nearest) or are smoothed (lanczos)."""
+    clips_per_strip: Annotated[Count, Unit("clips")] = 8
+    """One sheet of film strips shows this many clips."""
+    columns: Annotated[Count, Unit("clips")] = 2
+    """A sheet shows this many clips side by side."""
+    metric: str = "ssim_mv"
+    """This column of the clip scores decides which clips are best, median and worst."""
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,17 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_table
 from neurocine.seeds import numpy_generator
+from neurocine.settings import Count, CountOrZero, Settings, Unit
 from neurocine.stimuli.augment import COLUMNS
 from neurocine.stimuli.cached import CachedClips
 from neurocine.stimuli.embed import embed_images, embed_texts
@@ -20,24 +22,17 @@ from neurocine.stimuli.embed import embed_images, embed_texts
 log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class EmbedVariantsSettings:
+class EmbedVariantsSettings(Settings):
     """How varied captions and crops are embedded; CLIP is named in ``models``."""
 
-    crops: int = 8  # random crops per clip, of which a training draws one
-    crop_side: float = 0.78125  # side of a crop as a share of the frame's: 400 of 512 pixels
-    frame: int = 3  # frame of a clip that is cropped, counted from 0 (frame 24 of 60 at 8 frames a clip)
-    batch_size: int = 64  # texts or crops at once
-    device: str = "auto"  # auto, cpu or cuda
-
-    def __post_init__(self) -> None:
-        for name in ("crops", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if not 0 < self.crop_side <= 1:
-            raise ValueError(f"crop_side is {self.crop_side}, must be in (0, 1]")
-        if self.frame < 0:
-            raise ValueError(f"frame is {self.frame}, must not be negative")
+    crops: Annotated[Count, Unit("crops")] = 8
+    """Each clip gets this many random crops, of which a training draws one."""
+    crop_side: Annotated[float, Field(gt=0, le=1)] = 0.78125
+    """The side of a crop is this fraction of the frame's; 400 of 512 pixels as published."""
+    frame: CountOrZero = 3
+    """This frame of a clip is cropped, counted from 0 (frame 24 of 60 at 8 frames a clip)."""
+    batch_size: Annotated[Count, Unit("items")] = 64
+    """This many texts or crops are embedded at once."""
 
 
 def random_crops(frames: np.ndarray, n_crops: int, side: float, generator: np.random.Generator) -> np.ndarray:

@@ -8,49 +8,45 @@ computed here, and the entropy of the rows, which says the same in a known unit.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from neurocine.cli import progress
 from neurocine.errors import InputError
 from neurocine.models.fmri_encoder import Block, FmriEncoder, FmriEncoderConfig
 from neurocine.seeds import seeded_weights
+from neurocine.settings import Count, CountOrZero, Settings, Unique, Unit
 from neurocine.surface.regions import Region, average_wrapped, region_means, spread_tokens
 
 QUANTITIES = ("softmax", "l2row", "entropy")
 
 
-@dataclass(frozen=True)
-class ExtractAttentionSettings:
+class ExtractAttentionSettings(Settings):
     """What is extracted, from how many clips."""
 
-    layers: tuple[int, ...] = (1, 12, 24)  # counted from 1; the paper's first, middle and last
-    clips_per_movie: int = 0  # evenly spaced test clips whose attention is averaged; 0 = all
-    occlusion_clips_per_movie: int = 0  # clips for the occlusion, which takes a pass per area; 0 = all
-    # uniform: a token's vertices share its value. pinv: weighted with |token through the inverse embedding|.
-    token_to_vertex: str = "uniform"
-    random_encoders: int = 1  # encoders with random weights, averaged, as the null
-    min_distance_tr: int = 15  # TR; nearer clips of a movie are no alternatives in the identification
-    block_tr: int = 15  # TR, block of the bootstrap
-    bootstrap_draws: int = 2000  # draws of the bootstrap over time
-    batch_size: int = 8  # windows per forward pass; attention takes B w heads p² floats per layer
-    device: str = "auto"  # auto, cpu, cuda
-
-    def __post_init__(self) -> None:
-        if not self.layers or min(self.layers) < 1 or len(set(self.layers)) < len(self.layers):
-            raise ValueError(f"layers {list(self.layers)} must be different numbers from 1")
-        if self.token_to_vertex not in ("uniform", "pinv"):
-            raise ValueError(f"token_to_vertex is {self.token_to_vertex!r}, not uniform or pinv")
-        for name in ("clips_per_movie", "occlusion_clips_per_movie"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
-        for name in ("random_encoders", "min_distance_tr", "block_tr", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if self.bootstrap_draws < 100:
-            raise ValueError(f"bootstrap_draws is {self.bootstrap_draws}, must be at least 100")
+    layers: Annotated[tuple[Count, ...], Field(min_length=1), Unique()] = (1, 12, 24)
+    """Maps are made of these layers, counted from 1; the paper shows the first, middle and last."""
+    clips_per_movie: Annotated[CountOrZero, Unit("clips")] = 0
+    """Attention is averaged over this many evenly spaced clips of each test movie; 0 takes all."""
+    occlusion_clips_per_movie: Annotated[CountOrZero, Unit("clips")] = 0
+    """Occlusion, which takes a pass per area, uses this many clips of each test movie; 0 takes all."""
+    token_to_vertex: Literal["uniform", "pinv"] = "uniform"
+    """A token's vertices share its value (uniform), or are weighted by |token through the inverse embedding|.
+    """
+    random_encoders: Annotated[Count, Unit("encoders")] = 1
+    """The null averages this many encoders with random weights."""
+    min_distance_tr: Annotated[Count, Unit("TR")] = 15
+    """Clips of a movie nearer than this are no alternatives in the identification."""
+    block_tr: Annotated[Count, Unit("TR")] = 15
+    """The bootstrap draws blocks of this length."""
+    bootstrap_draws: Annotated[int, Field(ge=100), Unit("draws")] = 2000
+    """The bootstrap over time takes this many draws."""
+    batch_size: Annotated[Count, Unit("windows")] = 8
+    """The encoder sees this many windows per pass; attention takes B w heads p² floats per layer."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from pydantic import Field
 from scipy.spatial import KDTree
 
 from neurocine.errors import InputError
@@ -24,19 +25,20 @@ from neurocine.fmri.parcellation import installed_areas
 from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import replacing
 from neurocine.pictures import tile
+from neurocine.settings import Settings, Unit
 
 HEMISPHERES = ("left", "right")
 # (elevation, azimuth) in degrees for the left hemisphere. All are turned towards the occipital pole,
 # because that is where the data are; the right hemisphere mirrors the azimuth.
-CAMERAS = {
+View = Literal["lateral", "medial", "ventral", "posterior", "dorsal"]
+CAMERAS: dict[View, tuple[float, float]] = {
     "lateral": (0.0, 225.0),
     "medial": (0.0, -40.0),
     "ventral": (-65.0, 270.0),
     "posterior": (5.0, 270.0),
     "dorsal": (65.0, 270.0),
 }
-SURFACES = ("inflated", "very_inflated", "midthickness", "pial", "white")
-QUANTITIES = ("softmax", "l2row")
+SurfaceName = Literal["inflated", "very_inflated", "midthickness", "pial", "white"]
 SLICES = 6  # drawn of a volume
 STAGES = {
     "pretrained": "after pretraining",
@@ -45,27 +47,19 @@ STAGES = {
 }
 
 
-@dataclass(frozen=True)
-class PlotSurfaceSettings:
+class PlotSurfaceSettings(Settings):
     """How brain maps are drawn."""
 
-    views: tuple[str, ...] = ("lateral", "medial", "ventral")  # per hemisphere, of CAMERAS; not of volumes
-    surface: str = "inflated"  # of SURFACES; not of volumes
-    quantity: str = "softmax"  # attention variant drawn: softmax rows, or rows of unit l2 norm
-    percentile: float = 99.0  # of all values of all maps; the end of the common colour scale
-    dpi: int = 120  # dots per inch of the written files
-
-    def __post_init__(self) -> None:
-        if not self.views or set(self.views) - set(CAMERAS):
-            raise ValueError(f"views {list(self.views)} must be of {', '.join(CAMERAS)}")
-        if self.surface not in SURFACES:
-            raise ValueError(f"surface {self.surface!r} must be one of {', '.join(SURFACES)}")
-        if self.quantity not in QUANTITIES:
-            raise ValueError(f"quantity {self.quantity!r} must be one of {', '.join(QUANTITIES)}")
-        if not 50 < self.percentile <= 100:
-            raise ValueError(f"percentile {self.percentile} must be in (50, 100]")
-        if not 30 <= self.dpi <= 600:
-            raise ValueError(f"dpi {self.dpi} must be in [30, 600]")
+    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("lateral", "medial", "ventral")
+    """Each hemisphere is drawn from these sides; unused for volumes."""
+    surface: SurfaceName = "inflated"
+    """Maps are drawn on this surface; unused for volumes."""
+    quantity: Literal["softmax", "l2row"] = "softmax"
+    """Attention is drawn as softmax rows or as rows of unit l2 norm (l2row)."""
+    percentile: Annotated[float, Field(gt=50, le=100)] = 99.0
+    """The common colour scale ends at this percentile of all values of all maps."""
+    dpi: Annotated[int, Field(ge=30, le=600), Unit("dots/inch")] = 120
+    """Written files have this resolution."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,7 @@ class ColourScale:
         }
 
 
-def camera(hemisphere: str, view: str) -> tuple[float, float]:
+def camera(hemisphere: str, view: View) -> tuple[float, float]:
     """Return (elevation, azimuth) in degrees of a named view; right is the mirror image of left."""
     elevation, azimuth = CAMERAS[view]
     return elevation, azimuth if hemisphere == "left" else 180.0 - azimuth
@@ -126,7 +120,7 @@ def load_hemisphere(surface: str, hemisphere: str) -> tuple[np.ndarray, np.ndarr
 
     Parameters
     ----------
-    surface : of SURFACES
+    surface : a SurfaceName
     hemisphere : left or right
 
     Returns
@@ -165,7 +159,7 @@ def crop_white(picture: np.ndarray) -> np.ndarray:
 
 
 def draw_view(
-    values: np.ndarray, hemisphere: str, view: str, scale: ColourScale, settings: PlotSurfaceSettings
+    values: np.ndarray, hemisphere: str, view: View, scale: ColourScale, settings: PlotSurfaceSettings
 ) -> np.ndarray:
     """Draw one view of one hemisphere.
 
@@ -427,7 +421,7 @@ def select_maps(
     ----------
     arrays : ``attention/{stage}/layer{n}/{quantity}`` and ``occlusion/cosine``, (59412,) each
     stages, layers : order of the maps
-    quantity : of QUANTITIES; softmax maps (1 = uniform) become per cent above or below uniform
+    quantity : softmax or l2row; softmax maps (1 = uniform) become per cent above or below uniform
 
     Returns
     -------

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
+from neurocine.settings import Count, NotNegative, Positive, Share, Unit
 from neurocine.stimuli.cached import CachedClips, Clip
 from neurocine.train.loop import epoch_rows, train
 from neurocine.train.sparsify import LossInPlace, l1_factor, sparsify
@@ -20,32 +21,25 @@ from neurocine.train.task import EpochSettings, TrainingReport
 log = logging.getLogger(__name__)
 Variant = Literal["paper", "code"]
 VARIANTS = get_args(Variant)
-Settings = TypeVar("Settings", bound="AnimatorSettings")
+OneSettings = TypeVar("OneSettings", bound="AnimatorSettings")
 
 
-@dataclasses.dataclass(frozen=True)
-class AnimatorSettings(EpochSettings):
-    """What all three trainings have: Adam (decay 0), sparsified fMRI, and an L1 penalty that fades."""
+class AnimatorSettings(EpochSettings, defaults={"weight_decay": 0.0, "gradient_clip": 0.0}):
+    """What all three trainings have: Adam (decay 0), sparsified fMRI, and an L1 penalty that fades.
 
-    weight_decay: float = 0.0  # Adam
-    adam_eps: float = 1e-8  # Adam
-    gradient_clip: float = 0.0  # the published trainings do not clip
-    sparsify_share: float = 0.1  # of the fMRI's values, set to zero
-    l1_weight: float = 0.0  # of the sum of all absolute weights
-    l1_decay: float = 0.0  # rate: in epoch E the penalty has fallen by exp(-l1_decay E (E - 1) / 2)
-    code_steps: int = 2000  # optimiser steps of variant "code", which keeps its last weights
+    The published trainings clip no gradients.
+    """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.sparsify_share <= 1:
-            raise ValueError(f"sparsify_share is {self.sparsify_share}, must be in [0, 1]")
-        for name in ("l1_weight", "l1_decay"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
-        if self.adam_eps <= 0:
-            raise ValueError(f"adam_eps is {self.adam_eps}, must be positive")
-        if self.code_steps < 1:
-            raise ValueError(f"code_steps is {self.code_steps}, must be at least 1")
+    adam_eps: Positive = 1e-8
+    """Adam adds this to the root of the mean squared gradient before it divides by it."""
+    sparsify_share: Share = 0.1
+    """This fraction of the fMRI's values is set to zero."""
+    l1_weight: NotNegative = 0.0
+    """The sum of all absolute weights has this weight in the loss."""
+    l1_decay: NotNegative = 0.0
+    """The L1 penalty falls at this rate: in epoch E it has fallen by exp(-l1_decay E (E - 1) / 2)."""
+    code_steps: Annotated[Count, Unit("steps")] = 2000
+    """Variant code, which keeps its last weights, trains for this many steps."""
 
 
 def require_variant(variant: str) -> None:
@@ -59,14 +53,14 @@ def require_variant(variant: str) -> None:
         raise InputError("--variant", variant, " or ".join(VARIANTS), "Choose one of them.")
 
 
-def settings_of_variant(settings: Settings, variant: str) -> Settings:
+def settings_of_variant(settings: OneSettings, variant: str) -> OneSettings:
     """Let variant "code" train for ``code_steps`` and keep its last weights.
 
     Its in-place augmentation destroys the data by and by; a choice by validation would hide that.
     """
     if variant != "code":
         return settings
-    return dataclasses.replace(settings, steps=settings.code_steps, keep_best=False, patience=0)
+    return settings.replace(steps=settings.code_steps, keep_best=False, patience=0)
 
 
 @dataclasses.dataclass(frozen=True)

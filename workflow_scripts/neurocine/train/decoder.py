@@ -1,6 +1,5 @@
 """Phase 2b: replace the captions by the fMRI encoder and train it together with the video UNet."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,20 @@ from neurocine.errors import InputError
 from neurocine.fmri.windows import FmriWindows
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.video_unet import VideoUNet
+from neurocine.settings import NotNegative
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.denoising import ClipData, DenoisingSettings, DenoisingTask
 from neurocine.train.loop import train
 from neurocine.train.task import TrainingReport
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainDecoderSettings(DenoisingSettings):
-    """Phase 2b: batch and rate as published; its length is not, so held-out movies end it."""
+class TrainDecoderSettings(
+    DenoisingSettings, defaults={"steps": 15000, "batch_size": 24, "validate_every": 500, "patience": 5}
+):
+    """Phase 2b: batch and rate are published, its length is not, so held-out movies end it."""
 
-    steps: int = 15000  # most optimiser steps
-    batch_size: int = 24  # clips per step
-    validate_every: int = 500  # steps between validations
-    patience: int = 5  # validations without improvement before stopping
-    encoder_learning_rate: float = 2e-5  # of the fMRI encoder; 0 = leave it as it is
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.encoder_learning_rate < 0:
-            raise ValueError(f"encoder_learning_rate is {self.encoder_learning_rate}, must not be negative")
+    encoder_learning_rate: NotNegative = 2e-5
+    """The learning rate of the fMRI encoder peaks at this value; 0 leaves the encoder as it is."""
 
 
 class FmriTask(DenoisingTask):
@@ -115,7 +108,7 @@ def train_decoder(
     Source: NeuroCine (arXiv 2402.01590) section 3.3 (phase 2, fMRI); docs/method.md,
     "Phase 2: the video model".
     """
-    decoder.unet.set_trainable(settings.trained)  # type: ignore[arg-type]  # checked by the settings
+    decoder.unet.set_trainable(settings.trained)
     decoder.encoder.requires_grad_(settings.encoder_learning_rate > 0)
     if decoder.encoder.pool is not None:
         # The contrastive embedding has no part in this loss; distributed training refuses unused weights.

@@ -2,22 +2,24 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from pydantic import Field
 from torch import Tensor, nn
 
 from neurocine.diffusion.noise import dependent_noise, require_noise_ratio
-from neurocine.diffusion.sampling import make_scheduler, sample, scheduler_class
+from neurocine.diffusion.sampling import SchedulerName, make_scheduler, sample
 from neurocine.errors import InputError
 from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.pictures import draw_pairs
 from neurocine.seeds import torch_generator
+from neurocine.settings import Cosmetic, Count, CountOrZero, NotNegative, ShareBelowOne, Unit
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.device import to_device
 from neurocine.train.loop import is_main_process
@@ -26,39 +28,35 @@ from neurocine.train.task import LoopSettings
 Schedule = Any  # diffusers types its schedulers' configs as plain mappings
 
 
-@dataclasses.dataclass(frozen=True)
-class DenoisingSettings(LoopSettings):
-    """What both diffusion trainings set; the rate is published, the rest is common practice."""
+class DenoisingSettings(
+    LoopSettings,
+    defaults={"learning_rate": 2e-5, "schedule": "constant", "warmup_steps": 50, "precision": "bf16"},
+):
+    """What both diffusion trainings set; the learning rate of the video UNet is published."""
 
-    learning_rate: float = 2e-5  # of the video UNet (published)
-    schedule: str = "constant"  # after the warm-up
-    warmup_steps: int = 50  # linear rise of the learning rate
-    precision: str = "bf16"  # autocast; weights stay fp32
-    condition_dropout: float = 0.1  # share of clips trained without condition, which guidance needs
-    time_power: float = 1.0  # times are T u^time_power, u uniform: 1 = evenly, less = noisy ones more often
-    velocity_loss: bool = False  # error of the implied velocity, not of the noise: noisy times count more
-    trained: str = "attention"  # "attention": self-, cross- and temporal attention (published), or "all"
-    gradient_checkpointing: bool = True  # a quarter more arithmetic for an eighth of the activations
-    sample_every: int = 250  # steps between two pictures of samples; 0 = only one at the end
-    sample_clips: int = 4  # validation clips in the picture
-    sample_scheduler: str = "DPMSolverMultistep"  # sampler of the picture
-    sample_steps: int = 25  # its steps
-    sample_guidance: float = 12.5  # its guidance scale
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.condition_dropout < 1:
-            raise ValueError(f"condition_dropout is {self.condition_dropout}, must be in [0, 1)")
-        if not 0 < self.time_power <= 1:
-            raise ValueError(f"time_power is {self.time_power}, must be in (0, 1]")
-        if self.trained not in ("attention", "all"):
-            raise ValueError(f"trained is {self.trained!r}, not attention or all")
-        if self.sample_every < 0:
-            raise ValueError(f"sample_every is {self.sample_every}, must not be negative")
-        for name in ("sample_clips", "sample_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        scheduler_class(self.sample_scheduler)
+    condition_dropout: ShareBelowOne = 0.1
+    """This fraction of the clips is trained without condition, which classifier-free guidance needs."""
+    time_power: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Diffusion times are T u^time_power with u uniform; values below 1 draw noisy times more often."""
+    velocity_loss: bool = False
+    """True takes the error of the implied velocity instead of that of the noise, so noisy times count more.
+    """
+    trained: Literal["attention", "all"] = "attention"
+    """Training changes the UNet's self-, cross- and temporal attention (attention, as published) or all of
+    it.
+    """
+    gradient_checkpointing: Annotated[bool, Cosmetic()] = True
+    """True computes activations twice: a quarter more arithmetic for an eighth of their memory."""
+    sample_every: Annotated[CountOrZero, Unit("steps"), Cosmetic()] = 250
+    """A picture of samples is drawn whenever this many steps have passed; 0 draws one at the end only."""
+    sample_clips: Annotated[Count, Unit("clips"), Cosmetic()] = 4
+    """The picture of samples shows this many validation clips."""
+    sample_scheduler: Annotated[SchedulerName, Cosmetic()] = "DPMSolverMultistep"
+    """The picture of samples is drawn by this sampler of diffusers, which must add no noise at its steps."""
+    sample_steps: Annotated[Count, Unit("steps"), Cosmetic()] = 25
+    """The sampler of the picture takes this many denoising steps."""
+    sample_guidance: Annotated[NotNegative, Cosmetic()] = 12.5
+    """The picture of samples is drawn with this scale of classifier-free guidance; 1 is none."""
 
 
 def noise_schedule(config: Mapping[str, Any]) -> Schedule:
@@ -254,6 +252,11 @@ class DenoisingTask:
         return errors * error_weights(self.schedule, times, self.settings.velocity_loss)
 
     # --- pictures ---------------------------------------------------------------------------------------
+
+    @property
+    def picture_every(self) -> int:
+        """Steps between two pictures; 0 draws none on the way."""
+        return self.settings.sample_every
 
     def picture(self, model: nn.Module) -> np.ndarray | None:
         """Sample a few held-out clips; return (height, width, 3) uint8, originals above, or None without VAE.

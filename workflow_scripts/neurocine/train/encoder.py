@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,9 +18,18 @@ from torch import Tensor, nn
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.windows import FmriWindows
-from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig, load_backbone_from, read_config
+from neurocine.models.fmri_encoder import (
+    EncoderHead,
+    EncoderSize,
+    FmriEncoder,
+    FmriEncoderConfig,
+    load_backbone_from,
+    read_config,
+)
 from neurocine.models.in_parts import in_parts
+from neurocine.section_checks import heads_divide_width
 from neurocine.seeds import seeded_weights, torch_generator
+from neurocine.settings import Check, Cosmetic, CountOrZero, NotNegative, Positive, Settings, Share, Unit
 from neurocine.stimuli.cached import TextStates
 from neurocine.train.augment import interpolation_mix, replaced_frames, spatial_keep
 from neurocine.train.device import to_device
@@ -31,71 +40,71 @@ from neurocine.train.task import LoopSettings, TrainingReport
 log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class EncoderExperiment:
+class EncoderExperiment(Settings):
     """What the experiments of the paper's Table 1 vary in phase 1."""
 
-    augment: bool = True  # contrast augmented views; false trains against the embeddings only (exp. 0)
-    spatial_ratio: float = 0.2  # gamma_spa, share of tokens masked
-    temporal_ratio: float = 1 / 3  # gamma_tem, probability that a frame is interpolated
-    spatial_weight: float = 1.0  # mu_spa
-    temporal_weight: float = 1.0  # mu_tem
-
-    def __post_init__(self) -> None:
-        for name in ("spatial_ratio", "temporal_ratio"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
-        for name in ("spatial_weight", "temporal_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
+    augment: bool = True
+    """True contrasts masked and interpolated views; false trains without, and the next four keys are unused.
+    """
+    spatial_ratio: Share = 0.2
+    """The spatial view hides this fraction of the tokens (gamma_spa)."""
+    temporal_ratio: Share = 0.3333
+    """The temporal view interpolates each TR with this probability (gamma_tem)."""
+    spatial_weight: NotNegative = 1.0
+    """The contrastive loss of the spatial view has this weight (mu_spa)."""
+    temporal_weight: NotNegative = 1.0
+    """The contrastive loss of the temporal view has this weight (mu_tem)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainEncoderSettings(LoopSettings):
-    """Phase 1. The paper gives the objective only; rates are those of DC-MAE's second phase."""
+class TrainEncoderSettings(
+    EncoderSize,
+    EncoderHead,
+    LoopSettings,
+    defaults={
+        "steps": 6000,
+        "batch_size": 64,
+        "learning_rate": 5.3e-5,
+        "betas": (0.9, 0.95),
+        "weight_decay": 0.05,
+        "warmup_steps": 300,
+        "precision": "bf16",
+        "validate_every": 60,
+        "patience": 15,
+        "tokens": 0,
+        "text_width": 0,
+    },
+):
+    """Phase 1. The paper gives the objective only; rates are those of DC-MAE's second phase.
 
-    steps: int = 6000  # about 100 epochs of 16 movies
-    batch_size: int = 64  # clips per step; each contrasts with all others
-    learning_rate: float = 5.3e-5  # of the pretrained layers
-    betas: tuple[float, float] = (0.9, 0.95)  # AdamW
-    weight_decay: float = 0.05  # AdamW, decoupled; not on biases and norms
-    warmup_steps: int = 300  # linear rise of the learning rate
-    precision: str = "bf16"  # autocast; weights stay fp32
-    validate_every: int = 60  # steps between validations, about an epoch
-    patience: int = 15  # validations without improvement before stopping
-    head_learning_rate: float = 1e-4  # of the projection head and the logit scale
-    window: int = 2  # w, TRs per sample, forward from the clip's TR
-    tokens: int = 0  # L, output tokens; 0 = as many as the text encoder's states have
-    text_width: int = 0  # D, features per output token; 0 = as the text encoder's states
-    head_norm: bool = False  # LayerNorm at the end of the projection head
-    pooling: str = "mean"  # output tokens to one vector: "mean", or "flatten"
-    patch: int = 16  # vertices per token; this and the next four only without a pretrained encoder
-    depth: int = 24  # transformer blocks
-    width: int = 1024  # d, features per token
-    heads: int = 16  # attention heads
-    mlp_ratio: float = 1.0  # hidden width of the MLP as a multiple of d
-    mask_mode: str = "token"  # spatial mask: whole "token", or "feature" in all tokens (printed formula)
-    normalise_interpolation: bool = True  # divide eq. 1's weights by their sum; false = as printed
-    interpolate_min_one: bool = True  # interpolate at least one frame of every window
-    view_temperature: float = 0.1  # of the contrasts between views
-    initial_temperature: float = 0.07  # of the contrasts with CLIP, learned from there
-    largest_logit_scale: float = 100.0  # bound of the learned 1 / temperature
-    state_weight: float = 0.0  # of the output tokens' error against the caption's text states; 0 as published
-    near_trs: int = 5  # clips of one movie at most so many TRs apart are no negatives; 0 = all are
-    drop_equal_captions: bool = True  # clips with equal caption embeddings are no negatives for the text
-    gradient_checkpointing: bool = False  # compute blocks twice to save memory
+    With 16 movies, 6000 steps are about 100 epochs and validation runs once an epoch.
+    """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("head_learning_rate", "view_temperature", "initial_temperature", "largest_logit_scale"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be positive")
-        for name in ("tokens", "text_width", "state_weight", "near_trs"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
-        if self.mask_mode not in ("token", "feature"):
-            raise ValueError(f"mask_mode is {self.mask_mode!r}, not token or feature")
-        self.architecture(n_vertices=1, state_shape=(1, 1), embedding_width=1, backbone=None)
+    checks: ClassVar[tuple[Check, ...]] = (*LoopSettings.checks, heads_divide_width)
+
+    head_learning_rate: Positive = 1e-4
+    """The rate of the projection head and the logit scale peaks here; learning_rate is that of other layers.
+    """
+    mask_mode: Literal["token", "feature"] = "token"
+    """The spatial view hides whole tokens, or the same features in all tokens (feature, the printed formula).
+    """
+    normalise_interpolation: bool = True
+    """True divides the weights of the paper's equation 1 by their sum; false takes them as printed."""
+    interpolate_min_one: bool = True
+    """True interpolates at least one frame of every window in the temporal view."""
+    view_temperature: Positive = 0.1
+    """Similarities are divided by this temperature in the contrasts between views."""
+    initial_temperature: Positive = 0.07
+    """The temperature of the contrasts with CLIP starts here and is then learned."""
+    largest_logit_scale: Positive = 100.0
+    """The learned inverse of the temperature does not exceed this value."""
+    state_weight: NotNegative = 0.0
+    """The error of the output tokens against the caption's text states has this weight; 0 as published."""
+    near_trs: Annotated[CountOrZero, Unit("TR")] = 5
+    """Clips of the same movie within this distance are excluded as negatives; 0 excludes none."""
+    drop_equal_captions: bool = True
+    """True excludes clips with equal caption embeddings as negatives for the text."""
+    gradient_checkpointing: Annotated[bool, Cosmetic()] = False
+    """True computes blocks twice, which saves memory."""
 
     def architecture(
         self,
@@ -480,6 +489,6 @@ def train_encoder(
         state_dir,
         Path(state_dir) / "log.jsonl",
         "train_encoder",
-        identity=[identity, dataclasses.asdict(experiment), list(validation)],
+        identity=[identity, experiment.model_dump(), list(validation)],
         device=device,
     )

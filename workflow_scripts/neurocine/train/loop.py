@@ -5,7 +5,6 @@ training that was interrupted and resumed gives the same weights, bit for bit, a
 """
 
 import contextlib
-import dataclasses
 import logging
 import math
 import signal
@@ -34,18 +33,6 @@ __all__ = ["LoopSettings", "Task", "TrainingReport", "is_main_process", "train"]
 
 log = logging.getLogger(__name__)
 GO_ON, SAVE, SAVE_AND_STOP = 0, 1, 2
-NOT_IDENTITY = (
-    "checkpoint_minutes",
-    "gradient_checkpointing",
-    "divergence_factor",
-    "log_every",
-    "tensorboard",
-    "sample_every",
-    "sample_clips",
-    "sample_scheduler",
-    "sample_steps",
-    "sample_guidance",
-)  # settings that do not change the result; the last ones are of trainings that draw pictures
 
 
 def learning_rate_factor(step: int, settings: LoopSettings, epoch_steps: int = 1) -> float:
@@ -197,11 +184,8 @@ class Trainer:
         return self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
 
     def _identity(self, extra: Any) -> str:
-        settings = dataclasses.asdict(self.settings)
-        for name in NOT_IDENTITY:
-            settings.pop(name, None)
         shapes = {name: list(p.shape) for name, p in self.trained.items()}
-        return fingerprint([settings, self.seed, self.task.n_items, shapes, extra])
+        return fingerprint([self.settings.identity(), self.seed, self.task.n_items, shapes, extra])
 
     # --- one step -------------------------------------------------------------------------------------
 
@@ -359,11 +343,11 @@ class Trainer:
 
     def draw(self, record: Record | None) -> None:
         """Show samples of the task when the step asks for them (first process only)."""
-        every = getattr(self.settings, "sample_every", 0)
+        every = getattr(self.task, "picture_every", 0)
         if record is None or not every or self.step % every:
             return
         with self.looked_at() as model:
-            picture = self.task.picture(model)  # type: ignore[attr-defined]  # of tasks with such settings
+            picture = self.task.picture(model)  # type: ignore[attr-defined]  # of tasks with picture_every
         if picture is not None:
             record.show(self.step, picture)
 

@@ -1,9 +1,8 @@
 """Train Mind-Animator's motion generator: the latents of all frames from the first and from fMRI."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,9 @@ from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.models.motion import MotionConfig, MotionGenerator, released_mask, sparse_causal_mask
 from neurocine.models.structure import StructureDecoder
+from neurocine.section_checks import heads_divide_attention
 from neurocine.seeds import seeded_weights, torch_generator
+from neurocine.settings import Check, Count, CountOrZero, Share, ShareBelowOne, Unit
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.animator import (
     AnimatorSettings,
@@ -27,50 +28,49 @@ from neurocine.train.animator import (
 from neurocine.train.task import TrainingReport
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainMotionSettings(AnimatorSettings):
+class TrainMotionSettings(
+    AnimatorSettings,
+    defaults={
+        "steps": 18_900,  # 301 epochs
+        # Peak of the published schedule: (width of a token x warmup_steps) ** -0.5 with 16 384 features.
+        "learning_rate": 1.105e-3,
+        "betas": (0.9, 0.98),
+        "adam_eps": 1e-9,
+        "warmup_steps": 50,
+        "schedule": "inverse_sqrt",
+        "validate_every": 63,
+        "patience": 30,
+        "l1_weight": 6e-7,
+        "l1_decay": 1e-3,  # the penalty has fallen to 0.09 in epoch 70
+        "code_steps": 4410,  # 70 epochs
+    },
+):
     """Motion generator, as published; 63 steps are an epoch of CC2017."""
 
-    steps: int = 18_900  # 301 epochs
-    # Peak of the published schedule: (width of a token x warmup_steps) ** -0.5 with 16 384 features.
-    learning_rate: float = 1.105e-3  # peak; falls with the root of the step
-    betas: tuple[float, float] = (0.9, 0.98)  # Adam
-    adam_eps: float = 1e-9  # Adam
-    warmup_steps: int = 50  # linear rise of the learning rate
-    schedule: str = "inverse_sqrt"  # or exponential, cosine, constant
-    validate_every: int = 63  # steps between validations, about an epoch
-    patience: int = 30  # validations without improvement before stopping
-    l1_weight: float = 6e-7  # of the sum of all absolute weights
-    l1_decay: float = 1e-3  # rate: the penalty has fallen to 0.09 in epoch 70
-    sparsify_share: float = 0.1  # of the fMRI's values, set to zero
-    code_steps: int = 4410  # of variant "code": 70 epochs
-    hide: float = 0.6  # probability that an earlier frame but the first is hidden in training (variant paper)
-    code_keep: float = 0.6  # probability that it is seen, in the one mask of all steps (variant code)
-    encoder_width: int = 768  # hidden width of the fMRI encoder
-    feedforward_width: int = 768  # of the feed-forward layers
-    layers: int = 2  # of the decoder
-    heads: int = 4  # of attention
-    attention_width: int = 0  # over all heads; 0 = a sixteenth of a frame's latent, at least 16 per head
-    dropout: float = 0.2  # of positions and sub-layers
-    attention_dropout: float = 0.15
-    encoder_dropout: float = 0.3
-    block_dropout: float = 0.15
+    checks: ClassVar[tuple[Check, ...]] = (*AnimatorSettings.checks, heads_divide_attention)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("hide", "code_keep"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1]")
-        for name in ("encoder_width", "feedforward_width", "layers", "heads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        if self.attention_width % self.heads or self.attention_width < 0:
-            raise ValueError(
-                f"attention_width is {self.attention_width}, must be a multiple of heads, {self.heads}"
-            )
-        for name in ("dropout", "attention_dropout", "encoder_dropout", "block_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1)")
+    hide: Share = 0.6
+    """Training hides an earlier frame but the first with this probability (variant paper)."""
+    code_keep: Share = 0.6
+    """The one mask of all steps shows an earlier frame with this probability (variant code)."""
+    encoder_width: Annotated[Count, Unit("features")] = 768
+    """The hidden layers of the fMRI encoder have this width."""
+    feedforward_width: Annotated[Count, Unit("features")] = 768
+    """The feed-forward layers have this hidden width."""
+    layers: Annotated[Count, Unit("layers")] = 2
+    """The decoder has this many layers."""
+    heads: Annotated[Count, Unit("heads")] = 4
+    """Attention has this many heads."""
+    attention_width: Annotated[CountOrZero, Unit("features")] = 0
+    """Attention has this width over all heads; 0 is a sixteenth of a frame's latent, at least 16 per head."""
+    dropout: ShareBelowOne = 0.2
+    """This fraction of positions and outputs of sub-layers is dropped."""
+    attention_dropout: ShareBelowOne = 0.15
+    """This fraction of the attention is dropped."""
+    encoder_dropout: ShareBelowOne = 0.3
+    """This fraction is dropped after the first layer of the fMRI encoder."""
+    block_dropout: ShareBelowOne = 0.15
+    """This fraction is dropped in the residual blocks of the fMRI encoder."""
 
     def architecture(
         self,

@@ -3,19 +3,21 @@
 Equations and defaults: docs/method.md, "Phase 0: the pretrained encoder".
 """
 
-import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
-from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
+from neurocine.models.fmri_encoder import EncoderSize, FmriEncoder, FmriEncoderConfig
 from neurocine.models.masked_autoencoder import DecoderConfig, MaskedAutoencoder
+from neurocine.section_checks import heads_divide_width
 from neurocine.seeds import seeded_weights, torch_generator
+from neurocine.settings import Check, Cosmetic, Count, NotNegative, Positive, ShareBelowOne, Unit
 from neurocine.train.augment import random_order
 from neurocine.train.device import to_device
 from neurocine.train.loop import train
@@ -26,51 +28,48 @@ from neurocine.train.task import LoopSettings, TrainingReport
 log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class PretrainEncoderSettings(LoopSettings):
-    """Phase 0 as in DC-MAE: 140 epochs of 1114 subjects with 120 samples each."""
+class PretrainEncoderSettings(
+    EncoderSize,
+    LoopSettings,
+    defaults={
+        "steps": 75000,
+        "batch_size": 250,
+        "learning_rate": 2.5e-4,
+        "betas": (0.9, 0.95),
+        "weight_decay": 0.05,
+        "warmup_steps": 21400,
+        "gradient_clip": 0.8,
+        "precision": "bf16",
+        "validate_every": 1000,
+        "keep_best": False,
+    },
+):
+    """Phase 0 as in DC-MAE: 140 epochs of 1114 subjects with 120 samples each, 40 of them warm-up."""
 
-    steps: int = 75000  # 140 epochs
-    batch_size: int = 250  # samples per step
-    learning_rate: float = 2.5e-4  # peak
-    betas: tuple[float, float] = (0.9, 0.95)  # AdamW
-    weight_decay: float = 0.05  # AdamW, decoupled; not on biases and norms
-    warmup_steps: int = 21400  # 40 epochs
-    gradient_clip: float = 0.8  # largest global gradient norm
-    precision: str = "bf16"  # autocast; weights stay fp32
-    validate_every: int = 1000  # steps between validations; 0 = none, and nothing is held out
-    keep_best: bool = False  # the last weights are the result
-    validation_share: float = 0.01  # of the samples, the last ones (whole subjects, if there are many)
-    patch: int = 16  # vertices per token
-    depth: int = 24  # transformer blocks
-    width: int = 1024  # d, features per token
-    heads: int = 16  # attention heads
-    mlp_ratio: float = 1.0  # hidden width of the MLP as a multiple of the width
-    decoder_width: int = 512  # features per token in the decoder
-    decoder_depth: int = 8  # blocks of the decoder
-    decoder_heads: int = 16  # attention heads of the decoder
-    mask_ratio: float = 0.75  # share of tokens hidden from the encoder
-    temperature: float = 0.1  # of both contrasts
-    self_weight: float = 0.25  # contrast reconstruction - original; .5 x .5 is what DC-MAE's code applies
-    cross_weight: float = 0.25  # contrast between reconstructions under two masks; likewise
-    shards_in_memory: int = 128  # files kept in memory and mixed with each other
-    gradient_checkpointing: bool = False  # compute blocks twice to save memory
+    checks: ClassVar[tuple[Check, ...]] = (*LoopSettings.checks, heads_divide_width)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio is {self.mask_ratio}, must be between 0 and 1")
-        if not 0 <= self.validation_share < 1:
-            raise ValueError(f"validation_share is {self.validation_share}, must be in [0, 1)")
-        if self.temperature <= 0:
-            raise ValueError(f"temperature is {self.temperature}, must be positive")
-        for name in ("self_weight", "cross_weight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
-        if self.shards_in_memory < 1:
-            raise ValueError(f"shards_in_memory is {self.shards_in_memory}, must be at least 1")
-        self.architecture(1)
-        self.decoder()
+    validation_share: ShareBelowOne = 0.01
+    """This fraction of the samples is held out, the last ones; of many subjects, whole subjects are held out.
+    """
+    decoder_width: Annotated[Count, Unit("features")] = 512
+    """Each token of the decoder, which is discarded after pretraining, has this many features."""
+    decoder_depth: Annotated[Count, Unit("blocks")] = 8
+    """The decoder has this many transformer blocks."""
+    decoder_heads: Annotated[Count, Unit("heads")] = 16
+    """Each block of the decoder has this many attention heads."""
+    mask_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.75
+    """This fraction of the tokens is hidden from the encoder."""
+    temperature: Positive = 0.1
+    """Similarities are divided by this temperature in both contrastive losses."""
+    self_weight: NotNegative = 0.25
+    """The contrast of reconstruction and original has this weight (0.5 x 0.5 is what DC-MAE's code applies).
+    """
+    cross_weight: NotNegative = 0.25
+    """The contrast of reconstructions under two masks has this weight (as self_weight in DC-MAE's code)."""
+    shards_in_memory: Annotated[Count, Unit("files")] = 128
+    """This many files are kept in memory, and their samples are mixed with each other."""
+    gradient_checkpointing: Annotated[bool, Cosmetic()] = False
+    """True computes blocks twice, which saves memory."""
 
     def architecture(self, n_vertices: int) -> FmriEncoderConfig:
         """Return the encoder's architecture: single frames, no head."""
@@ -88,7 +87,7 @@ class PretrainEncoderSettings(LoopSettings):
 
     def decoder(self) -> DecoderConfig:
         """Return the decoder's architecture."""
-        return DecoderConfig(self.decoder_width, self.decoder_depth, self.decoder_heads)
+        return DecoderConfig(width=self.decoder_width, depth=self.decoder_depth, heads=self.decoder_heads)
 
 
 class PretrainTask:

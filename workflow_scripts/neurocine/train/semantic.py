@@ -5,17 +5,19 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.models.semantic import SemanticConfig, SemanticDecoder
 from neurocine.seeds import seeded_weights
+from neurocine.settings import Count, CountOrZero, NotNegative, Positive, Share, ShareBelowOne, Unit
 from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.stimuli.variants import Variants
 from neurocine.train.animator import (
@@ -33,44 +35,40 @@ from neurocine.train.task import TrainingReport
 log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainSemanticSettings(AnimatorSettings):
+class TrainSemanticSettings(
+    AnimatorSettings,
+    defaults={
+        "steps": 6_363,  # 101 epochs
+        "learning_rate": 2e-4,
+        "validate_every": 63,
+        "patience": 30,
+        "code_steps": 1953,  # epochs 0 to 30
+    },
+):
     """Semantic decoder, as published; 63 steps are an epoch of CC2017."""
 
-    steps: int = 6_363  # 101 epochs
-    learning_rate: float = 2e-4
-    validate_every: int = 63  # steps between validations, about an epoch
-    patience: int = 30  # validations without improvement before stopping
-    sparsify_share: float = 0.1  # of the fMRI's values, set to zero
-    code_steps: int = 1953  # of variant "code": epochs 0 to 30
-    tokens: int = 20  # L, text states that steer the diffusion model, the first of which is not decoded
-    embedding_weight: float = 1.0  # of the squared error against the text embedding
-    contrast_weight: float = 0.01  # of the contrasts with texts and images
-    text_share: float = 0.5  # alpha: of the contrast with texts in these, the rest is with images
-    state_weight: float = 0.5  # of the squared error against the text states
-    initial_temperature: float = 0.07  # of the contrasts, learned from there
-    image_frame: int = 3  # frame of a clip whose embedding images are validated with, counted from 0
-    head_widths: tuple[int, ...] = (2048, 4096)  # hidden layers from the embedding to the text states
-    blocks: int = 3  # residual blocks
-    dropout: float = 0.3  # after the first layer
-    block_dropout: float = 0.15  # in the residual blocks
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.tokens < 2:
-            raise ValueError(f"tokens is {self.tokens}, must be at least 2: the first is not decoded")
-        for name in ("embedding_weight", "contrast_weight", "state_weight", "image_frame", "blocks"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
-        if not 0 <= self.text_share <= 1:
-            raise ValueError(f"text_share is {self.text_share}, must be in [0, 1]")
-        if self.initial_temperature <= 0:
-            raise ValueError(f"initial_temperature is {self.initial_temperature}, must be positive")
-        if any(width < 1 for width in self.head_widths):
-            raise ValueError(f"head_widths are {self.head_widths}, must be at least 1 each")
-        for name in ("dropout", "block_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be in [0, 1)")
+    tokens: Annotated[int, Field(ge=2), Unit("tokens")] = 20
+    """This many text states steer the diffusion model; the first of them is not decoded."""
+    embedding_weight: NotNegative = 1.0
+    """The squared error against the text embedding has this weight."""
+    contrast_weight: NotNegative = 0.01
+    """The contrasts with texts and images have this weight."""
+    text_share: Share = 0.5
+    """The contrast with texts has this fraction of that weight, the contrast with images the rest (alpha)."""
+    state_weight: NotNegative = 0.5
+    """The squared error against the text states has this weight."""
+    initial_temperature: Positive = 0.07
+    """The temperature of the contrasts starts here and is then learned."""
+    image_frame: CountOrZero = 3
+    """Validation with images uses the embedding of this frame of a clip, counted from 0."""
+    head_widths: tuple[Count, ...] = (2048, 4096)
+    """The hidden layers from the embedding to the text states have these widths."""
+    blocks: Annotated[CountOrZero, Unit("blocks")] = 3
+    """The decoder has this many residual blocks."""
+    dropout: ShareBelowOne = 0.3
+    """This fraction is dropped after the first layer."""
+    block_dropout: ShareBelowOne = 0.15
+    """This fraction is dropped in the residual blocks."""
 
 
 @dataclasses.dataclass(frozen=True)

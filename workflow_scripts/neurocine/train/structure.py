@@ -1,9 +1,8 @@
 """Train Mind-Animator's structure decoder: fMRI of one TR to the latent of the clip's first frame."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.models.structure import StructureConfig, StructureDecoder
 from neurocine.seeds import seeded_weights
+from neurocine.settings import Count, CountOrZero, ShareBelowOne, Unit
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.animator import (
     AnimatorSettings,
@@ -26,28 +26,27 @@ from neurocine.train.sparsify import LossInPlace
 from neurocine.train.task import TrainingReport
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainStructureSettings(AnimatorSettings):
+class TrainStructureSettings(
+    AnimatorSettings,
+    defaults={
+        "steps": 25_000,  # about 401 epochs
+        "learning_rate": 1e-6,  # a decoder barely leaves the mean latent with it: see better_than_mean
+        "validate_every": 63,
+        "patience": 30,
+        "sparsify_share": 0.2,
+        "l1_weight": 4e-6,
+        "l1_decay": 5e-5,  # the penalty has fallen to 0.87 in epoch 75
+        "code_steps": 4725,  # 75 epochs
+    },
+):
     """Structure decoder, as published; 63 steps are an epoch of CC2017."""
 
-    steps: int = 25_000  # about 401 epochs
-    learning_rate: float = 1e-6  # a decoder barely leaves the mean latent with it: see better_than_mean
-    validate_every: int = 63  # steps between validations, about an epoch
-    patience: int = 30  # validations without improvement before stopping
-    sparsify_share: float = 0.2  # of the fMRI's values, set to zero
-    l1_weight: float = 4e-6  # of the sum of all absolute weights
-    l1_decay: float = 5e-5  # rate: the penalty has fallen to 0.87 in epoch 75
-    code_steps: int = 4725  # of variant "code": 75 epochs
-    width: int = 1024  # hidden width
-    blocks: int = 2  # residual blocks
-    dropout: float = 0.2  # after every hidden layer
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.width < 1 or self.blocks < 0:
-            raise ValueError("width must be at least 1 and blocks must not be negative")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}, must be in [0, 1)")
+    width: Annotated[Count, Unit("features")] = 1024
+    """Hidden layers have this width."""
+    blocks: Annotated[CountOrZero, Unit("blocks")] = 2
+    """The decoder has this many residual blocks."""
+    dropout: ShareBelowOne = 0.2
+    """This fraction is dropped after every hidden layer."""
 
 
 def pattern_correlation(predicted: Tensor, target: Tensor, mean: Tensor) -> Tensor:

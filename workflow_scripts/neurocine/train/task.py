@@ -2,92 +2,97 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from neurocine.section_checks import equal_parts, patience_needs_validation, root_needs_warmup
+from neurocine.settings import (
+    Check,
+    Cosmetic,
+    Count,
+    CountOrZero,
+    NotNegative,
+    Positive,
+    Precision,
+    Settings,
+    ShareBelowOne,
+    Unit,
+)
 
-@dataclasses.dataclass(frozen=True)
-class LoopSettings:
+EpochSchedule = Literal["constant", "cosine", "exponential", "inverse_sqrt"]
+
+
+class LoopSettings(Settings):
     """How to train. The task says what is trained."""
 
-    SCHEDULES: ClassVar[tuple[str, ...]] = ("constant", "cosine")
-    steps: int = 1000  # optimiser steps
-    batch_size: int = 64  # items per optimiser step, over all processes and accumulation parts
-    learning_rate: float = 1e-4  # peak; a parameter group may scale it
-    betas: tuple[float, float] = (0.9, 0.999)  # AdamW
-    weight_decay: float = 0.01  # AdamW, decoupled
-    warmup_steps: int = 0  # linear rise of the learning rate
-    schedule: str = "cosine"  # "constant", or "cosine" down to zero at the last step
-    gradient_clip: float = 1.0  # largest global gradient norm; 0 = no clipping
-    precision: str = "no"  # "no" (fp32), "bf16" or "fp16" autocast; weights stay fp32
-    compile: bool = False  # torch.compile the network: minutes at the start, then faster steps on a GPU
-    gradient_accumulation: int = 1  # parts a batch is computed in, to save memory
-    validate_every: int = 0  # steps between validations; 0 = never
-    patience: int = 0  # validations without improvement before stopping; 0 = never stop early
-    keep_best: bool = True  # end with the weights of the best validation (when there are validations)
-    checkpoint_minutes: float = 10.0  # minutes between saved states
-    ema_decay: float = 0.0  # moving average of the weights, which replaces them at the end; 0 = none
-    log_every: int = 10  # steps per line of the log
-    tensorboard: bool = True  # write TensorBoard events beside the log
-    divergence_factor: float = 100.0  # stop when the logged loss is so many times the first one; 0 = never
+    checks: ClassVar[tuple[Check, ...]] = (patience_needs_validation, equal_parts)
 
-    def __post_init__(self) -> None:
-        if self.schedule not in self.SCHEDULES:
-            raise ValueError(f"schedule is {self.schedule!r}, not {' or '.join(self.SCHEDULES)}")
-        if self.precision not in ("no", "bf16", "fp16"):
-            raise ValueError(f"precision is {self.precision!r}, not no, bf16 or fp16")
-        for name in ("steps", "batch_size", "gradient_accumulation", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least 1")
-        for name in (
-            "weight_decay",
-            "warmup_steps",
-            "gradient_clip",
-            "validate_every",
-            "patience",
-            "checkpoint_minutes",
-            "divergence_factor",
-        ):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, must not be negative")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}, must be positive")
-        if not (len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)):
-            raise ValueError(f"betas are {self.betas}, must be two numbers in [0, 1)")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay is {self.ema_decay}, must be in [0, 1)")
-        if self.patience and not self.validate_every:
-            raise ValueError("patience needs validate_every")
-        if self.batch_size % self.gradient_accumulation:
-            raise ValueError(
-                f"batch_size {self.batch_size} cannot be cut into {self.gradient_accumulation} equal parts"
-            )
+    steps: Annotated[Count, Unit("steps")] = 1000
+    """Training ends after this many optimiser steps, unless patience ends it earlier."""
+    batch_size: Annotated[Count, Unit("items")] = 64
+    """Each optimiser step sees this many items, over all processes and accumulation parts together."""
+    learning_rate: Positive = 1e-4
+    """The learning rate reaches this peak after the warm-up; parts of a network may have a rate of their own.
+    """
+    betas: tuple[ShareBelowOne, ShareBelowOne] = (0.9, 0.999)
+    """AdamW averages gradients with the first and squared gradients with the second of these decay rates."""
+    weight_decay: NotNegative = 0.01
+    """AdamW shrinks weights at this rate times the learning rate, independently of the gradient."""
+    warmup_steps: Annotated[CountOrZero, Unit("steps")] = 0
+    """The learning rate rises linearly from zero over this many steps."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """After the warm-up the learning rate stays constant or falls along a cosine to zero at the last step."""
+    gradient_clip: NotNegative = 1.0
+    """Gradients are scaled down where their global norm exceeds this value; 0 does not clip."""
+    precision: Precision = "no"
+    """The network computes in full precision (no) or in bf16 or fp16 autocast; weights stay in fp32."""
+    compile: bool = False
+    """True compiles the network with torch.compile, which takes minutes and then makes steps on a GPU faster.
+    """
+    gradient_accumulation: Annotated[Count, Unit("parts")] = 1
+    """Each batch is computed in this many equal parts, which saves memory and costs time."""
+    validate_every: Annotated[CountOrZero, Unit("steps")] = 0
+    """Validation runs whenever this many steps have passed, and at the last step; 0 never validates."""
+    patience: Annotated[CountOrZero, Unit("validations")] = 0
+    """Training stops early after this many validations in a row without improvement; 0 never stops early."""
+    keep_best: bool = True
+    """True ends with the weights of the best validation, false with the last ones (or their moving average).
+    """
+    checkpoint_minutes: Annotated[NotNegative, Unit("min"), Cosmetic()] = 10.0
+    """A state from which training can resume is saved at these intervals."""
+    ema_decay: ShareBelowOne = 0.0
+    """The moving average of the weights decays at this rate and replaces them at the end; 0 keeps no average.
+    """
+    log_every: Annotated[Count, Unit("steps"), Cosmetic()] = 10
+    """Losses are checked and written to the log whenever this many steps have passed."""
+    tensorboard: Annotated[bool, Cosmetic()] = True
+    """True writes TensorBoard events beside the log."""
+    divergence_factor: Annotated[NotNegative, Cosmetic()] = 100.0
+    """Training aborts if the logged loss exceeds this multiple of its first logged value; 0 never aborts."""
 
 
-@dataclasses.dataclass(frozen=True)
 class EpochSettings(LoopSettings):
     """How to train with a learning rate that falls with epochs or with the root of steps."""
 
-    SCHEDULES: ClassVar[tuple[str, ...]] = (*LoopSettings.SCHEDULES, "exponential", "inverse_sqrt")
-    schedule: str = "exponential"  # also "constant", "cosine", or "inverse_sqrt" of the step (Noam)
-    epoch_decay: float = 0.999  # factor of the learning rate per epoch (schedule: exponential)
+    checks: ClassVar[tuple[Check, ...]] = (*LoopSettings.checks, root_needs_warmup)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.epoch_decay <= 1:
-            raise ValueError(f"epoch_decay is {self.epoch_decay}, must be in (0, 1]")
-        if self.schedule == "inverse_sqrt" and not self.warmup_steps:
-            raise ValueError("schedule inverse_sqrt needs warmup_steps, at whose end the rate is highest")
+    schedule: EpochSchedule = "exponential"  # type: ignore[assignment]  # a wider choice
+    """After the warm-up the learning rate stays constant, falls along a cosine to zero, falls by epoch_decay
+    in each epoch (exponential), or falls with the root of the step (inverse_sqrt, Noam).
+    """
+    epoch_decay: Annotated[float, Field(gt=0, le=1)] = 0.999
+    """The learning rate is multiplied by this factor after each epoch, where schedule is exponential."""
 
 
 class Task(Protocol):
     """What is trained.
 
     A task may also have ``batches(step, generator) -> rows``, (batch_size,) i64, to choose its own batches;
-    otherwise every epoch runs through a fresh permutation of the items, whole batches only. Settings with
-    ``sample_every`` ask for ``picture(model) -> (height, width, 3) u8 or None`` after so many steps.
+    otherwise every epoch runs through a fresh permutation of the items, whole batches only. A task with
+    ``picture_every``, a number of steps, has ``picture(model) -> (height, width, 3) u8 or None``.
 
     A task with a true ``contrasts`` compares the items of a batch with each other. It is given all items of
     its process at once and runs its network in ``gradient_accumulation`` parts itself.

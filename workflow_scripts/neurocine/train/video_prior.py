@@ -1,9 +1,8 @@
 """Phase 2a: teach the inflated Stable Diffusion to make clips, from captions."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,22 +19,17 @@ from neurocine.train.loop import train
 from neurocine.train.task import TrainingReport
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainVideoPriorSettings(DenoisingSettings):
+class TrainVideoPriorSettings(DenoisingSettings, defaults={"steps": 1000, "batch_size": 14}):
     """Phase 2a as published: 1000 steps of 14 clips."""
 
-    steps: int = 1000  # optimiser steps
-    batch_size: int = 14  # clips per step
-    temporal_position: str = "after_self"  # temporal attention "after_self" (published) or at the "block_end"
-    sc_frames: str = "prev2"  # frames self-attention sees: "prev2" (published), "first_prev" or "own"
-    sc_include_self: bool = True  # whether self-attention also sees its own frame
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.temporal_position not in ("after_self", "block_end"):
-            raise ValueError(f"temporal_position is {self.temporal_position!r}, not after_self or block_end")
-        if self.sc_frames not in ("prev2", "first_prev", "own"):
-            raise ValueError(f"sc_frames is {self.sc_frames!r}, not prev2, first_prev or own")
+    temporal_position: Literal["after_self", "block_end"] = "after_self"
+    """Temporal attention follows self-attention (after_self, as published) or ends the block."""
+    sc_frames: Literal["prev2", "first_prev", "own"] = "prev2"
+    """Self-attention sees the two frames before (prev2, as published), the first and the last one, or its
+    own.
+    """
+    sc_include_self: bool = True
+    """True lets self-attention see its own frame beside those of sc_frames."""
 
 
 class CaptionTask(DenoisingTask):
@@ -120,12 +114,12 @@ def train_video_prior(
     with seeded_weights(seed, "train_video_prior", "weights"):  # of the temporal layers
         unet = VideoUNet.from_unet2d(
             image_unet,
-            settings.sc_frames,  # type: ignore[arg-type]  # checked by the settings
+            settings.sc_frames,
             settings.sc_include_self,
-            settings.temporal_position,  # type: ignore[arg-type]
+            settings.temporal_position,
             clip_shape=(n_frames, height, width),
         )
-    unet.set_trainable(settings.trained)  # type: ignore[arg-type]
+    unet.set_trainable(settings.trained)
     task = CaptionTask(unet, data, scheduler_config, noise_ratio, settings, seed, vae)
     report = train(
         task,

@@ -1,14 +1,13 @@
 """Judge the toy models on clips of held-out combinations, with the code that loads and runs the real ones."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
-from neurocine.diffusion.sampling import make_scheduler, sample
+from neurocine.diffusion.sampling import SchedulerName, make_scheduler, sample
 from neurocine.metrics.classifiers import Classifier, image_logits, video_logits
 from neurocine.models.pretrained import (
     load_blip,
@@ -23,21 +22,26 @@ from neurocine.models.pretrained import (
 from neurocine.models.vae import decode_latents, vae_round_trip
 from neurocine.models.video_unet import VideoUNet
 from neurocine.seeds import numpy_generator, torch_generator
+from neurocine.settings import Count, NotNegative, Settings, Unit
 from neurocine.simulate.toy_models.pool import Pool, draw_pool
 from neurocine.stimuli.caption import CaptionClipsSettings, caption_frames
 
 WORDS = ("colour", "shape", "direction")
 
 
-@dataclasses.dataclass(frozen=True)
-class ScoreToyModelsSettings:
+class ScoreToyModelsSettings(Settings):
     """How many clips are judged and how samples are drawn."""
 
-    n_clips: int = 192  # clips of held-out combinations
-    size: int = 64  # px
-    scheduler: str = "DPMSolverMultistep"  # any deterministic scheduler of diffusers
-    steps: int = 20  # denoising steps
-    guidance: float = 3.0  # classifier-free guidance
+    n_clips: Annotated[Count, Unit("clips")] = 192
+    """This many clips of held-out combinations are judged."""
+    size: Annotated[Count, Unit("px")] = 64
+    """Frames have this height and width."""
+    scheduler: SchedulerName = "DPMSolverMultistep"
+    """Name a sampler of diffusers that adds no noise at its steps."""
+    steps: Annotated[Count, Unit("steps")] = 20
+    """Each picture is denoised in this many steps."""
+    guidance: NotNegative = 3.0
+    """Classifier-free guidance has this scale; 1 is none."""
 
 
 def word_accuracy(

