@@ -12,7 +12,7 @@ from neurocine.metrics.n_way import (
     class_ranks,
     exact_n_way,
     monte_carlo_n_way,
-    n_way_pairs,
+    rank_pairs,
     success_table,
     target_classes,
 )
@@ -86,7 +86,7 @@ def test_pairs_equal_single_scores() -> None:
     generator = np.random.default_rng(3)
     scores = generator.normal(size=(4, 20))
     targets = target_classes(generator.normal(size=(5, 20)), 3)
-    pairs = n_way_pairs(scores, targets, 4, 2)
+    pairs = success_table(20, 3, 4, 2)[rank_pairs(scores, targets)]
     for j in range(5):
         np.testing.assert_array_equal(pairs[:, j], exact_n_way(scores, np.tile(targets[j], (4, 1)), 4, 2))
 

@@ -140,21 +140,6 @@ def rank_pairs(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return best
 
 
-def n_way_pairs(scores: np.ndarray, targets: np.ndarray, n_way: int, top_k: int = 1) -> np.ndarray:
-    """``exact_n_way`` of every reconstruction against the classes of every true clip.
-
-    Parameters
-    ----------
-    scores : (n, C)
-    targets : (n_true, m) int
-
-    Returns
-    -------
-    (n, n_true) float64
-    """
-    return success_table(scores.shape[-1], targets.shape[-1], n_way, top_k)[rank_pairs(scores, targets)]
-
-
 def monte_carlo_n_way(
     scores: np.ndarray,
     targets: np.ndarray,
