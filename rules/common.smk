@@ -17,7 +17,7 @@ sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 
 from neurocine import datasets
 from neurocine.conditions import made_by
-from neurocine.config import complete_config
+from neurocine.config import complete_config, refuse_repeated_keys
 from neurocine.errors import InputError
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.methods.neurocine import decoder_key, encoder_key, prior_key
@@ -29,6 +29,8 @@ from neurocine.vertex_choice import vertices_known, vertices_per_subject
 os.environ.update(HF_HUB_OFFLINE="1")
 
 try:
+    if workflow.is_main_process:  # once; jobs get the config that it read
+        refuse_repeated_keys(map(Path, workflow.configfiles))
     config.update(complete_config(config))
 except InputError as error:
     raise WorkflowError(str(error)) from None

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from neurocine.config import complete_config
+from neurocine.config import complete_config, refuse_repeated_keys
 from neurocine.config_reference import config_page, make_schema, schema_text
 from neurocine.diffusion.sampling import ALIASES, DETERMINISTIC, scheduler_class
 from neurocine.errors import InputError, InputErrors
@@ -185,6 +185,20 @@ def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> No
 )  # fmt: skip
 def test_wrong_values_are_told_with_place_and_remedy(path: str, value: Any, expected: str) -> None:
     assert expected in message(path, value)
+
+
+def test_keys_given_twice_are_refused_with_file_and_line(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "decode: {steps: 5, steps: 7}\nexclude_runs:\n  - {movie: a, movie: b}\ndecode: {every: 2}\n"
+    )
+    with pytest.raises(InputErrors) as raised:
+        refuse_repeated_keys([ROOT / "config.yaml", mine])
+    assert [problem.where for problem in raised.value.problems] == [
+        f"{mine}: decode.steps", f"{mine}: exclude_runs[0].movie", f"{mine}: decode"
+    ]  # fmt: skip
+    assert [problem.found[-6:] for problem in raised.value.problems] == ["line 1", "line 3", "line 4"]
+    refuse_repeated_keys(ROOT / name for name in STUDIES)
 
 
 def test_all_problems_are_told_at_once() -> None:

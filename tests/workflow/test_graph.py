@@ -385,6 +385,7 @@ def test_unknown_subject_is_no_target(checkout: Path) -> None:
         ("train_encoder: {stepz: 3}", "train_encoder.stepz: found an unknown key"),
         ("train_encoder: {stepz: 3}", "Did you mean steps?"),
         ("experiments: {mine: {spatial_ratio: 1.5}}", "experiments.mine.spatial_ratio: found 1.5"),
+        ("decode: {steps: 5}\ndecode: {every: 2}", "mine.yaml: decode: found the key again in line 2"),
     ],
 )
 def test_wrong_config_ends_before_any_job(checkout: Path, tmp_path: Path, text: str, expected: str) -> None:

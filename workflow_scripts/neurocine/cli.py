@@ -142,7 +142,7 @@ def disk_refusal(error: Exception) -> InputError | None:
         return None
     where = getattr(error, "filename", None) or "disk"
     expected = "room, and the right to read and write there"
-    todo = "Mend it and run the same command again: what was finished is kept, in trainings the last state."
+    todo = "Fix the problem and run the same command again: finished files are kept, trainings resume."
     return InputError(where, os.strerror(number), expected, todo)
 
 

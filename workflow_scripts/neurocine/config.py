@@ -5,14 +5,17 @@ Light for the same reason as `neurocine.schema`.
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from neurocine.combinations import check_combinations
 from neurocine.errors import InputError, InputErrors
 from neurocine.methods import DEFAULT, METHODS, method_of
 from neurocine.schema import check_schema, fill_defaults, read_schema
-from neurocine.schema_words import Config, Schema, resolve
+from neurocine.schema_words import Config, Schema, dotted, resolve
 
 
 def _unknown_method(where: str, name: Any) -> InputError:
@@ -64,6 +67,42 @@ def schema_of(config: Config, schema: Schema) -> Schema:
     properties = schema["properties"]
     experiments = {**properties["experiments"], "properties": of_rows}
     return {**schema, "properties": {**properties, "experiments": experiments}}
+
+
+def _repeats(node: yaml.Node, where: list[Any]) -> Iterator[tuple[str, int]]:
+    """Yield the keys that a YAML mapping has twice, at any depth, each with the line of the second one."""
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeats(item, [*where, index])
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        place = [*where, key.value]
+        if key.value in seen:
+            yield dotted(place), key.start_mark.line + 1
+        seen.add(key.value)
+        yield from _repeats(value, place)
+
+
+def refuse_repeated_keys(paths: Iterable[Path]) -> None:
+    """Refuse config files that give a key twice: YAML takes the second one and drops the first in silence.
+
+    Raises
+    ------
+    InputErrors : every key that occurs twice, with its file and line
+    """
+    problems = []
+    for path in paths:
+        with open(path, encoding="utf-8") as handle:
+            node = yaml.compose(handle, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        for place, line in _repeats(node, []):
+            todo = "Remove one of the two, or join them."
+            problems.append(
+                InputError(f"{path}: {place}", f"the key again in line {line}", "each key once", todo)
+            )
+    if problems:
+        raise InputErrors("The config cannot be used", problems)
 
 
 def text_keys(config: Any) -> Any:
