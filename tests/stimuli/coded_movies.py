@@ -1,5 +1,6 @@
 """Movies whose frames carry their own number as black and white bars, which survive compression."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from av.video.frame import VideoFrame
 N_BITS = 10
 BAR = 8  # pixels, width of a bar
 HEIGHT, WIDTH = 16, N_BITS * BAR
+MILLISECOND = Fraction(1, 1000)
 
 
 def coded_frame(number: int) -> np.ndarray:
@@ -26,17 +28,41 @@ def read_numbers(frames: np.ndarray) -> np.ndarray:
     return (bits << np.arange(N_BITS)).sum(-1)
 
 
-def write_coded_movie(path: Path, n_frames: int, fps: Fraction, times: list[int] | None = None) -> Path:
-    """Write frames 0, 1, ... with B-frames, as real movies have; ``times`` in ms makes the rate vary."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "20", "bf": "2", "g": "30"})
-        stream.pix_fmt, stream.height, stream.width = "yuv420p", HEIGHT, WIDTH
+def write_coded_movie(
+    path: Path,
+    n_frames: int,
+    fps: Fraction,
+    times: Sequence[int] | None = None,
+    b_frames: int = 2,
+    turned: int = 0,
+    codec: str | None = None,
+    container: dict[str, str] | None = None,
+) -> Path:
+    """Write frames 0, 1, ... with B-frames, as real movies have.
+
+    Parameters
+    ----------
+    times : of the frames in ms, which makes the rate vary
+    turned : degrees by which the pictures are stored turned counterclockwise; the file says how to show them
+    container : options of the container
+    """
+    codec = codec or ("libvpx-vp9" if path.suffix == ".webm" else "libx264")
+    # AVI counts time in frames.
+    base = 1 / fps if times is None or path.suffix == ".avi" else MILLISECOND
+    stamps = range(n_frames) if times is None else [int(time * MILLISECOND / base) for time in times]
+    options = {"crf": "20", "g": "30"} | ({"b": "0"} if codec != "libx264" else {"bf": str(b_frames)})
+    with av.open(str(path), "w", options=container or {}) as movie:
+        stream = movie.add_stream(codec, rate=fps, options=options)
+        height, width = np.rot90(coded_frame(0), turned // 90).shape[:2]
+        stream.pix_fmt, stream.height, stream.width = "yuv420p", height, width
+        if turned:
+            stream.set_display_rotation(-turned)
         if times is not None:
-            stream.codec_context.time_base = Fraction(1, 1000)
+            stream.codec_context.time_base = base
         for number in range(n_frames):
-            frame = VideoFrame.from_ndarray(coded_frame(number), format="rgb24")
-            frame.pts = number if times is None else times[number]
-            frame.time_base = Fraction(1, 1000) if times is not None else 1 / fps
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            picture = np.ascontiguousarray(np.rot90(coded_frame(number), turned // 90))
+            frame = VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = stamps[number], base
+            movie.mux(stream.encode(frame))
+        movie.mux(stream.encode(None))
     return path

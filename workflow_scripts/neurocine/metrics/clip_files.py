@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 from neurocine.errors import InputError
 from neurocine.io import open_arrays
 from neurocine.naming import natural
-from neurocine.stimuli.video import read_frames_at, video_info
+from neurocine.stimuli.video import read_all_frames, video_info
 
 MOVIES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -80,12 +80,6 @@ def _read_gif(path: Path) -> np.ndarray:
         raise InputError(path, f"no GIF ({error})", "an animated GIF", "Save it again.") from None
 
 
-def _read_movie(path: Path) -> np.ndarray:
-    """Read all frames of a movie, each once."""
-    info = video_info(path)
-    return read_frames_at(path, (np.arange(info.n_frames) + 0.5) * info.duration / info.n_frames)
-
-
 def _read_array_clip(path: Path) -> np.ndarray:
     array = _read_npy(path)
     _check_array(array, str(path), 4)
@@ -104,7 +98,7 @@ def _of_entry(path: Path) -> ClipFile | None:
             return None
         return ClipFile(path.name, str(path), None, lambda: _read_pictures(pictures, str(path)))
     if kind in MOVIES:
-        return ClipFile(path.stem, str(path), video_info(path).duration, lambda: _read_movie(path))
+        return ClipFile(path.stem, str(path), video_info(path).duration, lambda: read_all_frames(path))
     # A GIF's times say how it should be shown, not when its frames were on screen.
     readers = {".gif": _read_gif, ".npy": _read_array_clip}
     if kind in readers:

@@ -1,6 +1,10 @@
 """Movies in and out: the frame on screen at a given time, facts about a movie, and small H.264 files."""
 
+import contextlib
+import heapq
+import itertools
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +14,7 @@ from typing import Literal
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image
@@ -20,42 +25,59 @@ from neurocine.io import replacing
 Resize = Literal["stretch", "center_crop"]
 EXACT_SECONDS = 1e-6  # slack for times that are binary fractions, where the time base is exact
 COARSE_TICK = 2e-3  # a time base finer than this rounds times by half a tick; a coarser one is 1 / fps, exact
+REORDERED = 16  # frames; codecs of today store none further from its place in the order of showing
+PRIMING = 0.06  # s; sound codecs begin with up to 2112 samples (48 ms at 44.1 kHz) that are not played
+END_SECONDS = 0.5  # before the stated end of a movie, from where its end is decoded
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Facts of a movie's first video stream."""
+    """Facts of a movie's first video stream, as a player shows it."""
 
-    n_frames: int
     fps: float  # frames per second, mean over the movie
-    duration: float  # seconds, of the video stream
+    duration: float  # seconds from the movie's start to the end of its last frame
     width: int  # pixels
     height: int  # pixels
 
 
-def _unreadable(path: Path, found: str) -> InputError:
-    expected = "a complete movie (mp4) with a video stream"
-    return InputError(path, found, expected, "Copy or download the movie again.")
+@dataclass(frozen=True)
+class ShownFrame:
+    """A decoded frame and when it is on screen, in seconds from the movie's start."""
+
+    frame: VideoFrame
+    start: float
+    end: float
+
+
+def _unreadable(path: Path, found: str, todo: str = "Copy or download the movie again.") -> InputError:
+    return InputError(path, found, "a complete movie (mp4) with a video stream", todo)
+
+
+def _undecodable(path: Path, error: av.error.FFmpegError) -> InputError:
+    return _unreadable(path, f"a movie that cannot be decoded ({error.strerror})")
 
 
 def _open(path: Path) -> InputContainer:
     if not path.is_file():
         raise InputError(path, "no such file", "a movie (mp4)", "Put the movie there or correct data_dir.")
-    if path.stat().st_size == 0:
-        raise _unreadable(path, "an empty file")
     try:
+        if path.stat().st_size == 0:
+            raise _unreadable(path, "an empty file")
         return av.open(str(path))
-    except (av.error.FFmpegError, OSError) as error:
-        raise _unreadable(path, f"a file that cannot be read as a movie ({error.strerror})") from None
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(path, f"a file that cannot be read as a movie ({told})") from None
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     if not container.streams.video:
         container.close()
         raise _unreadable(path, "a file without a video stream")
-    return container.streams.video[0]
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    return stream
 
 
 def _time_base(stream: VideoStream, path: Path) -> Fraction:
@@ -65,34 +87,162 @@ def _time_base(stream: VideoStream, path: Path) -> Fraction:
     return stream.time_base
 
 
-def _stream_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the length in seconds that the header states, or None."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
+def _ticks(frame: VideoFrame, stream: VideoStream, base: Fraction) -> int:
+    """Return how long a frame is shown by what the file says of it, in ticks of the stream."""
+    return frame.duration or round(1 / (stream.average_rate or 25) / base)
 
 
-def _end_decodes(container: InputContainer, stream: VideoStream, base: Fraction, seconds: float) -> bool:
-    """Tell whether the stated end can be decoded; a file cut short has a header but no end."""
-    start = stream.start_time or 0
-    last = None
+def _stamped(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[tuple[VideoFrame, int]]:
+    """Decode the frames, in the order of showing, each with its time in ticks as the file has it.
+
+    AVI stores no presentation times and what the library makes up for them is wrong where frames are stored
+    in another order than shown. There, as wherever a frame has none, its time is that of the packet that
+    brought it out of the decoder: encoder and decoder delay frames by the same number.
+    """
+    base = _time_base(stream, path)
+    has_presentation_times = container.format.name != "avi"
+    following: int | None = None
+    n_damaged = 0
+    for frame in container.decode(stream):
+        stamp = frame.pts if has_presentation_times and frame.pts is not None else frame.dts
+        stamp = following if stamp is None else stamp  # the last frames leave the decoder without a packet
+        if stamp is None:
+            todo = "Put it into an mp4 with its frame rate: ffmpeg -framerate RATE -i IN -c copy OUT.mp4"
+            raise _unreadable(path, "a video stream without the times of its frames", todo)
+        following = stamp + _ticks(frame, stream, base)
+        n_damaged += frame.is_corrupt
+        yield frame, stamp
+    if n_damaged:
+        log.warning("%s: %d frames are damaged and were concealed by the decoder", path, n_damaged)
+
+
+def _in_order(stamped: Iterator[tuple[VideoFrame, int]], path: Path) -> Iterator[tuple[VideoFrame, int]]:
+    """Give frames their times in ascending order: some files have them in the order of storing."""
+    waiting: deque[VideoFrame] = deque()
+    stamps: list[int] = []
+    latest: int | None = None
+    for pair in itertools.chain(stamped, itertools.repeat(None)):
+        if pair is not None:
+            waiting.append(pair[0])
+            heapq.heappush(stamps, pair[1])
+            if len(waiting) <= REORDERED:
+                continue
+        elif not waiting:
+            return
+        stamp = heapq.heappop(stamps)
+        if latest is not None and stamp < latest:
+            todo = "Write it anew with one clock: ffmpeg -fflags +genpts -i IN OUT.mp4"
+            raise _unreadable(path, "a movie whose frame times go back", todo)
+        latest = stamp
+        yield waiting.popleft(), stamp
+
+
+def _movie_start(
+    container: InputContainer, stream: VideoStream, first: int, base: Fraction, path: Path
+) -> Fraction:
+    """Return the tick at which the movie starts: that of its first frame, or of sound well before it."""
+    if not container.streams.audio or container.start_time is None:
+        return Fraction(first)
+    # The first packet of an AVI brings no frame yet where frames are reordered.
+    picture = stream.start_time if container.format.name == "avi" and stream.start_time is not None else first
+    lead = picture * base - Fraction(container.start_time, av.time_base)
+    if lead <= PRIMING:
+        return Fraction(first)
+    text = "%s: the picture starts %.3f s after the sound, from which times count, as in a player"
+    log.warning(text, path, float(lead))
+    return first - lead / base
+
+
+def shown_frames(path: Path, near_end_of: float | None = None) -> Iterator[ShownFrame]:
+    """Decode a movie and yield its frames in the order of showing, each once, with its times.
+
+    The one clock of this project: a frame is on screen from its presentation time until the next one's, and
+    the last one for its own duration. Time 0 is the first frame, or the start of a sound that starts well
+    before it; until then the first frame stands. This holds for any frame rate, also a variable one, and
+    for edit lists, whose hidden frames do not come out of the decoder.
+
+    Parameters
+    ----------
+    path : movie file
+    near_end_of : seconds; yield only frames from about this time on, found by a seek, not by decoding all
+
+    Raises
+    ------
+    InputError : missing, empty or unreadable file, no video stream, no frame times or times that go back
+    """
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        base = _time_base(stream, path)
+        try:
+            frames = _in_order(_stamped(container, stream, path), path)
+            previous = next(frames, None)
+            if previous is None:
+                return
+            start = _movie_start(container, stream, previous[1], base, path)
+            if near_end_of is not None:
+                container.seek(int(start + Fraction(max(near_end_of, 0.0)) / base), stream=stream)
+                frames = _in_order(_stamped(container, stream, path), path)
+                previous = next(frames, previous)
+            for frame, stamp in frames:
+                yield ShownFrame(
+                    previous[0], float((previous[1] - start) * base), float((stamp - start) * base)
+                )
+                previous = frame, stamp
+        except av.error.FFmpegError as error:
+            raise _undecodable(path, error) from None
+        end = previous[1] + _ticks(previous[0], stream, base)
+        yield ShownFrame(previous[0], float((previous[1] - start) * base), float((end - start) * base))
+
+
+def _packets_end(path: Path, near_end_of: float) -> float:
+    """Return when the last packet of any stream ends, in seconds of the container."""
+    ends = [0.0]
+    with _open(path) as container:
+        container.seek(int(max(near_end_of, 0.0) * av.time_base))
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                ends.append(float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return max(ends)
+
+
+def _last(frames: Iterable[ShownFrame]) -> ShownFrame | None:
+    """Return the last frame, None where nothing can be decoded."""
+    last = deque(frames, maxlen=1)
+    return last[0] if last else None
+
+
+def _is_whole(path: Path, stated: float, by_container: bool, picture_end: float, slack: float) -> bool:
+    """Tell whether the end that the header states is there; a file cut short has a header but no end."""
+    if picture_end > stated - slack:
+        return True
+    # A container's length is that of its longest stream, which may be the sound.
     try:
-        container.seek(start + int(max(seconds - 0.5, 0.0) / base), stream=stream)
-        for frame in container.decode(stream):
-            last = frame
+        return by_container and _packets_end(path, stated - END_SECONDS) > stated - slack
     except av.error.FFmpegError:
         return False
-    if last is None or last.pts is None:
-        return False
-    # Two frames of slack: the header's length may include the last frame's own duration, rounded.
-    slack = 2.5 / float(stream.average_rate or 25)
-    return float((last.pts - start) * base) > seconds - slack
+
+
+def _find_end(path: Path, stated: float | None, by_container: bool, slack: float) -> ShownFrame:
+    """Return the last frame; decode the whole movie only where its length or end is in doubt."""
+    last = None
+    if stated:
+        with contextlib.suppress(InputError):
+            last = _last(shown_frames(path, stated - END_SECONDS))
+        if last is not None and last.end > stated - slack:
+            return last
+    last = _last(shown_frames(path))
+    if last is None:
+        raise _unreadable(path, "a movie of which no frame can be decoded")
+    if stated and not _is_whole(path, stated, by_container, last.end, slack):
+        raise _unreadable(path, f"a movie cut short: the header states {stated:.2f} s, the end is gone")
+    return last
 
 
 def video_info(path: Path) -> VideoInfo:
-    """Read size, rate and length of a movie from its header, and check that its end is there.
+    """Read size, rate and length of a movie, and check that its end is there.
 
-    Only the last group of pictures is decoded, so this takes milliseconds for any length.
+    Where the header states a length only the last group of pictures is decoded, which takes milliseconds;
+    the whole movie where it states none, as in recordings of a live stream.
 
     Parameters
     ----------
@@ -105,51 +255,60 @@ def video_info(path: Path) -> VideoInfo:
     path = Path(path)
     with _open(path) as container:
         stream = _video_stream(container, path)
-        seconds = _stream_seconds(container, stream)
-        rate = stream.average_rate or stream.guessed_rate
-        if not seconds or not rate:
-            raise _unreadable(path, "a movie whose header states no length or frame rate")
-        n_frames = stream.frames or round(seconds * rate)
-        info = VideoInfo(n_frames, float(rate), seconds, stream.width, stream.height)
-        if not _end_decodes(container, stream, _time_base(stream, path), seconds):
-            raise _unreadable(path, f"a movie cut short: the header states {seconds:.2f} s, the end is gone")
-        return info
+        base = _time_base(stream, path)
+        by_container = stream.duration is None
+        stated = float(stream.duration * base) if stream.duration is not None else None
+        if stated is None and container.duration:
+            stated = container.duration / av.time_base
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    # Two frames of slack: the header's length may include the last frame's own duration, rounded.
+    last = _find_end(path, stated, by_container, slack=2.5 / float(rate))
+    turned = _rotation(last.frame, path)
+    width, height = last.frame.width, last.frame.height
+    return VideoInfo(float(rate), last.end, *((height, width) if turned.transposed else (width, height)))
+
+
+@dataclass(frozen=True)
+class _Rotation:
+    """How a stored picture becomes the shown one: rows and columns exchanged, then each reversed or not."""
+
+    transposed: bool = False
+    rows_reversed: bool = False
+    columns_reversed: bool = False
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """Turn (height, width, 3)."""
+        if self.transposed:
+            picture = picture.swapaxes(0, 1)
+        steps = (-1 if self.rows_reversed else 1, -1 if self.columns_reversed else 1)
+        return np.ascontiguousarray(picture[:: steps[0], :: steps[1]])
+
+
+def _rotation(frame: VideoFrame, path: Path) -> _Rotation:
+    """Read the display matrix of a frame, by which phones say how the camera was held.
+
+    A stored pixel in column p and row q is shown in column a p + c q and row b p + d q (ISO/IEC 14496-12,
+    section 6.2.2).
+
+    Raises
+    ------
+    InputError : a matrix that turns by something else than quarters
+    """
+    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if matrix is None:
+        return _Rotation()
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32, 5).tolist()
+    if (a or d) and not (b or c) and a and d:
+        return _Rotation(False, d < 0, a < 0)
+    if b and c and not (a or d):
+        return _Rotation(True, b < 0, c < 0)
+    todo = "Write it anew with the picture upright: ffmpeg -i IN OUT.mp4"
+    raise _unreadable(path, "a picture that is shown slanted (display matrix)", todo)
 
 
 def _time_slack(time_base: Fraction) -> float:
     """Return by how many seconds a presentation time may exceed the asked time, for rounding alone."""
     return float(time_base) / 2 if time_base < COARSE_TICK else EXACT_SECONDS
-
-
-def _frames_with_end(
-    container: InputContainer, stream: VideoStream, path: Path
-) -> Iterator[tuple[VideoFrame, float]]:
-    """Yield each frame in presentation order with the time (s) at which the next one replaces it.
-
-    Times count from the first frame. The last frame ends after its own duration.
-    """
-    rate = float(stream.average_rate or 25)
-    base = _time_base(stream, path)
-    previous: VideoFrame | None = None
-    first: int | None = None
-    n_damaged = 0
-    stream.thread_type = "AUTO"
-    try:
-        for frame in container.decode(stream):
-            if frame.pts is None:
-                continue
-            first = frame.pts if first is None else first
-            n_damaged += frame.is_corrupt
-            if previous is not None:
-                yield previous, float((frame.pts - first) * base)
-            previous = frame
-    except av.error.FFmpegError as error:
-        raise _unreadable(path, f"a movie that cannot be decoded ({error.strerror})") from None
-    if previous is not None and previous.pts is not None and first is not None:
-        seconds = float(previous.duration * base) if previous.duration else 1.0 / rate
-        yield previous, float((previous.pts - first) * base) + seconds
-    if n_damaged:
-        log.warning("%s: %d frames are damaged and were concealed by the decoder", path, n_damaged)
 
 
 def resize_image(
@@ -178,6 +337,25 @@ def resize_image(
     return image.resize((width, height), Image.Resampling.LANCZOS, box=(left, top, right, bottom))
 
 
+def _picture(
+    shown: ShownFrame, path: Path, size: tuple[int, int] | None, resize: Resize, pixel_aspect: float
+) -> np.ndarray:
+    """Convert a frame to RGB (height, width, 3) uint8, turned as a player shows it, and resize it."""
+    rotation = _rotation(shown.frame, path)
+    image = shown.frame.to_image()
+    if rotation != _Rotation():
+        image = Image.fromarray(rotation.apply(np.asarray(image)))
+    aspect = 1 / pixel_aspect if rotation.transposed else pixel_aspect
+    return np.asarray(resize_image(image, size, resize, aspect))
+
+
+def _clock_facts(path: Path) -> tuple[float, float]:
+    """Return the slack of the presentation times (s) and the aspect ratio of stored pixels."""
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        return _time_slack(_time_base(stream, path)), float(stream.sample_aspect_ratio or 1)
+
+
 def read_frames_at(
     path: Path,
     times_s: Sequence[float] | np.ndarray,
@@ -186,13 +364,12 @@ def read_frames_at(
 ) -> np.ndarray:
     """Read the frames that are on screen at the given times, in one pass through the movie.
 
-    A frame is on screen from its presentation time until the next frame's; time 0 is the first frame. This
-    holds for any frame rate, also a variable one. Only the frames that are kept are converted and resized.
+    Times are those of `shown_frames`. Only the frames that are kept are converted, turned and resized.
 
     Parameters
     ----------
     path : movie file
-    times_s : (n,), seconds from the first frame, in ascending order
+    times_s : (n,), seconds from the movie's start, in ascending order
     size : (height, width) of the result, None for the movie's own
     resize : see ``resize_image``
 
@@ -211,17 +388,14 @@ def read_frames_at(
         raise ValueError("times must not be negative and must ascend")
     frames: list[np.ndarray] = []
     end = 0.0
-    with _open(path) as container:
-        stream = _video_stream(container, path)
-        slack = _time_slack(_time_base(stream, path))
-        pixel_aspect = float(stream.sample_aspect_ratio or 1)
-        for frame, end in _frames_with_end(container, stream, path):
-            if len(frames) == len(times):
-                break
-            shown = int(np.searchsorted(times, end - slack)) - len(frames)
-            if shown > 0:
-                image = resize_image(frame.to_image(), size, resize, pixel_aspect)
-                frames.extend([np.asarray(image)] * shown)
+    slack, pixel_aspect = _clock_facts(path)
+    for shown in shown_frames(path):
+        if len(frames) == len(times):
+            break
+        end = shown.end
+        count = int(np.searchsorted(times, end - slack)) - len(frames)
+        if count > 0:
+            frames.extend([_picture(shown, path, size, resize, pixel_aspect)] * count)
     if len(frames) < len(times):
         raise InputError(
             path,
@@ -230,6 +404,20 @@ def read_frames_at(
             "Copy the movie again if it is cut short, or ask for fewer or shorter clips.",
         )
     return np.stack(frames) if frames else np.zeros((0, *(size or (0, 0)), 3), np.uint8)
+
+
+def read_all_frames(path: Path) -> np.ndarray:
+    """Read every frame of a movie once, in the order of showing: (n, height, width, 3) uint8 RGB.
+
+    Raises
+    ------
+    InputError : missing, empty, unreadable movie, or one of which no frame can be decoded
+    """
+    path = Path(path)
+    frames = [_picture(shown, path, None, "stretch", 1.0) for shown in shown_frames(path)]
+    if not frames:
+        raise _unreadable(path, "a movie of which no frame can be decoded")
+    return np.stack(frames)
 
 
 def _even(frame: np.ndarray) -> np.ndarray:
