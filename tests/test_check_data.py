@@ -15,9 +15,10 @@ import check_data as program
 from neurocine.check import CheckDataSettings, check_data
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import write_dtseries
-from neurocine.fmri.grayordinates import GRAYORDINATES
+from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES
 from neurocine.fmri.package import Package, PackageLayout
-from neurocine.fmri.preprocess import PreprocessRunSettings
+from neurocine.fmri.parcellation import area_vertices
+from neurocine.fmri.preprocess import PreprocessRunSettings, preprocess_run
 from neurocine.models.weights import check_model, safetensors_size
 from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.video import write_video
@@ -28,13 +29,20 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 PREPROCESS = PreprocessRunSettings(crop={8: (1, 4)})
 
 
+REST = "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii"
+
+
+def fake_bold(n_volumes: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n_volumes, GRAYORDINATES), dtype=np.float32)
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one good file of each kind."""
     folder = tmp_path_factory.mktemp("raw")
     write_video(folder / "seg1.mp4", [np.zeros((16, 16, 3), np.uint8)] * 60, 10)
-    write_dtseries(folder / "seg1_1_Atlas.dtseries.nii", np.zeros((8, GRAYORDINATES), np.float32), 2.0)
-    write_dtseries(folder / "rest.dtseries.nii", np.zeros((5, GRAYORDINATES), np.float32), 0.72)
+    write_dtseries(folder / "seg1_1_Atlas.dtseries.nii", fake_bold(8), 2.0)
+    write_dtseries(folder / REST, fake_bold(5), 0.72)
     write_model(folder / "model")
     return folder
 
@@ -54,7 +62,7 @@ def look(
     stimuli = [stimulus or folder / "seg1.mp4"]
     runs = [run or folder / "seg1_1_Atlas.dtseries.nii"]
     models = [model or folder / "model"]
-    rest = [folder / "rest.dtseries.nii"]
+    rest = [folder / REST]
     return check_data(stimuli, runs, rest, models, folder, SETTINGS, PREPARE, PREPROCESS)
 
 
@@ -62,7 +70,7 @@ def test_good_files_make_a_report(good: Path, tmp_path: Path) -> None:
     program.main(
         stimuli=[good / "seg1.mp4"],
         runs=[good / "seg1_1_Atlas.dtseries.nii"],
-        rest=[good / "rest.dtseries.nii"],
+        rest=[good / REST],
         models=[good / "model"],
         settings=SETTINGS,
         prepare_stimuli=PREPARE,
@@ -234,3 +242,104 @@ def test_a_full_disk_is_told(good: Path) -> None:
     settings = CheckDataSettings(min_free_gb=1e9, min_rest_volumes=5)
     with pytest.raises(InputErrors, match="GB free; expected at least 1e"):
         check_data([], [], [], [], good, settings, PREPARE, PREPROCESS)
+
+
+def check_runs(folder: Path, *runs: Path) -> pd.DataFrame:
+    return check_data([], runs, [], [], folder, SETTINGS, PREPARE, PREPROCESS)
+
+
+@pytest.mark.parametrize(
+    ("tr", "told"), [(2.0, ""), (2000.0, "2000 s"), (0.72, "0.72 s"), (1.0, "1 s"), (0.0, "0 s")]
+)
+def test_another_tr_in_the_header_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tr: float, told: str
+) -> None:
+    path = tmp_path / "seg1_1_Atlas.dtseries.nii"
+    write_dtseries(path, fake_bold(8), tr)
+    table = check_runs(tmp_path, path)
+    expected = f"a TR of {told} in its header where prepare_stimuli.tr is 2 s, which is used"
+    assert (expected in caplog.text) == (expected in table["found"][0]) == bool(told)
+
+
+def test_a_sidecar_tells_the_tr(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    name = "sub-01_task-seg1_run-1_space-fsLR_den-91k_bold"
+    path, sidecar = tmp_path / f"{name}.dtseries.nii", tmp_path / f"{name}.json"
+    write_dtseries(path, fake_bold(8), 1.0)
+    sidecar.write_text(json.dumps({"RepetitionTime": 2.0}))
+    check_runs(tmp_path, path)
+    assert "a TR of" not in caplog.text
+    sidecar.write_text(json.dumps({"RepetitionTime": 1.5}))
+    check_runs(tmp_path, path)
+    assert f"a TR of 1.5 s in its {name}.json" in caplog.text
+    for bad in ("{", "[]", '{"RepetitionTime": "two"}'):
+        sidecar.write_text(bad)
+        with pytest.raises(InputErrors, match=r"bold\.json: found no sidecar.*RepetitionTime"):
+            check_runs(tmp_path, path)
+
+
+def test_vertices_that_were_not_recorded_are_counted_by_area(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bold = fake_bold(8)
+    v1 = area_vertices()[0, "V1"]
+    bold[:, v1[:40]] = np.nan
+    bold[:, v1[40:50]] = 7
+    bold[:, area_vertices()[1, "MT"][:3]] = 0
+    path = tmp_path / "seg1_1_Atlas.dtseries.nii"
+    write_dtseries(path, bold, 2.0)
+    check_runs(tmp_path, path)
+    assert "53 of 59412 vertices without signal (constant or NaN in all volumes): V1 50, MT 3" in caplog.text
+    cleaned = preprocess_run([path], np.concatenate([v1[:60]]), PreprocessRunSettings({8: (1, 4)}, 0, 0))
+    assert not cleaned["seg1"][0, :, :50].any()
+    assert cleaned["seg1"][0, :, 50:].any(0).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_some_volumes_lack_is_refused(tmp_path: Path, value: float) -> None:
+    bold = fake_bold(8)
+    bold[3, :7] = value
+    path = tmp_path / "seg1_1_Atlas.dtseries.nii"
+    write_dtseries(path, bold, 2.0)
+    with pytest.raises(InputErrors, match="NaN or infinite values in 7 of 59412 vertices"):
+        check_runs(tmp_path, path)
+
+
+@pytest.mark.parametrize("filled", [0, 20_000])
+def test_runs_full_of_zeros_are_refused(tmp_path: Path, filled: int) -> None:
+    bold = fake_bold(8)
+    bold[:, filled:] = 0  # what a download that was broken off leaves
+    path = tmp_path / "seg1_1_Atlas.dtseries.nii"
+    write_dtseries(path, bold, 2.0)
+    rest = tmp_path / REST
+    write_dtseries(rest, bold, 0.72)
+    with pytest.raises(InputErrors) as raised:
+        check_data([], [path], [rest], [], tmp_path, SETTINGS, PREPARE, PREPROCESS)
+    found = [problem.found for problem in raised.value.problems]
+    assert found[0] == f"{CORTEX - filled} of {CORTEX} vertices constant or NaN in all volumes"
+    assert "of 513 vertices constant" in found[1]
+
+
+def test_copies_of_a_run_are_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "seg1_1_Atlas.dtseries.nii" for folder in ("subject1", "subject2")]
+    paths.append(tmp_path / "subject1" / "seg1_2_Atlas.dtseries.nii")
+    for path in paths:
+        write_dtseries(path, fake_bold(8), 2.0)
+    with pytest.raises(InputErrors) as raised:
+        check_runs(tmp_path, *paths)
+    assert [problem.where for problem in raised.value.problems] == list(map(str, paths[1:]))
+    assert all(problem.found == f"the same values as in {paths[0]}" for problem in raised.value.problems)
+    with pytest.raises(InputError, match="the same values as repeat 1 of seg1"):
+        preprocess_run([paths[0], paths[2]], np.arange(9), PreprocessRunSettings({8: (1, 4)}, 0, 0))
+
+
+def test_one_odd_file_does_not_hide_the_others(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever reading a file may raise, all problems are told."""
+
+    def fail(path: Path) -> None:
+        raise MemoryError("Unable to allocate 4 TiB")
+
+    monkeypatch.setattr("neurocine.check.video_info", fail)
+    with pytest.raises(InputErrors) as raised:
+        look(good, run=good / "absent_1_Atlas.dtseries.nii")
+    assert len(raised.value.problems) == 2
+    assert "MemoryError: Unable to allocate 4 TiB" in raised.value.problems[0].found

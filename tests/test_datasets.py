@@ -14,6 +14,7 @@ from neurocine.datasets import (
     wen2018_stimulus,
     wen2018_study,
 )
+from neurocine.fmri.rest import parse_rest
 
 REPEATS = {"seg2": 1, "seg10": 2}
 
@@ -92,6 +93,42 @@ def test_one_folder_per_archive(tmp_path: Path, archive: str) -> None:
     assert study.stimuli["seg2"] == tmp_path / "Stimuli/video_fmri_dataset/stimuli/seg2.mp4"
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        "10_4231_R7X63K3M/bundle",
+        "10_4231_R7X63K3M",
+        "10_4231_R7X63K3M/10_4231_R7X63K3M/bundle",
+        "subject1",
+        "subject1/subject1",
+        "",
+    ],
+)
+def test_what_unzipping_puts_around_the_archives(tmp_path: Path, around: str) -> None:
+    root = tmp_path / around
+    write_published(root)
+    hidden = wen2018_run(root, "1", "seg2", 1)
+    touch(hidden.with_name(f"._{hidden.name}"))
+    study = wen2018_study(tmp_path, ["1"], REPEATS)
+    assert study.missing == []
+    assert study.stimuli["seg2"] == wen2018_stimulus(root, "seg2")
+    assert study.runs["1", "seg2"] == {1: hidden}
+
+
+def test_folders_further_down_are_not_searched(tmp_path: Path) -> None:
+    write_published(tmp_path / "a/b/c/d")
+    assert len(wen2018_study(tmp_path, ["1"], REPEATS).missing) == 5
+
+
+def test_movies_of_other_kinds_are_found_after_mp4(tmp_path: Path) -> None:
+    write_published(tmp_path)
+    usual = wen2018_stimulus(tmp_path, "seg2")
+    other = touch(usual.with_suffix(".mkv"))
+    assert wen2018_study(tmp_path, ["1"], REPEATS).stimuli["seg2"] == usual
+    usual.unlink()
+    assert wen2018_study(tmp_path, ["1"], REPEATS).stimuli["seg2"] == other
+
+
 def test_compressed_and_misnamed_runs_are_found_and_plain_files_win(tmp_path: Path) -> None:
     write_published(tmp_path)
     first = wen2018_run(tmp_path, "1", "seg10", 1)
@@ -166,3 +203,46 @@ def test_both_namings_of_rest_runs_are_found_and_the_newer_wins(tmp_path: Path) 
     assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == packed
     touch(new)
     assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == new
+
+
+REST_FILES = [
+    ("rfMRI_REST1_LR", "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii"),
+    ("rfMRI_REST1_LR", "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii"),
+    ("rfMRI_REST2_RL", "rfMRI_REST2_RL_Atlas_hp2000_clean.dtseries.nii.gz"),
+    ("rfMRI_REST1_AP", "rfMRI_REST1_AP_Atlas_MSMAll_hp0_clean.dtseries.nii"),
+    ("rfMRI_REST2_PA", "rfMRI_REST2_PA_Atlas_hp0_clean_rclean_tclean.dtseries.nii"),
+    ("rfMRI_REST", "rfMRI_REST_Atlas_MSMAll_hp0_clean_rclean_tclean.dtseries.nii"),
+    ("rfMRI_REST", "rfMRI_REST_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii"),
+    ("rfMRI_REST_7T", "rfMRI_REST_7T_Atlas_MSMAll_hp2000_clean.dtseries.nii"),
+    ("rfMRI_REST3_7T_PA", "rfMRI_REST3_7T_PA_Atlas_hp2000_clean.dtseries.nii"),
+]
+
+
+@pytest.mark.parametrize(("run", "name"), REST_FILES)
+def test_what_is_found_of_hcp_is_what_the_step_reads(tmp_path: Path, run: str, name: str) -> None:
+    path = touch(tmp_path / "100307/MNINonLinear/Results" / run / name)
+    assert find_rest(tmp_path, "100307", run) == path
+    assert parse_rest(path) == run.removeprefix("rfMRI_")
+    assert find_rest(tmp_path, "100307", "rfMRI_REST4") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rfMRI_REST_7T_Atlas_1.6mm_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii",
+        "rfMRI_REST_7T_Atlas_MSMAll.dtseries.nii",
+        "._rfMRI_REST_7T_Atlas_MSMAll_hp2000_clean.dtseries.nii",
+        "rfMRI_REST_7T_Atlas_MSMAll_hp2000_clean.dtseries.nii\n",
+        "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii",
+    ],
+)
+def test_other_files_of_hcp_are_not_taken(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "100307/MNINonLinear/Results/rfMRI_REST_7T" / name)
+    assert find_rest(tmp_path, "100307", "rfMRI_REST_7T") is None
+
+
+def test_the_stronger_high_pass_wins(tmp_path: Path) -> None:
+    weak = touch(tmp_path / "1/MNINonLinear/Results/rfMRI_REST" / REST_FILES[5][1])
+    assert find_rest(tmp_path, "1", "rfMRI_REST") == weak
+    strong = touch(weak.with_name(REST_FILES[6][1]))
+    assert find_rest(tmp_path, "1", "rfMRI_REST") == strong

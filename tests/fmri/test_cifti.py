@@ -192,15 +192,103 @@ def other_medial_wall() -> BrainModelAxis:
 
 def test_another_medial_wall_is_refused(tmp_path: Path, data: np.ndarray) -> None:
     path = save(tmp_path / "x.dtseries.nii", data, SeriesAxis(0, 2, N_VOLUMES), other_medial_wall())
-    with pytest.raises(InputError, match="CORTEX_LEFT with 29696 vertices that are not those"):
+    with pytest.raises(InputError, match="CORTEX_LEFT with 29696 vertices that lack 1 of those"):
+        check_dtseries(path)
+
+
+def hemisphere(side: int) -> BrainModelAxis:
+    name = ("CORTEX_LEFT", "CORTEX_RIGHT")[side]
+    return BrainModelAxis.from_surface(np.arange(MESH_VERTICES), MESH_VERTICES, name)
+
+
+def test_files_of_the_cortex_alone_or_with_the_medial_wall_are_read(tmp_path: Path, data: np.ndarray) -> None:
+    time = SeriesAxis(0, 2, N_VOLUMES)
+    cortex = save(tmp_path / "cortex.dtseries.nii", data[:, :CORTEX], time, brain_axis()[:CORTEX])
+    np.testing.assert_array_equal(read_dtseries(cortex, VERTICES)[0], data[:, VERTICES])
+    whole = np.zeros((N_VOLUMES, 2 * MESH_VERTICES), np.float32)
+    left, right = mesh_vertices()
+    whole[:, left], whole[:, MESH_VERTICES + right] = data[:, :29_696], data[:, 29_696:CORTEX]
+    path = save(tmp_path / "whole.dtseries.nii", whole, time, hemisphere(0) + hemisphere(1))
+    np.testing.assert_array_equal(read_dtseries(path, VERTICES)[0], data[:, VERTICES])
+    packed = tmp_path / "whole.dtseries.nii.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes(), 1))
+    np.testing.assert_array_equal(read_dtseries(packed, VERTICES)[0], data[:, VERTICES])
+
+
+def patch_xml(good: Path, path: Path, old: bytes, new: bytes) -> Path:
+    """Copy a file with other text in its XML, which zeros at the end of the extension make room for."""
+    raw = bytearray(good.read_bytes())
+    offset = int(nibabel.Nifti2Header(bytes(raw[:540]), check=False)["vox_offset"])
+    xml = bytes(raw[552:offset]).rstrip(b"\0")
+    assert old in xml
+    changed = xml.replace(old, new, 1)
+    assert len(changed) <= offset - 552
+    raw[552:offset] = changed.ljust(offset - 552, b"\0")
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        (b'IndexOffset="29696"', b'IndexXffset="29696"', "CORTEX_RIGHT with 29716 rows from no row"),
+        (b'IndexOffset="29696"', b'IndexOffset="0"', "CORTEX_RIGHT with 29716 rows from 0"),
+        (b'IndexOffset="29696"', b'IndexOffset="29695"', "CORTEX_RIGHT with 29716 rows from 29695"),
+        (b'IndexOffset="29696"', b'IndexOffset="-9"', "CORTEX_RIGHT with 29716 rows from -9"),
+        (b'IndexOffset="0"', b'IndexOffset="1"', "CORTEX_LEFT with 29696 rows from 1"),
+        (b'IndexOffset="59412"', b'IndexOffset="59547"', "ACCUMBENS_LEFT with 135 rows from 59547"),
+        (b'IndexCount="29716"', b'IndexCount="29715"', "rows from 59412"),
+        (b'IndexCount="135"', b'IndexCount="0"', "with 0 rows"),
+        (b"CORTEX_RIGHT", b"CORTEX_LEFT", "CORTEX_LEFT with 29716 rows from 29696"),
+    ],
+)
+def test_rows_that_structures_do_not_divide_are_refused(
+    good: Path, tmp_path: Path, old: bytes, new: bytes, found: str
+) -> None:
+    path = patch_xml(good, tmp_path / "x.dtseries.nii", old, new)
+    with pytest.raises(InputError, match=found):
+        check_dtseries(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'SeriesExponent="0"', b'SeriesExponent="999"'),
+        (b'SeriesExponent="0"', b'SeriesExponent="x"'),
+        (b'NumberOfSeriesPoints="3"', b'NumberOfSeriesPoints="4"'),
+        (b'IndexOffset="0"', b'IndexOffset=""'),
+        (b"</CIFTI>", b"</CIFT>"),
+    ],
+)
+def test_damaged_headers_are_refused(good: Path, tmp_path: Path, old: bytes, new: bytes) -> None:
+    path = patch_xml(good, tmp_path / "x.dtseries.nii", old, new)
+    with pytest.raises(InputError, match=r"truncated or damaged|with 29696 rows"):
+        check_dtseries(path)
+
+
+def test_an_exponent_scales_the_tr(good: Path, tmp_path: Path) -> None:
+    path = patch_xml(good, tmp_path / "x.dtseries.nii", b'SeriesExponent="0"', b'SeriesExponent="-3"')
+    assert check_dtseries(path) == (N_VOLUMES, pytest.approx(0.002))
+
+
+@pytest.mark.parametrize("code", [9999, 128, 32])  # unknown, RGB, complex
+def test_values_that_are_no_real_numbers_are_refused(good: Path, tmp_path: Path, code: int) -> None:
+    path = tmp_path / "x.dtseries.nii"
+    raw = bytearray(good.read_bytes())
+    raw[12:14] = struct.pack("<h", code)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=f"values of data type {code}.*real numbers"):
+        check_dtseries(path)
+
+
+def test_a_transposed_file_is_told(tmp_path: Path, data: np.ndarray) -> None:
+    path = tmp_path / "x.dtseries.nii"
+    Cifti2Image(data.T.copy(), (brain_axis(), SeriesAxis(0, 2, N_VOLUMES))).to_filename(path)
+    with pytest.raises(InputError, match=r"Swap the two axes: wb_command -cifti-transpose"):
         check_dtseries(path)
 
 
 def test_other_kinds_of_files_are_refused(tmp_path: Path, good: Path, data: np.ndarray) -> None:
-    time = SeriesAxis(0, 2, N_VOLUMES)
-    cortex = save(tmp_path / "cortex.dtseries.nii", data[:, :CORTEX], time, brain_axis()[:CORTEX])
-    with pytest.raises(InputError, match="found 59412 grayordinates"):
-        check_dtseries(cortex)
     maps = save(tmp_path / "maps.dscalar.nii", data, ScalarAxis(list("abc")), brain_axis())
     with pytest.raises(InputError, match="expected a time series by brain models"):
         check_dtseries(maps)

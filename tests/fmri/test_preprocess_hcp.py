@@ -98,11 +98,21 @@ def test_bad_runs_are_refused(rest: list[Path], tmp_path: Path) -> None:
     bold[3, 2] = np.inf
     with pytest.raises(InputError, match=r"1 of 5 vertices.*rest\.exclude"):
         preprocess_hcp([write_run(tmp_path / OLD, bold)], VERTICES, SETTINGS)
-    with pytest.raises(InputError, match="constant vertices only"):
+    with pytest.raises(InputError, match="5 of 5 vertices constant"):
         preprocess_hcp([write_run(tmp_path / OLD, np.ones((14, 5), np.float32))], VERTICES, SETTINGS)
     for bad in (0, -1, True):
         with pytest.raises(InputError):
             parse_settings(PreprocessHcpSettings, json.dumps({"frames_per_sample": bad}), "preprocess_hcp")
+
+
+def test_vertices_that_were_not_recorded_count_as_constant(tmp_path: Path) -> None:
+    bold = fake_bold(14, 0)
+    bold[:, 1] = np.nan
+    samples = preprocess_hcp([write_run(tmp_path / OLD, bold)], VERTICES, SETTINGS)
+    bold[:, 1] = 7
+    np.testing.assert_array_equal(
+        preprocess_hcp([write_run(tmp_path / OLD, bold)], VERTICES, SETTINGS), samples
+    )
 
 
 def test_program(tmp_path: Path) -> None:

@@ -126,6 +126,11 @@ def test_too_few_samples_for_the_polynomial_are_refused() -> None:
         ("test1_9.Atlas.dtseries.nii", ("test1", 9)),
         ("movie-b_3_Atlas.dtseries.nii", ("movie-b", 3)),
         ("seg1_1_mni.nii.gz", ("seg1", 1)),
+        ("sub-01_task-seg1_run-2_space-fsLR_den-91k_bold.dtseries.nii", ("seg1", 2)),
+        (
+            "sub-01_ses-b_task-test1_acq-x_run-10_space-MNI152NLin6Asym_desc-preproc_bold.nii.gz",
+            ("test1", 10),
+        ),
     ],
 )
 def test_names(name: str, run: tuple[str, int]) -> None:
@@ -139,6 +144,9 @@ def test_names(name: str, run: tuple[str, int]) -> None:
         "seg1_0_Atlas.dtseries.nii",
         "seg1_1_bold.nii.gz",
         "seg1_1_Atlas.dtseries.nii.bak",
+        "seg1_99999999_Atlas.dtseries.nii",
+        "seg1_1_Atlas.dtseries.nii\n",
+        "sub-01_task-seg1_space-fsLR_den-91k_bold.dtseries.nii",
     ],
 )
 def test_other_names_are_refused(name: str) -> None:
@@ -148,7 +156,7 @@ def test_other_names_are_refused(name: str) -> None:
 
 def test_excluded_entries() -> None:
     assert parse_excluded(["test2:9", "seg1:1"]) == {("test2", 9), ("seg1", 1)}
-    for bad in ("test2", "test2:", ":9", "test2:x", "test2:0"):
+    for bad in ("test2", "test2:", ":9", "test2:x", "test2:0", "seg1:\u00b2", "seg1:99999999"):
         with pytest.raises(InputError, match="movie:repeat"):
             parse_excluded([bad])
 

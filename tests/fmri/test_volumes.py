@@ -16,7 +16,7 @@ from neurocine.check import check_run
 from neurocine.errors import InputError
 from neurocine.fmri.preprocess import PreprocessRunSettings, preprocess_run
 from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection, select_vertices
-from neurocine.fmri.volumes import VoxelGrid, check_volumes, read_volumes
+from neurocine.fmri.volumes import VoxelGrid, check_volumes, read_volumes, sample_volumes, volumes_tr
 from neurocine.io import read_arrays, write_arrays
 from neurocine.surface.plot import ColourScale, PlotSurfaceSettings, draw_slices
 from neurocine.surface.regions import scatter_to_brain
@@ -140,6 +140,40 @@ def test_time_courses_of_voxels_in_any_order(tmp_path: Path, run: Path) -> None:
     np.testing.assert_allclose(read_volumes(scaled, voxels, GRID), expected)
 
 
+def test_an_axis_of_length_one_is_left_out(tmp_path: Path, run: Path) -> None:
+    image = nibabel.load(run)
+    values = np.asarray(image.dataobj)
+    path = tmp_path / "seg1_2_mni.nii.gz"
+    Nifti1Image(values[:, :, :, None, :], image.affine).to_filename(path)
+    count, grid = check_volumes(path)
+    assert count == values.shape[3]
+    assert grid.same(check_volumes(run)[1])
+    voxels = np.array([7, 3, 99])
+    np.testing.assert_array_equal(read_volumes(path, voxels, grid), read_volumes(run, voxels, grid))
+    np.testing.assert_array_equal(sample_volumes(path), sample_volumes(run))
+
+
+@pytest.mark.parametrize(
+    ("zoom", "unit", "tr"), [(2.0, "sec", 2.0), (720.0, "msec", 0.72), (0.0, "sec", 0.0)]
+)
+def test_the_tr_of_the_header_in_its_unit(tmp_path: Path, zoom: float, unit: str, tr: float) -> None:
+    image = Nifti1Image(np.zeros((*SHAPE, 3), np.float32), AFFINE)
+    image.header.set_xyzt_units("mm", unit)
+    image.header.set_zooms((*image.header.get_zooms()[:3], zoom))
+    image.to_filename(tmp_path / "x.nii")
+    assert volumes_tr(tmp_path / "x.nii") == pytest.approx(tr)
+
+
+def test_an_affine_that_gives_voxels_one_place_is_refused(tmp_path: Path) -> None:
+    image = Nifti1Image(np.zeros((*SHAPE, 3), np.float32), AFFINE)
+    image.to_filename(tmp_path / "x.nii")
+    raw = bytearray((tmp_path / "x.nii").read_bytes())
+    raw[280:328] = bytes(48)  # srow_x, srow_y, srow_z
+    (tmp_path / "x.nii").write_bytes(raw)
+    with pytest.raises(InputError, match=r"gives voxels one place.*Set the affine"):
+        check_volumes(tmp_path / "x.nii")
+
+
 def test_nan_stays_for_the_reader_to_refuse(tmp_path: Path) -> None:
     bold = fake_bold(13, 0, N_VOXELS)
     bold[5, 3] = np.nan
@@ -203,7 +237,7 @@ def test_bad_volumes_are_refused(tmp_path: Path, run: Path) -> None:
         check_volumes(tmp_path / "absent.nii.gz")
     single = tmp_path / "single.nii"
     Nifti1Image(np.zeros(SHAPE, np.float32), AFFINE).to_filename(single)
-    with pytest.raises(InputError, match="3 dimensions; expected a series of volumes"):
+    with pytest.raises(InputError, match=r"shape \(6, 5, 4\); expected a series of volumes"):
         check_volumes(single)
     Nifti1Image(np.zeros((*SHAPE, 2), np.float32), None).to_filename(tmp_path / "nowhere.nii")
     with pytest.raises(InputError, match="no orientation"):
@@ -254,10 +288,10 @@ def test_bad_names_are_refused(tmp_path: Path, run: Path) -> None:
 
 
 def test_the_door_looks_at_volumes_too(run: Path) -> None:
-    finding = check_run(run, SMALL)
+    finding = check_run(run, SMALL, 2.0)
     assert finding.found == "13 volumes, 6x5x4 voxels of 4 x 4 x 4 mm from (10, -90, -20)"
     with pytest.raises(InputError, match="13 volumes; expected 245 or 246 volumes"):
-        check_run(run, PreprocessRunSettings())
+        check_run(run, PreprocessRunSettings(), 2.0)
 
 
 def test_maps_of_voxels_are_drawn_on_slices(tmp_path: Path, run: Path) -> None:

@@ -1,25 +1,36 @@
 """Look at every raw file before anything is computed: cheap checks, and all problems in one message."""
 
+import hashlib
+import json
 import logging
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 
 from neurocine.errors import InputError, InputErrors
-from neurocine.fmri.cifti import check_dtseries
+from neurocine.fmri.cifti import check_dtseries, read_dtseries
+from neurocine.fmri.coverage import MOST, count_by_area, settle_samples
+from neurocine.fmri.grayordinates import CORTEX
 from neurocine.fmri.package import Package, check_package
-from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
-from neurocine.fmri.volumes import check_volumes
+from neurocine.fmri.parcellation import area_vertices
+from neurocine.fmri.preprocess import PreprocessRunSettings, kept_samples, parse_run
+from neurocine.fmri.rest import LEAVE_OUT, parse_rest
+from neurocine.fmri.volumes import check_volumes, sample_volumes, volumes_tr
 from neurocine.models.weights import MODEL_FILES, check_model
 from neurocine.settings import Count, NotNegative, Settings, Unit
 from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
 from neurocine.stimuli.video import video_info
 
 GIGABYTE = 1e9
+TR_SLACK = 0.01  # fraction by which the TR of a header may differ from the study's
+# Every so many vertices: those of a rest run that are looked at, and those by which runs are told apart.
+SAMPLE = np.arange(0, CORTEX, 116)
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +46,19 @@ class CheckDataSettings(Settings):
 
 @dataclass(frozen=True)
 class Finding:
-    """One file that passed: what was found and what was asked."""
+    """One file that passed.
+
+    Attributes
+    ----------
+    found, expected : what was found and what was asked
+    warning : what should be looked at though it is no reason to stop
+    digest : hash of recorded values, by which copies are told
+    """
 
     found: str
     expected: str
+    warning: str = ""
+    digest: str = ""
 
 
 def check_stimulus(path: Path, settings: PrepareStimuliSettings) -> Finding:
@@ -52,19 +72,85 @@ def check_stimulus(path: Path, settings: PrepareStimuliSettings) -> Finding:
     return Finding(f"{info.duration:.2f} s, {info.fps:g} fps, {info.width}x{info.height}", expected)
 
 
-def check_run(path: Path, settings: PreprocessRunSettings) -> Finding:
-    """Check name, grid, size and number of volumes of an fMRI run."""
+def stated_tr(path: Path, header: float) -> tuple[float, str]:
+    """Return the TR (s) of a run and where it is stated: in a BIDS sidecar beside it, else in its header.
+
+    Raises
+    ------
+    InputError : a sidecar that is no JSON object, or whose RepetitionTime is no number
+    """
+    sidecar = path.with_name(
+        path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".dtseries") + ".json"
+    )
+    if not sidecar.is_file():
+        return header, "header"
+    try:
+        told = json.loads(sidecar.read_text(encoding="utf-8"))
+        tr = told.get("RepetitionTime")
+        return (header, "header") if tr is None else (float(tr), sidecar.name)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        found, expected = f"no sidecar ({error})", "a JSON object with RepetitionTime in seconds"
+        raise InputError(sidecar, found, expected, "Copy it again, or remove it.") from None
+
+
+def _tr_warning(tr: float, where: str, study: float) -> str:
+    if math.isfinite(tr) and abs(tr / study - 1) <= TR_SLACK:
+        return ""
+    return f"a TR of {tr:g} s in its {where} where prepare_stimuli.tr is {study:g} s, which is used"
+
+
+def _digest(values: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+
+
+def check_run(path: Path, settings: PreprocessRunSettings, tr: float) -> Finding:
+    """Check name, grid, size, number of volumes, TR and values of an fMRI run, as preprocess_run reads it.
+
+    Parameters
+    ----------
+    path : the run
+    settings : section preprocess_run of the config
+    tr : seconds between volumes in this study; another one in the file is a warning, as headers of this
+        field are often wrong
+
+    Raises
+    ------
+    InputError : what preprocess_run would refuse whichever vertices it was asked for
+    """
     parse_run(path)
+    surface = "dtseries" in path.name
     grid: object = "91k grid"
-    if "dtseries" in path.name:
-        volumes, _ = check_dtseries(path)
+    if surface:
+        volumes, header_tr = check_dtseries(path)
     else:
         volumes, grid = check_volumes(path)
+        header_tr = volumes_tr(path)
     expected = f"{' or '.join(map(str, sorted(settings.crop)))} volumes, {grid}"
     if volumes not in settings.crop:
         todo = "Copy the run again, list it in exclude_runs, or add its length to preprocess_run.crop."
         raise InputError(path, f"{volumes} volumes", expected, todo)
-    return Finding(f"{volumes} volumes, {grid}", expected)
+    warnings = [_tr_warning(*stated_tr(path, header_tr), tr)]
+    if surface:
+        samples = kept_samples(read_dtseries(path, np.arange(CORTEX))[0], settings, path, MOST)
+        warnings.append(count_by_area(samples.constant, area_vertices()))
+        values = samples.bold[:, SAMPLE]
+    else:
+        values = _sampled_volumes(path)
+    told = "; ".join(filter(None, warnings))
+    return Finding(f"{volumes} volumes, {grid}", expected, told, _digest(values))
+
+
+def _sampled_volumes(path: Path) -> np.ndarray:
+    """Read three volumes of a run; voxels outside the brain are constant, but not all of them."""
+    volumes = sample_volumes(path)
+    absent = np.isnan(volumes).all(0)
+    if np.isinf(volumes).any() or (np.isnan(volumes).any(0) & ~absent).any():
+        found = "NaN or infinite values in some volumes of a voxel"
+        raise InputError(path, found, "finite values", "Copy the run again, or list it in exclude_runs.")
+    if (absent | (volumes == volumes[0]).all(0)).all():
+        found, expected = "the same values in every volume", "a recording"
+        raise InputError(path, found, expected, "Copy the run again, or list it in exclude_runs.")
+    return volumes
 
 
 def check_fmri_package(package: Package) -> Finding:
@@ -77,13 +163,20 @@ def check_fmri_package(package: Package) -> Finding:
 
 
 def check_rest(path: Path, settings: CheckDataSettings) -> Finding:
-    """Check grid, size and length of a rest run."""
+    """Check name, grid, size and length of a rest run, and the values of some vertices.
+
+    Compressed runs are read by no check: that takes seconds each, and there may be a thousand.
+    """
+    parse_rest(path)
     volumes, tr = check_dtseries(path)
     expected = f"at least {settings.min_rest_volumes} volumes, 91k grid"
     if volumes < settings.min_rest_volumes:
-        todo = "Copy the run again, or name the subject in rest.exclude."
-        raise InputError(path, f"{volumes} volumes", expected, todo)
-    return Finding(f"{volumes} volumes, TR {tr:g} s, 91k grid", expected)
+        raise InputError(path, f"{volumes} volumes", expected, f"Copy the run again, or {LEAVE_OUT}.")
+    digest = ""
+    if path.suffix != ".gz":
+        samples = settle_samples(read_dtseries(path, SAMPLE)[0], path, LEAVE_OUT, MOST)
+        digest = _digest(samples.bold)
+    return Finding(f"{volumes} volumes, TR {tr:g} s, 91k grid", expected, digest=digest)
 
 
 def check_model_folder(folder: Path) -> Finding:
@@ -103,14 +196,30 @@ def check_disk(folder: Path, settings: CheckDataSettings) -> Finding:
 
 def _each(kind: str, paths: Iterable[Path], look: Callable[[Path], Finding]) -> Iterator[dict[str, object]]:
     """Look at each file; yield a row, with the problem under ``error``."""
+    seen: dict[str, Path] = {}
     for path in map(Path, paths):
         row: dict[str, object] = {"file": str(path), "kind": kind, "ok": True, "error": None}
         try:
             finding = look(path)
-        except InputError as error:
-            yield {**row, "found": error.found, "expected": error.expected, "ok": False, "error": error}
+            first = seen.setdefault(finding.digest, path) if finding.digest else path
+            if first != path:
+                todo = "Copy the right file, or leave one of the two out (exclude_runs, rest.exclude)."
+                raise InputError(path, f"the same values as in {first}", "a recording of its own", todo)
+        except Exception as error:  # whatever is wrong with one file must not hide the others
+            problem = error if isinstance(error, InputError) else _unforeseen(path, error)
+            yield {**row, "found": problem.found, "expected": problem.expected, "ok": False, "error": problem}
         else:
-            yield {**row, "found": finding.found, "expected": finding.expected}
+            if finding.warning:
+                log.warning("%s: %s", path, finding.warning)
+            found = "; WARNING: ".join(filter(None, (finding.found, finding.warning)))
+            yield {**row, "found": found, "expected": finding.expected}
+
+
+def _unforeseen(path: Path, error: Exception) -> InputError:
+    """Say that a file made its reader fail in a way that the reader does not know."""
+    first_line = (str(error).strip() or repr(error)).splitlines()[0]
+    found = f"a file that cannot be read ({type(error).__name__}: {first_line})"
+    return InputError(path, found, "a complete file of its kind", "Copy or download it again.")
 
 
 def check_data(
@@ -124,7 +233,7 @@ def check_data(
     preprocess: PreprocessRunSettings,
     packages: Iterable[Package] = (),
 ) -> pd.DataFrame:
-    """Check all raw files of a study from their headers and sizes.
+    """Check all raw files of a study: movies from their ends, runs as they are read, the rest from samples.
 
     Parameters
     ----------
@@ -149,7 +258,7 @@ def check_data(
     package_of = {package.train: package for package in packages}
     looks: list[tuple[str, Iterable[Path], Callable[[Path], Finding]]] = [
         ("stimulus", stimuli, lambda path: check_stimulus(path, prepare)),
-        ("run", runs, lambda path: check_run(path, preprocess)),
+        ("run", runs, lambda path: check_run(path, preprocess, prepare.tr)),
         ("package", package_of, lambda path: check_fmri_package(package_of[path])),
         ("rest", rest, lambda path: check_rest(path, settings)),
         ("model", models, check_model_folder),

@@ -15,13 +15,13 @@ SHOWN_FILES = 5  # missing files listed in one message
 PACKAGE = "video_fmri_dataset"
 # Folder and end of the file names in which the runs of each space lie.
 RUN_FILES = {"cifti": ("cifti", "Atlas.dtseries.nii"), "mni": ("mni", "mni.nii.gz")}
-# Best first: aligned by areas (MSMAll) before folding alone; the release of 2025 before the older one; plain
-# files before compressed ones.
-REST_FILES = tuple(
-    f"{{run}}_Atlas{aligned}_hp2000_clean{cleaned}.dtseries.nii{packed}"
-    for aligned in ("_MSMAll", "")
-    for cleaned in ("_rclean_tclean", "")
-    for packed in ("", ".gz")
+MOVIE_KINDS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+ARCHIVE_DEPTH = 3  # levels of folders that unzipping an archive of archives may put around PACKAGE
+# Cleaned rest runs of every HCP release: HCP-YA of 2018 and 2025, HCP-A and HCP-D, one run or all in a row.
+REST_NAME = re.compile(
+    r"(?P<run>rfMRI_REST[0-9]*(_7T)?(_(LR|RL|AP|PA))?)_Atlas(?P<aligned>_MSMAll)?_hp(?P<highpass>[0-9]+)_clean"
+    r"(?P<recleaned>_rclean_tclean)?\.dtseries\.nii(?P<packed>\.gz)?",
+    re.ASCII,
 )
 USUAL_REST_FILE = "{run}_Atlas_MSMAll_hp2000_clean.dtseries.nii"
 # Names of the files of preprocessed packages, the usual one last; single repeats win over means.
@@ -57,26 +57,49 @@ def wen2018_run(root: Path, subject: str, movie: str, repeat: int, space: str = 
     return runs / f"{movie}_{repeat}_{ending}"
 
 
-def wen2018_stimulus_folders(root: Path) -> list[Path]:
-    """List where stimulus movies may lie: as published, or sorted into one folder per archive."""
+def data_roots(root: Path) -> list[Path]:
+    """List the folders in which movies and subjects lie: ``video_fmri_dataset`` wherever unzipping put it.
+
+    The usual place comes first, whether it exists or not, then the root itself, then others by their names.
+    """
     root = Path(root)
-    return [root / PACKAGE / "stimuli", root / "Stimuli" / PACKAGE / "stimuli", root / "stimuli"]
+    found, level = [], [root]
+    for _ in range(ARCHIVE_DEPTH + 1):
+        found += [folder / PACKAGE for folder in level if (folder / PACKAGE).is_dir()]
+        level = [path for folder in level for path in _subfolders(folder) if path.name != PACKAGE]
+    return list(dict.fromkeys([root / PACKAGE, root, *found]))
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """List the folders in a folder, without hidden ones and those of files of a subject."""
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return [path for path in entries if path.is_dir() and path.name not in ("fmri", "smri")]
+    except OSError:
+        return []
+
+
+def wen2018_stimulus_folders(root: Path) -> list[Path]:
+    """List where stimulus movies may lie."""
+    return [folder / "stimuli" for folder in data_roots(root)]
 
 
 def wen2018_subject_folders(root: Path, subject: str) -> list[Path]:
-    """List where a subject may lie: as published, or in a folder named after its archive."""
-    root, name = Path(root), f"subject{subject}"
-    archives = (f"Subject{subject.zfill(2)}", f"Subject{subject}")
-    return [root / PACKAGE / name, *(root / archive / PACKAGE / name for archive in archives), root / name]
+    """List where a subject may lie."""
+    return [folder / f"subject{subject}" for folder in data_roots(root)]
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:  # no such folder, or one that may not be read
+        return []
 
 
 def find_stimulus(folders: Sequence[Path], movie: str) -> Path | None:
-    """Return the first ``movie.mp4`` in the folders."""
-    return next((folder / f"{movie}.mp4" for folder in folders if (folder / f"{movie}.mp4").is_file()), None)
+    """Return the first file of the movie in the folders, an mp4 before other kinds."""
+    paths = (folder / f"{movie}{kind}" for folder in folders for kind in MOVIE_KINDS)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def find_runs(subject_folder: Path, movie: str, space: str = "cifti") -> dict[int, Path]:
@@ -121,15 +144,18 @@ def wen2018_study(
     """
     study = StudyFiles()
     may_lack = set(excluded)
+    stimulus_folders = [] if simulated else wen2018_stimulus_folders(root)
     for movie in repeats:
         usual = wen2018_stimulus(root, movie)
-        found = usual if simulated else find_stimulus(wen2018_stimulus_folders(root), movie)
+        found = usual if simulated else find_stimulus(stimulus_folders, movie)
         study.stimuli[movie] = found or usual
         if found is None:
             study.missing.append(usual)
     for subject in subjects:
-        folders = wen2018_subject_folders(root, subject)
-        folder = next((folder for folder in folders if folder.is_dir()), folders[0])
+        folders = [] if simulated else wen2018_subject_folders(root, subject)
+        # An archive may have been unpacked into a folder that is named like the subject itself.
+        there = [folder for folder in folders if (folder / "fmri").is_dir()]
+        folder = there[0] if there else Path(root) / PACKAGE / f"subject{subject}"
         for movie, count in repeats.items():
             known = {} if simulated else find_runs(folder, movie, space)
             runs = study.runs.setdefault((subject, movie), {})
@@ -143,10 +169,23 @@ def wen2018_study(
     return study
 
 
+def _rest_quality(match: re.Match[str]) -> tuple[bool, bool, int, bool]:
+    """Order the names of one run, best highest.
+
+    Aligned by areas (MSMAll) before folding alone, cleaned as in the release of 2025 before the older way,
+    the filter at 2000 s before a mere removal of the mean, plain files before compressed ones.
+    """
+    return bool(match["aligned"]), bool(match["recleaned"]), int(match["highpass"]), not match["packed"]
+
+
 def find_rest(root: Path, subject: str, run: str) -> Path | None:
     """Return a rest run of an HCP subject under any name of its releases, the best one there is."""
     folder = Path(root) / subject / "MNINonLinear" / "Results" / run
-    return next((path for name in REST_FILES if (path := folder / name.format(run=run)).is_file()), None)
+    matches = [
+        match for name in _names(folder) if (match := REST_NAME.fullmatch(name)) and match["run"] == run
+    ]
+    best = max(matches, key=_rest_quality, default=None)
+    return folder / best[0] if best else None
 
 
 def rest_run(root: Path, subject: str, run: str) -> Path:

@@ -1,5 +1,7 @@
 """Read, check and write dense time series (``.dtseries.nii``) in the 91k grayordinate space.
 
+Only the cortex is read, so files that hold nothing else, or the medial wall as well, will do.
+
 A file is NIfTI-2: 540 bytes of header, an XML extension (code 32) that describes the matrix, then the matrix
 with the time course of one grayordinate after another. So a few thousand vertices can be read from a mapped
 file without touching the rest. nibabel reads the binary header; the XML goes through ElementTree, which takes
@@ -17,9 +19,17 @@ from xml.etree import ElementTree
 import numpy as np
 from nibabel.cifti2 import Cifti2Image, SeriesAxis
 from nibabel.nifti2 import Nifti2Header
+from nibabel.spatialimages import HeaderDataError
 
 from neurocine.errors import InputError
-from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES, SIDES, brain_axis, mesh_vertices
+from neurocine.fmri.grayordinates import (
+    CORTEX,
+    GRAYORDINATES,
+    MESH_VERTICES,
+    SIDES,
+    brain_axis,
+    mesh_vertices,
+)
 from neurocine.io import replacing
 
 HEADER_BYTES = 540
@@ -29,6 +39,19 @@ GZIP_BLOCK = 2048  # grayordinates decompressed at a time
 GIVE_DTSERIES = "Give the dense time series (.dtseries.nii)."
 FETCH_AGAIN = "Fetch the file again."
 MAKE_91K = "Use the 91k file (32k fs_LR, 2 mm), or resample with wb_command -cifti-resample."
+SWAP_AXES = "Swap the two axes: wb_command -cifti-transpose IN OUT."
+# What reading a damaged header raises, beside the errors of the file system.
+HEADER_ERRORS = (
+    OSError,
+    EOFError,
+    zlib.error,
+    ElementTree.ParseError,
+    HeaderDataError,
+    ValueError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +64,8 @@ class DtseriesInfo:
     offset : first byte of the matrix
     dtype : of the stored values
     slope, intercept : value = stored * slope + intercept
-    first_row : matrix row of the first left and the first right cortical grayordinate
+    rows : (59 412,) int64, matrix row of each cortical grayordinate, left then right
+    n_rows : of the matrix, with subcortical voxels and medial wall where the file has them
     """
 
     path: Path
@@ -51,12 +75,13 @@ class DtseriesInfo:
     dtype: np.dtype
     slope: float
     intercept: float
-    first_row: tuple[int, int]
+    rows: np.ndarray
+    n_rows: int
 
     @property
     def n_bytes(self) -> int:
         """Size of the uncompressed file."""
-        return self.offset + self.n_volumes * GRAYORDINATES * self.dtype.itemsize
+        return self.offset + self.n_volumes * self.n_rows * self.dtype.itemsize
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -76,7 +101,7 @@ def _read_parts(path: Path) -> tuple[Nifti2Header, ElementTree.Element]:
         if 540 not in struct.unpack("<i", start[:4]) + struct.unpack(">i", start[:4]):
             raise InputError(path, "no NIfTI-2 header", "a CIFTI-2 file", GIVE_DTSERIES)
         header = Nifti2Header(start, check=False)
-        if int(header["vox_offset"]) > MAX_HEADER:
+        if not HEADER_BYTES < int(header["vox_offset"]) <= MAX_HEADER:
             raise _truncated(path, f"a header of {header['vox_offset']} bytes", "a header of about 0.6 MB")
         extension = handle.read(max(int(header["vox_offset"]) - HEADER_BYTES, 0))
     if len(extension) < int(header["vox_offset"]) - HEADER_BYTES:
@@ -104,41 +129,79 @@ def _index_maps(path: Path, xml: ElementTree.Element) -> tuple[ElementTree.Eleme
         for entry in xml.iter("MatrixIndicesMap")
         for number in entry.get("AppliesToMatrixDimension", "").split(",")
     }
+    series, models = "CIFTI_INDEX_TYPE_SERIES", "CIFTI_INDEX_TYPE_BRAIN_MODELS"
     kinds = [maps[n].get("IndicesMapToDataType", "?") if n in maps else "nothing" for n in ("0", "1")]
-    if kinds != ["CIFTI_INDEX_TYPE_SERIES", "CIFTI_INDEX_TYPE_BRAIN_MODELS"]:
-        raise InputError(path, " by ".join(kinds), "a time series by brain models", GIVE_DTSERIES)
+    if kinds != [series, models]:
+        todo = SWAP_AXES if kinds == [models, series] else GIVE_DTSERIES
+        raise InputError(path, " by ".join(kinds), "a time series by brain models", todo)
     return maps["0"], maps["1"]
 
 
-def _cortex_rows(path: Path, brain: ElementTree.Element) -> tuple[int, int]:
-    """Check the brain models against the 91k space; return the first row of the left and right cortex."""
-    models = {model.get("BrainStructure", "?"): model for model in brain.iter("BrainModel")}
-    total = sum(int(model.get("IndexCount", 0)) for model in models.values())
+def _model_rows(path: Path, brain: ElementTree.Element) -> tuple[dict[str, ElementTree.Element], int]:
+    """Check that the brain models divide the rows among them, one after another.
+
+    Returns
+    -------
+    brain models by structure, number of rows
+    """
+    models: dict[str, ElementTree.Element] = {}
+    following = 0
+    for model in brain.iter("BrainModel"):
+        structure = model.get("BrainStructure", "?")
+        offset, count = model.get("IndexOffset", "no row"), int(model.get("IndexCount", -1))
+        if offset != str(following) or count < 1 or structure in models:
+            found = f"{structure} with {count} rows from {offset}"
+            expected = f"each structure once, and this one from row {following}, after the one before it"
+            raise InputError(path, found, expected, "Fetch the file again: its header is damaged.")
+        models[structure] = model
+        following += count
+    return models, following
+
+
+def _cortex_rows(path: Path, brain: ElementTree.Element) -> tuple[np.ndarray, int]:
+    """Find the row of each cortical grayordinate of the 91k space, and the number of rows.
+
+    Files with the cortex alone, or with the medial wall, have these rows too.
+    """
+    models, total = _model_rows(path, brain)
     meshes = {model.get("SurfaceNumberOfVertices") for model in models.values()} - {None}
-    if total != GRAYORDINATES or meshes != {"32492"}:
+    if meshes != {str(MESH_VERTICES)}:
         sizes = ", ".join(sorted(map(str, meshes))) or "no"
         is_170k = " (the 1.6 mm grid of HCP 7T)" if "59292" in meshes else ""
-        raise InputError(
-            path,
-            f"{total} grayordinates on meshes of {sizes} vertices{is_170k}",
-            f"{GRAYORDINATES} on meshes of 32492",
-            MAKE_91K,
-        )
+        found = f"{total} grayordinates on meshes of {sizes} vertices{is_170k}"
+        raise InputError(path, found, f"{GRAYORDINATES} on meshes of {MESH_VERTICES}", MAKE_91K)
     rows = []
     for side, vertices in zip(SIDES, mesh_vertices(), strict=True):
         model = models.get(f"CIFTI_STRUCTURE_{side}")
         if model is None:
             raise InputError(path, f"no {side} in the header", "both hemispheres", MAKE_91K)
         listed = np.array((model.findtext("VertexIndices") or "").split(), dtype=np.int64)
-        if not np.array_equal(listed, vertices):
-            raise InputError(
-                path,
-                f"{side} with {len(listed)} vertices that are not those of the 91k space",
-                f"the {len(vertices)} vertices of the standard medial-wall mask",
-                MAKE_91K,
-            )
-        rows.append(int(model.get("IndexOffset", -1)))
-    return rows[0], rows[1]
+        count = int(model.get("IndexCount", 0))
+        if len(listed) != count or not 0 <= listed.min() <= listed.max() < MESH_VERTICES:
+            found = f"{side} with {len(listed)} vertices for {count} rows"
+            raise InputError(path, found, f"one of the {MESH_VERTICES} vertices per row", FETCH_AGAIN)
+        place = np.full(MESH_VERTICES, -1)
+        place[listed] = np.arange(count)
+        absent = int((place[vertices] < 0).sum())
+        if absent or len(np.unique(listed)) < count:
+            found = f"{side} with {count} vertices that lack {absent} of those of the 91k space"
+            expected = f"the {len(vertices)} vertices of the standard medial-wall mask, each once"
+            raise InputError(path, found, expected, MAKE_91K)
+        rows.append(int(model.get("IndexOffset", 0)) + place[vertices])
+    return np.concatenate(rows), total
+
+
+def _data_type(path: Path, header: Nifti2Header) -> np.dtype:
+    """Return the type of the stored values, which must be real numbers."""
+    code = int(header["datatype"])
+    try:
+        dtype = header.get_data_dtype()
+    except (HeaderDataError, KeyError):
+        dtype = None
+    if dtype is None or dtype.kind not in "fiu":
+        found = f"values of data type {code}" + (f" ({dtype})" if dtype is not None else "")
+        raise InputError(path, found, "real numbers, such as float32 (16)", GIVE_DTSERIES)
+    return dtype
 
 
 def _describe(path: Path) -> DtseriesInfo:
@@ -147,12 +210,11 @@ def _describe(path: Path) -> DtseriesInfo:
     n_volumes = int(time.get("NumberOfSeriesPoints", 0))
     if time.get("SeriesUnit") != "SECOND":
         raise InputError(path, f"a series in {time.get('SeriesUnit')}", "one in SECOND", GIVE_DTSERIES)
-    first_row = _cortex_rows(path, brain)
+    rows, n_rows = _cortex_rows(path, brain)
     shape = tuple(int(size) for size in header["dim"][1:7])
-    if n_volumes < 1 or shape != (1, 1, 1, 1, n_volumes, GRAYORDINATES):
-        raise _truncated(
-            path, f"a matrix {shape} and {n_volumes} series points", f"{GRAYORDINATES} rows of that length"
-        )
+    if n_volumes < 1 or shape != (1, 1, 1, 1, n_volumes, n_rows):
+        found = f"a matrix {shape} and {n_volumes} series points"
+        raise _truncated(path, found, f"{n_rows} rows of that length")
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     unscaled = not np.isfinite(slope) or slope == 0
     return DtseriesInfo(
@@ -160,10 +222,11 @@ def _describe(path: Path) -> DtseriesInfo:
         n_volumes=n_volumes,
         tr=float(time.get("SeriesStep", "nan")) * 10.0 ** int(time.get("SeriesExponent", 0)),
         offset=int(header["vox_offset"]),
-        dtype=header.get_data_dtype(),
+        dtype=_data_type(path, header),
         slope=1.0 if unscaled else slope,
         intercept=0.0 if unscaled or not np.isfinite(intercept) else intercept,
-        first_row=first_row,
+        rows=rows,
+        n_rows=n_rows,
     )
 
 
@@ -198,8 +261,8 @@ def read_info(path: Path) -> DtseriesInfo:
     try:
         info = _describe(path)
         size = file_size(path, info.n_bytes)
-    except (OSError, EOFError, zlib.error, ElementTree.ParseError, ValueError) as error:
-        raise _truncated(path, str(error), "a CIFTI-2 time series") from None
+    except HEADER_ERRORS as error:
+        raise _truncated(path, str(error) or type(error).__name__, "a CIFTI-2 time series") from None
     if size < info.n_bytes:
         raise _truncated(path, f"{size} bytes", f"{info.n_bytes} bytes for {info.n_volumes} volumes")
     return info
@@ -230,8 +293,8 @@ def _read_gzip_rows(info: DtseriesInfo, rows: np.ndarray) -> np.ndarray:
         with gzip.open(info.path, "rb") as stream:
             stream.read(info.offset)
             # To the end, also past the last row, because only there is the checksum.
-            for first in range(0, GRAYORDINATES, GZIP_BLOCK):
-                count = min(GZIP_BLOCK, GRAYORDINATES - first)
+            for first in range(0, info.n_rows, GZIP_BLOCK):
+                count = min(GZIP_BLOCK, info.n_rows - first)
                 block = np.frombuffer(stream.read(count * width), info.dtype).reshape(count, info.n_volumes)
                 here = slice(*np.searchsorted(ordered, [first, first + count]))
                 kept[order[here]] = block[ordered[here] - first]
@@ -246,7 +309,7 @@ def read_dtseries(path: Path, vertices: np.ndarray) -> tuple[np.ndarray, float]:
 
     Parameters
     ----------
-    path : ``.dtseries.nii`` or ``.dtseries.nii.gz`` in the 91k space
+    path : ``.dtseries.nii`` or ``.dtseries.nii.gz`` with the cortical vertices of the 91k space
     vertices : (V,) integers in 0...59 411, cortical grayordinates (left, then right), in any order
 
     Returns
@@ -263,12 +326,11 @@ def read_dtseries(path: Path, vertices: np.ndarray) -> tuple[np.ndarray, float]:
     if vertices.ndim != 1 or not len(vertices) or vertices.min() < 0 or vertices.max() >= CORTEX:
         raise ValueError(f"vertices must be a list of cortical grayordinates in 0...{CORTEX - 1}")
     info = read_info(path)
-    n_left = len(mesh_vertices()[0])
-    rows = np.where(vertices < n_left, info.first_row[0] + vertices, info.first_row[1] + vertices - n_left)
+    rows = info.rows[vertices]
     if info.path.suffix == ".gz":
         stored = _read_gzip_rows(info, rows)
     else:
-        shape = (GRAYORDINATES, info.n_volumes)
+        shape = (info.n_rows, info.n_volumes)
         stored = np.memmap(info.path, info.dtype, mode="r", offset=info.offset, shape=shape)[rows]
     bold = np.ascontiguousarray(stored.T).astype(np.float32, copy=False)
     if (info.slope, info.intercept) != (1.0, 0.0):

@@ -23,9 +23,10 @@ from typing import Literal
 import numpy as np
 
 from neurocine.errors import InputError
+from neurocine.fmri.coverage import refuse_nonfinite
 from neurocine.fmri.grayordinates import CORTEX
 from neurocine.fmri.parcellation import LABEL
-from neurocine.fmri.preprocess import refuse_nonfinite, zscore
+from neurocine.fmri.preprocess import zscore
 from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection, select_vertices
 from neurocine.settings import Settings
 

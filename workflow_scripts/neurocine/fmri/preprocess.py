@@ -18,6 +18,7 @@ from pydantic import Field
 
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import read_dtseries
+from neurocine.fmri.coverage import Samples, settle_samples
 from neurocine.fmri.volumes import VoxelGrid, read_volumes
 from neurocine.section_checks import crop_leaves_samples
 from neurocine.settings import Check, Count, CountOrZero, KeyPattern, Settings, Unit
@@ -26,7 +27,13 @@ log = logging.getLogger(__name__)
 
 # A movie is a word such as seg12; one published file has a dot for the second underscore.
 RUN_NAME = re.compile(
-    r"(?P<movie>[A-Za-z][A-Za-z0-9-]*)_(?P<repeat>\d+)[_.](Atlas\.dtseries|mni)\.nii(\.gz)?", re.ASCII
+    r"(?P<movie>[A-Za-z][A-Za-z0-9-]*)_(?P<repeat>\d{1,4})[_.](Atlas\.dtseries|mni)\.nii(\.gz)?", re.ASCII
+)
+# fMRIPrep's: the task is the movie, the run its repeat.
+BIDS_NAME = re.compile(
+    r"sub-[A-Za-z0-9]+_(ses-[A-Za-z0-9]+_)?task-(?P<movie>[A-Za-z][A-Za-z0-9]*)_([a-z]+-[A-Za-z0-9]+_)*?"
+    r"run-0*(?P<repeat>\d{1,4})_([a-z]+-[A-Za-z0-9]+_)*bold(\.dtseries)?\.nii(\.gz)?",
+    re.ASCII,
 )
 MAX_LAG = 10  # TR
 # Below this share of a vertex's largest value, what detrending leaves is rounding of float32, not signal.
@@ -68,12 +75,14 @@ def parse_run(path: Path) -> tuple[str, int]:
     ------
     InputError : another name
     """
-    match = RUN_NAME.fullmatch(Path(path).name)
+    name = Path(path).name
+    match = RUN_NAME.fullmatch(name) or BIDS_NAME.fullmatch(name)
     if match is None or int(match["repeat"]) < 1:
         raise InputError(
             path,
             "a name of another form",
-            "a name like seg1_2_Atlas.dtseries.nii or seg1_2_mni.nii.gz",
+            "a name like seg1_2_Atlas.dtseries.nii, seg1_2_mni.nii.gz or "
+            "sub-1_task-seg1_run-2_space-fsLR_den-91k_bold.dtseries.nii",
             "Rename it or leave it out.",
         )
     return match["movie"], int(match["repeat"])
@@ -89,7 +98,7 @@ def parse_excluded(entries: Iterable[str]) -> set[tuple[str, int]]:
     pairs = set()
     for entry in entries:
         movie, _, repeat = entry.partition(":")
-        if not movie or not repeat.isdigit() or int(repeat) < 1:
+        if not movie or not re.fullmatch(r"[0-9]{1,4}", repeat) or int(repeat) < 1:
             raise InputError("excluded", repr(entry), "movie:repeat such as test2:9", "Correct exclude_runs.")
         pairs.add((movie, int(repeat)))
     return pairs
@@ -141,14 +150,6 @@ def detrend(bold: np.ndarray, order: int) -> np.ndarray:
     return np.asarray(values - basis @ (basis.T @ values))
 
 
-def refuse_nonfinite(bold: np.ndarray, where: str | Path, todo: str) -> None:
-    """Raise InputError where samples (T, V) hold NaN or infinity, naming the number of vertices."""
-    bad = int((~np.isfinite(bold)).any(0).sum())
-    if bad:
-        found = f"NaN or infinite values in {bad} of {bold.shape[1]} vertices"
-        raise InputError(where, found, "finite values", todo)
-
-
 def zscore(values: np.ndarray, ddof: int, scale: np.ndarray, where: str | Path) -> np.ndarray:
     """Standardise each vertex over time; a constant vertex becomes zeros, with a warning.
 
@@ -171,6 +172,27 @@ def zscore(values: np.ndarray, ddof: int, scale: np.ndarray, where: str | Path) 
     return np.where(constant, 0, centred / np.where(constant, 1, deviation)).astype(np.float32)
 
 
+def kept_samples(
+    bold: np.ndarray, settings: PreprocessRunSettings, where: str | Path, refused: float = 1.0
+) -> Samples:
+    """Crop a run to the movie and check its values; what is not recorded of it counts as constant.
+
+    Parameters
+    ----------
+    bold : (T, V) float32, scanner units
+    settings : section preprocess_run of the config
+    where : file or run, for messages
+    refused : see `settle_samples`
+
+    Raises
+    ------
+    InputError : a number of volumes without a crop, NaN or infinity in some samples of a vertex, hardly any
+        vertex with signal
+    """
+    samples = bold[volumes_kept(len(bold), settings, where)]
+    return settle_samples(samples, where, "list it in exclude_runs", refused)
+
+
 def clean_run(bold: np.ndarray, settings: PreprocessRunSettings, where: str | Path) -> np.ndarray:
     """Crop, detrend and z-score one run.
 
@@ -186,9 +208,9 @@ def clean_run(bold: np.ndarray, settings: PreprocessRunSettings, where: str | Pa
 
     Raises
     ------
-    InputError : a number of volumes without a crop, too few samples, NaN or infinity among the samples
+    InputError : as `kept_samples`; too few samples
     """
-    samples = bold[volumes_kept(len(bold), settings, where)]
+    samples = kept_samples(bold, settings, where).bold
     if len(samples) <= settings.detrend_order + 1:
         raise InputError(
             where,
@@ -196,7 +218,6 @@ def clean_run(bold: np.ndarray, settings: PreprocessRunSettings, where: str | Pa
             f"more than detrend_order + 1 = {settings.detrend_order + 1}",
             "Correct preprocess_run.crop or detrend_order.",
         )
-    refuse_nonfinite(samples, where, "Copy the run again, or list it in exclude_runs.")
     scale = np.abs(samples).max(0).astype(np.float64)
     return zscore(detrend(samples, settings.detrend_order), settings.ddof, scale, where)
 
@@ -288,6 +309,13 @@ def preprocess_run(
                     f"{cleaned[movie].shape[1]}, as in the other repeats of {movie}",
                     "Correct preprocess_run.crop, or list the run in exclude_runs.",
                 )
+            twins = [
+                other + 1 for other, known in enumerate(cleaned[movie]) if np.array_equal(known, samples)
+            ]
+            if twins:
+                found = f"the same values as repeat {twins[0]} of {movie}"
+                todo = "Copy the right run, or list one of the two in exclude_runs."
+                raise InputError(path, found, "a recording of its own", todo)
             cleaned[movie][repeat - 1] = samples
         missing = sorted(set(range(1, n_repeats[movie] + 1)) - set(repeats))
         if missing:

@@ -5,25 +5,21 @@ haemodynamic response), then one z-score over all values.
 """
 
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
+from neurocine.datasets import REST_NAME
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import read_dtseries
-from neurocine.fmri.preprocess import refuse_nonfinite, zscore
 from neurocine.settings import Count, Settings, Unit
+from neurocine.fmri.coverage import settle_samples
+from neurocine.fmri.preprocess import zscore
 
 log = logging.getLogger(__name__)
 LEAVE_OUT = "name the subject in rest.exclude"
-
-# The release of 2025 adds _rclean_tclean; files without _MSMAll are aligned by folding only.
-REST_NAME = re.compile(
-    r"rfMRI_(?P<run>REST\d+(_7T)?_(LR|RL|AP|PA))_Atlas(_MSMAll)?_hp\d+_clean(_rclean_tclean)?\.dtseries\.nii(\.gz)?"
-)
 
 
 class PreprocessHcpSettings(Settings):
@@ -45,10 +41,10 @@ def parse_rest(path: Path) -> str:
         raise InputError(
             path,
             "a name of another form",
-            "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii or ..._clean_rclean_tclean.dtseries.nii",
-            "Give the cleaned dense time series of a resting run.",
+            "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii or another cleaned file of an HCP release",
+            "Give the cleaned dense time series of a resting run, of the 91k grid (not ..._1.6mm_...).",
         )
-    return match["run"]
+    return match["run"].removeprefix("rfMRI_")
 
 
 def average_windows(bold: np.ndarray, length: int) -> np.ndarray:
@@ -82,7 +78,7 @@ def preprocess_hcp(runs: Sequence[Path], vertices: np.ndarray, settings: Preproc
 
     Raises
     ------
-    InputError : no run, bad file or name, a run twice or too short, NaN or infinite values
+    InputError : no run, bad file or name, a run twice or too short, bad values as in `settle_samples`
     """
     named: dict[str, Path] = {}
     for path in runs:
@@ -102,14 +98,10 @@ def preprocess_hcp(runs: Sequence[Path], vertices: np.ndarray, settings: Preproc
                 f"at least frames_per_sample = {settings.frames_per_sample}",
                 f"Lower preprocess_hcp.frames_per_sample, or {LEAVE_OUT}.",
             )
-        refuse_nonfinite(bold, path, f"Copy the run again, or {LEAVE_OUT}.")
+        bold = settle_samples(bold, path, LEAVE_OUT).bold
         scaled = zscore(bold, 0, np.abs(bold).max(0).astype(np.float64), path)
         samples.append(average_windows(scaled, settings.frames_per_sample))
         log.info("%s: %d samples of %.2f s", path.name, len(samples[-1]), tr * settings.frames_per_sample)
     joined = np.concatenate(samples)
     spread = joined.std(dtype=np.float64)
-    if not spread > 0:
-        raise InputError(
-            named[min(named)], "constant vertices only", "varying signals", "Check the vertices."
-        )
     return ((joined - joined.mean(dtype=np.float64)) / spread).astype(np.float32)

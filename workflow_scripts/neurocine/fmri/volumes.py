@@ -23,6 +23,8 @@ from neurocine.fmri.cifti import FETCH_AGAIN, file_size
 from neurocine.fmri.parcellation import LABEL, AreaVertices
 
 log = logging.getLogger(__name__)
+SMALLEST_VOXEL = 1e-6  # mm^3
+SET_AFFINE = "Set the affine, with nibabel or the tool that made the file."
 GIVE_ATLAS = "Give a NIfTI image of area numbers, or a mask, as atlas in the config."
 
 
@@ -74,7 +76,7 @@ def _load(path: Path, expected: str, todo: str) -> Nifti1Image:
 
     Raises
     ------
-    InputError : no such file, no NIfTI image, one shorter than its header says, or one without orientation
+    InputError : no such file, no NIfTI image, one shorter than its header says, no usable affine
     """
     if not path.is_file():
         raise InputError(path, "no such file", expected, todo)
@@ -86,15 +88,35 @@ def _load(path: Path, expected: str, todo: str) -> Nifti1Image:
         voxels = int(np.prod(image.shape, dtype=np.int64))
         wanted = image.dataobj.offset + voxels * image.get_data_dtype().itemsize
         size = file_size(path, wanted)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, KeyError) as error:
         raise InputError(path, f"a file that cannot be read ({error})", expected, FETCH_AGAIN) from None
     if size < wanted:
         raise InputError(path, f"{size} bytes, a truncated file", f"{wanted} bytes", FETCH_AGAIN)
     if not (int(image.header["qform_code"]) or int(image.header["sform_code"])):
         # nibabel then guesses: the grid's centre at 0 mm, left first.
         found, place = "no orientation (qform and sform code 0)", "the place of its voxels in MNI space"
-        raise InputError(path, found, place, "Set the affine, with nibabel or the tool that made the file.")
+        raise InputError(path, found, place, SET_AFFINE)
+    affine = np.asarray(image.affine)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < SMALLEST_VOXEL:
+        found = "an affine that is not finite, or that gives voxels one place"
+        raise InputError(path, found, "the place of its voxels in MNI space", SET_AFFINE)
     return image
+
+
+def _series(path: Path) -> tuple[Nifti1Image, tuple[int, int, int, int]]:
+    """Open a run and return it with its shape, in which axes of length 1 between space and time are left out.
+
+    Raises
+    ------
+    InputError : as `_load`; no series
+    """
+    todo = "Give the preprocessed run in MNI space."
+    image = _load(path, "a NIfTI series of volumes", todo)
+    space = image.shape[:3]
+    times = [length for length in image.shape[3:] if length > 1]
+    if len(image.shape) < 4 or len(times) > 1:
+        raise InputError(path, f"an image of shape {image.shape}", "a series of volumes", todo)
+    return image, (space[0], space[1], space[2], times[0] if times else 1)
 
 
 def check_volumes(path: Path) -> tuple[int, VoxelGrid]:
@@ -108,13 +130,36 @@ def check_volumes(path: Path) -> tuple[int, VoxelGrid]:
     ------
     InputError : no such file, no NIfTI series, truncated
     """
-    path = Path(path)
-    todo = "Give the preprocessed run in MNI space."
-    image = _load(path, "a NIfTI series of volumes", todo)
-    if len(image.shape) != 4:
-        raise InputError(path, f"an image of {len(image.shape)} dimensions", "a series of volumes", todo)
-    first, second, third, count = image.shape
+    image, (first, second, third, count) = _series(Path(path))
     return count, VoxelGrid((first, second, third), np.asarray(image.affine, np.float64))
+
+
+def volumes_tr(path: Path) -> float:
+    """Return the time between volumes in seconds as the header gives it; 0 where it gives none."""
+    header = _series(Path(path))[0].header
+    zooms = header.get_zooms()
+    unit = {"msec": 1e-3, "usec": 1e-6}.get(header.get_xyzt_units()[1], 1.0)
+    return float(zooms[3] if zooms[3] or len(zooms) < 5 else zooms[4]) * unit
+
+
+def sample_volumes(path: Path) -> np.ndarray:
+    """Read the first, middle and last volume of a run: (3, n_voxels) float32.
+
+    Raises
+    ------
+    InputError : as `check_volumes`; damaged data
+    """
+    image, (*_, count) = _series(Path(path))
+    assert isinstance(image.dataobj, ArrayProxy)
+    axis = next((axis for axis in range(3, len(image.shape)) if image.shape[axis] == count), 3)
+    try:
+        volumes = [
+            np.asarray(image.dataobj[(slice(None),) * axis + (place,)], np.float32).ravel()
+            for place in (0, count // 2, count - 1)
+        ]
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(path, f"damaged data ({error})", f"{count} volumes", FETCH_AGAIN) from None
+    return np.stack(volumes)
 
 
 def read_volumes(path: Path, voxels: np.ndarray, grid: VoxelGrid) -> np.ndarray:
@@ -136,6 +181,7 @@ def read_volumes(path: Path, voxels: np.ndarray, grid: VoxelGrid) -> np.ndarray:
     """
     from nilearn.masking import apply_mask
 
+    image, shape = _series(Path(path))
     count, found = check_volumes(path)
     if not found.same(grid):
         todo = "Resample the run to the grid of the others, or list it in exclude_runs."
@@ -144,7 +190,11 @@ def read_volumes(path: Path, voxels: np.ndarray, grid: VoxelGrid) -> np.ndarray:
     inside[voxels] = 1
     try:
         # NaN stay: whoever reads decides about them.
-        series = apply_mask(str(path), found.image(inside), ensure_finite=False)
+        if image.shape == shape:
+            series = apply_mask(str(path), found.image(inside), ensure_finite=False)
+        else:
+            values = np.asarray(image.dataobj, np.float32).reshape(shape)
+            series = apply_mask(Nifti1Image(values, image.affine), found.image(inside), ensure_finite=False)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(path, f"damaged data ({error})", f"{count} volumes", FETCH_AGAIN) from None
     bold = np.empty(series.shape, np.float32)

@@ -294,10 +294,10 @@ def _rotation(frame: VideoFrame, path: Path) -> _Rotation:
     ------
     InputError : a matrix that turns by something else than quarters
     """
-    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-    if matrix is None:
+    matrices = [bytes(entry) for entry in frame.side_data if entry.type == SideDataType.DISPLAYMATRIX]
+    if not matrices:
         return _Rotation()
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32, 5).tolist()
+    a, b, _, c, d = np.frombuffer(matrices[0], np.int32, 5).tolist()
     if (a or d) and not (b or c) and a and d:
         return _Rotation(False, d < 0, a < 0)
     if b and c and not (a or d):
