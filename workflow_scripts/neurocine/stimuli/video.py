@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -294,7 +294,8 @@ def _rotation(frame: VideoFrame, path: Path) -> _Rotation:
     ------
     InputError : a matrix that turns by something else than quarters
     """
-    matrices = [bytes(entry) for entry in frame.side_data if entry.type == SideDataType.DISPLAYMATRIX]
+    entries: Any = frame.side_data  # its stub says a mapping, which it is not
+    matrices = [bytes(entry) for entry in entries if entry.type == SideDataType.DISPLAYMATRIX]
     if not matrices:
         return _Rotation()
     a, b, _, c, d = np.frombuffer(matrices[0], np.int32, 5).tolist()
