@@ -41,4 +41,4 @@ rule check_data:
         "--preprocess-run {params.preprocess_run:q} --prepare-stimuli {params.prepare_stimuli:q} "
         "--package {params.package:q} --package-train {input.package_train:q} "
         "--package-test {input.package_test:q} --package-vertex {input.package_vertex:q} --out {output:q} "
-        "2> >(tee {log} >&2)"
+        "2> >(tee {log:q} >&2)"

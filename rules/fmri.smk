@@ -37,10 +37,10 @@ rule select_vertices:
         settings=settings("select_vertices"),
         preprocess_run=settings("preprocess_run") if OWN_VERTICES else "{}",
     shell:
-        "python workflow_scripts/select_vertices.py {params.atlas} {input.atlas:q} "
-        "{params.labels} {input.labels:q} {params.like} {input.like:q} --runs {input.runs:q} "
+        "python workflow_scripts/select_vertices.py {params.atlas:q} {input.atlas:q} "
+        "{params.labels:q} {input.labels:q} {params.like:q} {input.like:q} --runs {input.runs:q} "
         "--settings {params.settings:q} --preprocess-run {params.preprocess_run:q} --out {output.vertices:q} --table {output.table:q} "
-        "2> >(tee {log} >&2)"
+        "2> >(tee {log:q} >&2)"
 
 
 rule preprocess_run:
@@ -63,7 +63,7 @@ rule preprocess_run:
         settings=settings("preprocess_run"),
     shell:
         "python workflow_scripts/preprocess_run.py --runs {input.runs:q} --excluded {params.excluded:q} "
-        "--vertices {input.vertices:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--vertices {input.vertices:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
 rule import_fmri:
@@ -96,10 +96,10 @@ rule import_fmri:
         settings=settings("import_fmri"),
     shell:
         "python workflow_scripts/import_fmri.py --train {input.train:q} --test {input.test:q} "
-        "{params.vertex} {input.vertex:q} {params.roi} {input.roi:q} {params.atlas} {input.atlas:q} "
+        "{params.vertex:q} {input.vertex:q} {params.roi:q} {input.roi:q} {params.atlas:q} {input.atlas:q} "
         "--excluded {params.excluded:q} --package {params.package:q} --settings {params.settings:q} "
         "--out-train {output.train:q} --out-test {output.test:q} --vertices {output.vertices:q} --table {output.table:q} "
-        "2> >(tee {log} >&2)"
+        "2> >(tee {log:q} >&2)"
 
 
 rule assemble_subject:
@@ -123,7 +123,7 @@ rule assemble_subject:
     shell:
         "python workflow_scripts/assemble_subject.py --train {input.train:q} --test {input.test:q} "
         "--settings {params.settings:q} --out-train {output.train:q} --out-test {output.test:q} "
-        "2> >(tee {log} >&2)"
+        "2> >(tee {log:q} >&2)"
 
 
 rule measure_noise_ceiling:
@@ -146,7 +146,7 @@ rule measure_noise_ceiling:
         settings=settings("measure_noise_ceiling"),
     shell:
         "python workflow_scripts/measure_noise_ceiling.py --runs {input.runs:q} --vertices {input.vertices:q} "
-        "--seed {params.seed} --settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--seed {params.seed:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
 rule preprocess_hcp:
@@ -168,4 +168,4 @@ rule preprocess_hcp:
         settings=settings("preprocess_hcp"),
     shell:
         "python workflow_scripts/preprocess_hcp.py --rest {input.rest:q} --vertices {input.vertices:q} "
-        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"

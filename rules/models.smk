@@ -21,4 +21,4 @@ rule fetch_models:
         settings=settings("fetch_models"),
     shell:
         "HF_HUB_OFFLINE=0 python workflow_scripts/fetch_models.py --folders {params.folders:q} "
-        "--settings {params.settings:q} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} 2> >(tee {log:q} >&2)"

@@ -93,7 +93,7 @@ if PUBLISHED_ENCODER:
             out=output_folder("done"),
         shell:
             "python workflow_scripts/import_encoder.py --checkpoint {input.checkpoint:q} "
-            "--vertices {input.vertices:q} --settings {params.settings:q} --out {params.out:q} 2> >(tee {log} >&2)"
+            "--vertices {input.vertices:q} --settings {params.settings:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
 else:
 
@@ -124,8 +124,8 @@ else:
             out=output_folder("done"),
         shell:
             "{resources.launcher} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} "
-            "--train-movies {params.train_movies:q} --seed {params.seed} "
-            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
+            "--train-movies {params.train_movies:q} --seed {params.seed:q} "
+            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule train_encoder:
@@ -162,8 +162,8 @@ rule train_encoder:
         "{resources.launcher} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
         "--train-movies {params.train_movies:q} "
         "--embeddings {input.embeddings:q} --pretrained {params.pretrained:q} --validation {params.validation:q} "
-        "--seed {params.seed} --settings {params.settings:q} --experiment {params.experiment:q} "
-        "--state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--seed {params.seed:q} --settings {params.settings:q} --experiment {params.experiment:q} "
+        "--state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule train_video_prior:
@@ -201,8 +201,8 @@ rule train_video_prior:
         "{resources.launcher} workflow_scripts/train_video_prior.py --latents {input.latents:q} "
         "--train-movies {params.train_movies:q} "
         "--embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
-        "--validation {params.validation:q} --noise-ratio {params.noise_ratio} --seed {params.seed} "
-        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--validation {params.validation:q} --noise-ratio {params.noise_ratio:q} --seed {params.seed:q} "
+        "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule train_decoder:
@@ -247,8 +247,8 @@ rule train_decoder:
         "--train-movies {params.train_movies:q} "
         "--encoder {params.encoder:q} --prior {params.prior:q} "
         "--stable-diffusion {params.stable_diffusion:q} --validation {params.validation:q} "
-        "--noise-ratio {params.noise_ratio} --seed {params.seed} --settings {params.settings:q} "
-        "--state {params.state:q} --out {params.out:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--noise-ratio {params.noise_ratio:q} --seed {params.seed:q} --settings {params.settings:q} "
+        "--state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule decode:
@@ -284,8 +284,8 @@ rule decode:
     shell:
         "python workflow_scripts/decode.py --decoder {params.decoder:q} --fmri-train {input.fmri_train:q} "
         "--fmri-test {input.fmri_test:q} --stable-diffusion {params.stable_diffusion:q} "
-        "--noise-ratio {params.noise_ratio} --seed {params.seed} --condition {params.condition} "
-        "--settings {params.settings:q} --state {params.state:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--noise-ratio {params.noise_ratio:q} --seed {params.seed:q} --condition {params.condition:q} "
+        "--settings {params.settings:q} --state {params.state:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule decode_captions:
@@ -317,10 +317,10 @@ rule decode_captions:
         state=state_dir("decode_captions/{experiment}_{text}"),
     shell:
         "python workflow_scripts/decode_captions.py --prior {params.prior:q} --embeddings {input.embeddings:q} "
-        "--condition {wildcards.text} --training {input.training:q} "
-        "--stable-diffusion {params.stable_diffusion:q} --noise-ratio {params.noise_ratio} "
-        "--seed {params.seed} --settings {params.settings:q} --state {params.state:q} --out {output:q} "
-        "--device {resources.device} 2> >(tee {log} >&2)"
+        "--condition {wildcards.text:q} --training {input.training:q} "
+        "--stable-diffusion {params.stable_diffusion:q} --noise-ratio {params.noise_ratio:q} "
+        "--seed {params.seed:q} --settings {params.settings:q} --state {params.state:q} --out {output:q} "
+        "--device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule retrieve_clips:
@@ -350,8 +350,8 @@ rule retrieve_clips:
         settings=settings("retrieve_clips"),
     shell:
         "python workflow_scripts/retrieve_clips.py --encoder {params.encoder:q} --fmri {input.fmri:q} "
-        "--embeddings {input.embeddings:q} --stimuli {input.stimuli:q} --every {params.every} "
-        "--seed {params.seed} --settings {params.settings:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--embeddings {input.embeddings:q} --stimuli {input.stimuli:q} --every {params.every:q} "
+        "--seed {params.seed:q} --settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule extract_attention:
@@ -386,8 +386,8 @@ rule extract_attention:
     shell:
         "python workflow_scripts/extract_attention.py --pretrained {params.pretrained:q} "
         "--contrastive {params.contrastive:q} --full {params.full:q} --fmri {input.fmri:q} "
-        "--embeddings {input.embeddings:q} --vertices {input.vertices:q} --seed {params.seed} "
-        "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--embeddings {input.embeddings:q} --vertices {input.vertices:q} --seed {params.seed:q} "
+        "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 # Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.
@@ -416,4 +416,4 @@ rule plot_surface:
         settings=settings("plot_surface"),
     shell:
         "python workflow_scripts/plot_surface.py --attention {input:q} --settings {params.settings:q} "
-        "--name {params.name:q} {params.fill} --out {params.out:q} 2> >(tee {log} >&2)"
+        "--name {params.name:q} {params.fill:q} --out {params.out:q} 2> >(tee {log:q} >&2)"

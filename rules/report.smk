@@ -36,7 +36,7 @@ rule tabulate_scores:
         "python workflow_scripts/tabulate_scores.py --scores {input:q} --study {params.study:q} "
         "--experiments {params.experiments:q} --settings {params.settings:q} "
         "--out-scores {output.scores:q} --out-main {output.main:q} --out-ablation {output.ablation:q} "
-        "2> >(tee {log} >&2)"
+        "2> >(tee {log:q} >&2)"
 
 
 rule compare_results:
@@ -63,9 +63,9 @@ rule compare_results:
         settings=settings("compare_results"),
     shell:
         "python workflow_scripts/compare_results.py --clip-scores {input.clip_scores:q} --scores {input.scores:q} "
-        "--study {params.study:q} --networks {params.networks:q} --seed {params.seed} "
+        "--study {params.study:q} --networks {params.networks:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out-results {output.results:q} --out-comparisons {output.comparisons:q} "
-        "--out-published {output.published:q} 2> >(tee {log} >&2)"
+        "--out-published {output.published:q} 2> >(tee {log:q} >&2)"
 
 
 NOISE_CEILINGS = expand(of_subject("noise_ceiling.tsv"), subject=SUBJECTS)
@@ -98,9 +98,9 @@ rule write_methods:
         benchmarks=f"benchmarks/{DATASET}",
     shell:
         "python workflow_scripts/write_methods.py --scores {input.scores:q} --vertices {input.vertices:q} "
-        "--logs {input.logs:q} --experiments {params.experiments:q} --rest-subjects {params.rest_subjects} "
+        "--logs {input.logs:q} --experiments {params.experiments:q} --rest-subjects {params.rest_subjects:q} "
         "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} --config {params.config:q} "
-        "--out {output.text:q} --references {output.references:q} 2> >(tee {log} >&2)"
+        "--out {output.text:q} --references {output.references:q} 2> >(tee {log:q} >&2)"
 
 
 rule build_browser:
@@ -143,7 +143,7 @@ rule build_browser:
         "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} --logs {input.logs:q} "
         "--noise-ceilings {input.noise_ceilings:q} --lag-sweep {input.lag_sweep:q} --methods {input.methods:q} "
         "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} "
-        "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log} >&2)"
+        "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log:q} >&2)"
 
 
 rule sweep_lags:
@@ -169,8 +169,8 @@ rule sweep_lags:
         settings=settings("sweep_lags"),
     shell:
         "python workflow_scripts/sweep_lags.py --train {input.train:q} --test {input.test:q} "
-        "--subjects {params.subjects:q} --embeddings {input.embeddings:q} --seed {params.seed} "
-        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "--subjects {params.subjects:q} --embeddings {input.embeddings:q} --seed {params.seed:q} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
 # The same for the experiments of the ablation, in a folder of their own.

@@ -21,9 +21,9 @@ rule make_baselines:
         seed=config["seed"],
         settings=settings("make_baselines"),
     shell:
-        "python workflow_scripts/make_baselines.py --baseline {wildcards.baseline} --stimuli {input.stimuli:q} "
-        "--train-stimuli {input.train_stimuli:q} --every {params.every} --seed {params.seed} "
-        "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+        "python workflow_scripts/make_baselines.py --baseline {wildcards.baseline:q} --stimuli {input.stimuli:q} "
+        "--train-stimuli {input.train_stimuli:q} --every {params.every:q} --seed {params.seed:q} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
 rule score:
@@ -62,9 +62,9 @@ rule score:
         "python workflow_scripts/score.py --decoded {input.decoded:q} {input.retrieved:q} --stimuli {input.stimuli:q} "
         "--train-stimuli {input.train_stimuli:q} --latents {input.latents:q} "
         "--stable-diffusion {params.stable_diffusion:q} --networks {params.networks:q} "
-        "--seed {params.seed} --dataset {params.dataset} --subject {wildcards.subject} --method {params.method} --experiment {wildcards.experiment} "
+        "--seed {params.seed:q} --dataset {params.dataset:q} --subject {wildcards.subject:q} --method {params.method:q} --experiment {wildcards.experiment:q} "
         "--settings {params.settings:q} --cache {params.cache:q} --out {output.scores:q} "
-        "--clip-scores {output.clip_scores:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--clip-scores {output.clip_scores:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 # Snakemake wants every output named, and methods differ in their controls: one rule for each method.
@@ -99,6 +99,6 @@ for method in USED_METHODS:
             settings=settings("show_clips"),
         shell:
             "python workflow_scripts/show_clips.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
-            "--clip-scores {input.clip_scores:q} --name {params.name:q} --seed {params.seed} "
+            "--clip-scores {input.clip_scores:q} --name {params.name:q} --seed {params.seed:q} "
             "--settings {params.settings:q} --out-clips {output.clips:q} --out-strips {output.strips:q} "
-            "--controls {input.controls:q} --out-controls {output.controls:q} 2> >(tee {log} >&2)"
+            "--controls {input.controls:q} --out-controls {output.controls:q} 2> >(tee {log:q} >&2)"

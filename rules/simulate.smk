@@ -27,8 +27,8 @@ if SIMULATED:
             settings=settings("simulate_movies"),
         shell:
             "python workflow_scripts/simulate_movies.py --train-movies {params.train_movies:q} "
-            "--seed {params.seed} --settings {params.settings:q} --out {output.videos:q} "
-            "--scripts {output.scripts:q} 2> >(tee {log} >&2)"
+            "--seed {params.seed:q} --settings {params.settings:q} --out {output.videos:q} "
+            "--scripts {output.scripts:q} 2> >(tee {log:q} >&2)"
 
     # One rule per subject, because how many runs a subject has differs.
     for subject in SUBJECTS if FROM_RUNS else []:
@@ -64,8 +64,8 @@ if SIMULATED:
             shell:
                 "python workflow_scripts/simulate_subject.py --subject {params.subject:q} "
                 "--videos {input.videos:q} --scripts {input.scripts:q} --train-movies {params.train_movies:q} "
-                "--seed {params.seed} --settings {params.settings:q} --out {output.runs:q} "
-                "--truth {output.truth:q} 2> >(tee {log} >&2)"
+                "--seed {params.seed:q} --settings {params.settings:q} --out {output.runs:q} "
+                "--truth {output.truth:q} 2> >(tee {log:q} >&2)"
 
     rule simulate_rest:
         output:
@@ -85,5 +85,5 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("simulate_rest"),
         shell:
-            "python workflow_scripts/simulate_rest.py --subject {wildcards.rest:q} --seed {params.seed} "
-            "--settings {params.settings:q} --out {output:q} 2> >(tee {log} >&2)"
+            "python workflow_scripts/simulate_rest.py --subject {wildcards.rest:q} --seed {params.seed:q} "
+            "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"

@@ -20,7 +20,7 @@ rule prepare_stimuli:
         settings=settings("prepare_stimuli"),
     shell:
         "python workflow_scripts/prepare_stimuli.py --videos {input.videos:q} --settings {params.settings:q} "
-        "--out {output:q} 2> >(tee {log} >&2)"
+        "--out {output:q} 2> >(tee {log:q} >&2)"
 
 
 # LAVIS fits into no environment with anything else: its own by conda, or .venv-lavis (make lavis-env).
@@ -52,8 +52,8 @@ rule caption_clips:
         model=model_folder(CAPTIONER),
         settings=settings("caption_clips"),
     shell:
-        "{resources.python} workflow_scripts/caption_clips.py --stimuli {input.stimuli:q} --model {params.model:q} "
-        "--settings {params.settings:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "{resources.python:q} workflow_scripts/caption_clips.py --stimuli {input.stimuli:q} --model {params.model:q} "
+        "--settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule embed_clips:
@@ -83,7 +83,7 @@ rule embed_clips:
     shell:
         "python workflow_scripts/embed_clips.py --stimuli {input.stimuli:q} --captions {input.captions:q} "
         "--clip {params.clip:q} --stable-diffusion {params.stable_diffusion:q} "
-        "--settings {params.settings:q} --out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule encode_latents:
@@ -110,5 +110,5 @@ rule encode_latents:
         settings=settings("encode_latents"),
     shell:
         "python workflow_scripts/encode_latents.py --stimuli {input.stimuli:q} "
-        "--stable-diffusion {params.stable_diffusion:q} --seed {params.seed} --settings {params.settings:q} "
-        "--out {output:q} --device {resources.device} 2> >(tee {log} >&2)"
+        "--stable-diffusion {params.stable_diffusion:q} --seed {params.seed:q} --settings {params.settings:q} "
+        "--out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"

@@ -27,8 +27,8 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_vae"),
         shell:
-            "python workflow_scripts/train_toy_vae.py --seed {params.seed} --settings {params.settings:q} "
-            "--state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+            "python workflow_scripts/train_toy_vae.py --seed {params.seed:q} --settings {params.settings:q} "
+            "--state {params.state:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
     rule train_toy_clip:
         output:
@@ -51,9 +51,9 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_clip"),
         shell:
-            "python workflow_scripts/train_toy_clip.py --seed {params.seed} --settings {params.settings:q} "
+            "python workflow_scripts/train_toy_clip.py --seed {params.seed:q} --settings {params.settings:q} "
             "--state {params.state:q} --out {params.out:q} --out-diffusion {params.out_diffusion:q} "
-            "2> >(tee {log} >&2)"
+            "2> >(tee {log:q} >&2)"
 
     rule train_toy_image_classifier:
         output:
@@ -73,8 +73,8 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_image_classifier"),
         shell:
-            "python workflow_scripts/train_toy_image_classifier.py --seed {params.seed} "
-            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+            "python workflow_scripts/train_toy_image_classifier.py --seed {params.seed:q} "
+            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
     rule train_toy_video_classifier:
         output:
@@ -94,8 +94,8 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_video_classifier"),
         shell:
-            "python workflow_scripts/train_toy_video_classifier.py --seed {params.seed} "
-            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+            "python workflow_scripts/train_toy_video_classifier.py --seed {params.seed:q} "
+            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
     rule train_toy_blip:
         input:
@@ -119,8 +119,8 @@ if SIMULATED:
             settings=settings("train_toy_blip"),
         shell:
             "python workflow_scripts/train_toy_blip.py --image-classifier {params.image_classifier:q} "
-            "--seed {params.seed} --settings {params.settings:q} --state {params.state:q} --out {params.out:q} "
-            "2> >(tee {log} >&2)"
+            "--seed {params.seed:q} --settings {params.settings:q} --state {params.state:q} --out {params.out:q} "
+            "2> >(tee {log:q} >&2)"
 
     rule train_toy_unet:
         input:
@@ -146,8 +146,8 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_unet"),
         shell:
-            "python workflow_scripts/train_toy_unet.py --stable-diffusion {params.out:q} --seed {params.seed} "
-            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log} >&2)"
+            "python workflow_scripts/train_toy_unet.py --stable-diffusion {params.out:q} --seed {params.seed:q} "
+            "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
     rule score_toy_models:
         input:
@@ -173,9 +173,9 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("score_toy_models"),
         shell:
-            "python workflow_scripts/score_toy_models.py --models {params.models:q} --seed {params.seed} "
+            "python workflow_scripts/score_toy_models.py --models {params.models:q} --seed {params.seed:q} "
             "--settings {params.settings:q} --out {output.manifest:q} --out-pictures {output.pictures:q} "
-            "2> >(tee {log} >&2)"
+            "2> >(tee {log:q} >&2)"
 
     rule toy_models:
         input:

@@ -57,10 +57,19 @@ def test_rule_is_complete(name: str) -> None:
         assert re.search(rf"^ +{part}:$", body, re.M), f"{name} has no {part}"
     assert "mem_mb=memory(" in body
     assert "runtime=minutes(" in body
-    assert "2> >(tee {log} >&2)" in body
+    assert "2> >(tee {log:q} >&2)" in body
     assert "retries:" not in body
     if not name.startswith("for each"):
         assert program_of(body) == name
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_value_is_quoted_for_the_shell(name: str) -> None:
+    """Names come from the config and from folders; none of them may run as code."""
+    command = ast.literal_eval(f"({after('shell', RULES[name])})")
+    # The launcher is several words, and made of numbers alone (neurocine/train/launch.py).
+    unquoted = set(re.findall(r"\{[^{}]*(?<!:q)\}", command)) - {"{resources.launcher}"}
+    assert not unquoted
 
 
 @pytest.mark.parametrize("name", RULES)
