@@ -12,6 +12,7 @@ import torch
 
 from neurocine.errors import InputError
 from neurocine.io import read_table, write_arrays
+from neurocine.models.lavis_weights import convert_weights
 from neurocine.stimuli.caption import CaptionClipsSettings
 from neurocine.stimuli.lavis import architecture, load_lavis, read_weights
 
@@ -80,11 +81,12 @@ def write_checkpoint(folder: Path) -> Path:
     (folder / "bert-base-uncased").mkdir(parents=True)
     (folder / "bert-base-uncased/vocab.txt").write_text("\n".join(WORDS) + "\n")
     torch.save({"model": weights}, folder / "blip.pth")
+    assert convert_weights(folder) == folder / "blip.safetensors"
     return folder
 
 
 def test_sizes_are_read_off_the_weights(tmp_path: Path) -> None:
-    vision, text = architecture(read_weights(write_checkpoint(tmp_path) / "blip.pth"))
+    vision, text = architecture(read_weights(write_checkpoint(tmp_path) / "blip.safetensors"))
     expected = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 1}
     assert vision == expected
     assert (text["vocab_size"], text["num_hidden_layers"], text["intermediate_size"]) == (14, 2, 128)
@@ -102,12 +104,18 @@ def test_files_that_are_no_weights_are_refused_and_nothing_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"model": {}, "extra": Danger()}, tmp_path / "bad.pth")
-    with pytest.raises(InputError, match="LAVIS's BLIP"):
-        read_weights(tmp_path / "bad.pth")
+    for read in (lambda: convert_weights(tmp_path), lambda: read_weights(tmp_path / "bad.pth")):
+        with pytest.raises(InputError, match="LAVIS's BLIP"):
+            read()
     assert not (tmp_path / "ran").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
+    with pytest.raises(InputError, match=r"0 \.safetensors files.*convert the \.pth file"):
+        load_lavis(tmp_path, "")
     torch.save({"model": {"a": torch.zeros(1)}}, tmp_path / "bad.pth")
+    convert_weights(tmp_path)
+    assert convert_weights(tmp_path) is None  # there already
     with pytest.raises(InputError, match="another network"):
-        read_weights(tmp_path / "bad.pth")
+        read_weights(tmp_path / "bad.safetensors")
     with pytest.raises(InputError, match=r"no bert-base-uncased/vocab\.txt"):
         load_lavis(tmp_path, "")
     folder = write_checkpoint(tmp_path / "good")

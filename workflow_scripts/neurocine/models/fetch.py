@@ -278,7 +278,8 @@ def fetch_address(address: str, path: Path, lock: Lock) -> dict[str, Any]:
 def _is_complete(name: str, folder: Path) -> bool:
     """Say whether a folder holds a whole model already, as far as can be told without loading it."""
     if name == "lavis":
-        return any(folder.glob("*.pth")) and (folder / "bert-base-uncased" / "vocab.txt").is_file()
+        weights = [*folder.glob("*.pth"), *folder.glob("*.safetensors")]
+        return bool(weights) and (folder / "bert-base-uncased" / "vocab.txt").is_file()
     try:
         check_model(folder)
     except InputError:

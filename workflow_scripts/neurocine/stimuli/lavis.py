@@ -1,17 +1,18 @@
 """BLIP in the library of its authors (LAVIS), from local files; runs in envs/lavis.yaml.
 
-LAVIS would download weights and a vocabulary and unpickle whatever a weight file holds. Here both are local
-and only tensors are read.
+LAVIS would download weights and a vocabulary and unpickle whatever a weight file holds. Here both are local,
+and weights are safetensors (neurocine/models/lavis_weights.py makes them).
 """
 
 import math
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from neurocine.cli import progress
@@ -24,16 +25,16 @@ TOKENIZER = "bert-base-uncased"  # folder of the vocabulary, beside the weights
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the weights of a LAVIS checkpoint, a pickle of ``{"model": tensors}``; nothing else is built.
+    """Read the weights of LAVIS's captioner from safetensors.
 
     Raises
     ------
-    InputError : no such file, not a checkpoint, or one that holds more than tensors
+    InputError : no such file, another kind of file, or another network
     """
     todo = "Download it again (snakemake fetch_models --cores 1), or correct models.lavis."
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)["model"]
-    except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
         found = (str(error).strip() or repr(error)).splitlines()[0]
         raise InputError(path, found, "weights of LAVIS's BLIP captioner", todo) from None
     if "visual_encoder.pos_embed" not in weights or not any(
@@ -84,21 +85,21 @@ def load_lavis(folder: Path, prompt: str, device: torch.device | str = "cpu") ->
 
     Parameters
     ----------
-    folder : one ``.pth`` file of weights, and ``bert-base-uncased/vocab.txt``
+    folder : one ``.safetensors`` file of weights, and ``bert-base-uncased/vocab.txt``
     prompt : text that captions continue; empty for LAVIS's own
 
     Raises
     ------
     InputError : a file is missing or another, weights that do not fit, or LAVIS is not installed
     """
-    found = sorted(Path(folder).glob("*.pth"))
+    found = sorted(Path(folder).glob("*.safetensors"))
     vocabulary = Path(folder) / TOKENIZER / "vocab.txt"
     if len(found) != 1 or not vocabulary.is_file():
         raise InputError(
             folder,
-            f"{len(found)} .pth files and {'a' if vocabulary.is_file() else 'no'} {TOKENIZER}/vocab.txt",
+            f"{len(found)} .safetensors files and {'a' if vocabulary.is_file() else 'no'} {TOKENIZER}/vocab.txt",
             "one file of weights and the vocabulary",
-            "Get them with snakemake fetch_models --cores 1, or correct models.lavis in the config.",
+            "Get them, or convert the .pth file, with snakemake fetch_models --cores 1, or correct models.lavis.",
         )
     weights = read_weights(found[0])
     try:
