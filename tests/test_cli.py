@@ -56,7 +56,7 @@ def test_a_disk_that_refuses_is_one_message(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "No such file", "a"), KeyError("a")])
+@pytest.mark.parametrize("error", [OSError(errno.EBADF, "Bad file descriptor", "a"), KeyError("a")])
 def test_other_errors_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(type(error)):
         run(error, monkeypatch)

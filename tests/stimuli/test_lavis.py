@@ -109,7 +109,7 @@ def test_files_that_are_no_weights_are_refused_and_nothing_runs(
             read()
     assert not (tmp_path / "ran").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
-    with pytest.raises(InputError, match=r"0 \.safetensors files.*convert the \.pth file"):
+    with pytest.raises(InputError, match=r"0 \.safetensors files.*converts the \.pth file"):
         load_lavis(tmp_path, "")
     torch.save({"model": {"a": torch.zeros(1)}}, tmp_path / "bad.pth")
     convert_weights(tmp_path)

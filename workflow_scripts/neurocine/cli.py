@@ -41,8 +41,13 @@ from neurocine.settings import is_settings, parse_settings
 
 Item = TypeVar("Item")
 PROGRESS_SECONDS = 15.0  # between two plain progress lines in a log
-# What a disk answers that refuses: full, quota used up, mounted read-only, no right to read or write.
-DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+# What a file system answers that refuses: full, quota used up, mounted read-only, no right to read or write,
+# no such place, a folder in place of a file or the reverse, a loop of links, a name too long, a failing disk.
+DISK_REFUSES = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EIO, errno.ESTALE, errno.EFBIG, errno.ENOTEMPTY),
+)
 # Of glibc's malloc.h: the parameters of mallopt and the values given to them.
 KEEP_MEMORY = {"M_MMAP_THRESHOLD": (-3, 2**30), "M_TRIM_THRESHOLD": (-1, 2**31 - 1), "M_TOP_PAD": (-2, 2**26)}
 

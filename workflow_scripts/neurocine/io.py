@@ -1,12 +1,17 @@
 """Files on disk: arrays with metadata, tables and JSON, each written under a temporary name and renamed."""
 
 import contextlib
+import functools
+import glob
 import hashlib
 import json
 import os
+import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +21,45 @@ from safetensors.numpy import save_file
 from neurocine.errors import InputError
 
 META_KEY = "neurocine"
+SEAL = "content_sha256"  # key of the metadata under which the hash of the whole file stands
+UNSEALED = "0" * 64
+# In the header the metadata are JSON within JSON, so their quotes are escaped.
+SEALED = re.compile(rb'content_sha256\\": \\"(.{64})', re.DOTALL)
+MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
+NAME_SHOWN = 60  # letters of a file's name in that of the folder it is written in
+MAKE_AGAIN = "Delete it and run again."
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove_leftovers(path: Path, beginning: str) -> None:
+    """Remove what killed processes left when they wrote this file."""
+    for left in path.parent.glob(f"{glob.escape(beginning)}*.part"):
+        process = re.fullmatch(r"(\d{1,9})\.[^.]*\.part", left.name.removeprefix(beginning))
+        if process and not _is_running(int(process[1])):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename to it when the block ends well, else remove it."""
+    """Give a name to write to; rename it to ``path`` when the block ends well, else remove it.
+
+    The file is written in a new folder beside ``path`` that nobody else can enter or foresee, so that no link
+    that another user planted is followed. The next run removes it where this one is killed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, because writers such as PyAV and PIL choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    beginning = f".{path.name[:NAME_SHOWN]}."
+    _remove_leftovers(path, beginning)
+    folder = Path(tempfile.mkdtemp(prefix=f"{beginning}{os.getpid()}.", suffix=".part", dir=path.parent))
+    temporary = folder / path.name  # the whole name, because writers choose the format by its end
     try:
         yield temporary
         with open(temporary, "rb") as handle:
@@ -34,7 +70,59 @@ def replacing(path: Path) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hash_sealed(handle: IO[bytes]) -> tuple[int, str, str] | None:
+    """Hash an opened safetensors file as if its seal were zeros.
+
+    Returns
+    -------
+    place of the seal in the file, the seal as it stands there, the hash; None in a file without a seal
+    """
+    start = handle.read(8)
+    length = int.from_bytes(start, "little")
+    header = handle.read(length) if length <= MAX_HEADER else b""
+    found = SEALED.search(header)
+    if found is None:
+        return None
+    blank = header[: found.start(1)] + UNSEALED.encode() + header[found.end(1) :]
+    digest = hashlib.sha256(start + blank)
+    while block := handle.read(1 << 20):
+        digest.update(block)
+    return 8 + found.start(1), found[1].decode("latin-1"), digest.hexdigest()
+
+
+def seal(path: Path) -> None:
+    """Write the hash of a safetensors file into its header, where its metadata holds ``UNSEALED``."""
+    with open(path, "r+b") as handle:
+        hashed = _hash_sealed(handle)
+        if hashed is None or hashed[1] != UNSEALED:
+            raise ValueError(f"{path} has no place for a seal")
+        handle.seek(hashed[0])
+        handle.write(hashed[2].encode())
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_as_written(path: Path, size: int, changed: int, inode: int) -> bool:
+    """Compare a file with its seal; once per process and file."""
+    with open(path, "rb") as handle:
+        hashed = _hash_sealed(handle)
+    return hashed is None or hashed[1] == hashed[2]
+
+
+def check_seal(path: Path) -> None:
+    """Compare a file with the hash in its header; files of others, which have none, pass.
+
+    Raises
+    ------
+    InputError : bits that are not those that were written
+    """
+    about = os.stat(path)
+    if not _is_as_written(path, about.st_size, about.st_mtime_ns, about.st_ino):
+        raise InputError(
+            path, "other content than was written: a damaged file", "the hash in its header", MAKE_AGAIN
+        )
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -43,10 +131,16 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str
     Equal arrays and meta give equal bytes: safetensors writes several metadata keys in hash order, so
     there is only one.
     """
-    header = {META_KEY: json.dumps(meta, sort_keys=True)}
+    header = {META_KEY: sealable(meta)}
     with replacing(Path(path)) as temporary:
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(contiguous, temporary, metadata=header)
+        seal(temporary)
+
+
+def sealable(meta: Mapping[str, Any]) -> str:
+    """Write metadata as JSON with a place for the hash of the file."""
+    return json.dumps({**meta, SEAL: UNSEALED}, sort_keys=True)
 
 
 def read_arrays(path: Path, names: list[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -69,25 +163,42 @@ def read_arrays(path: Path, names: list[str] | None = None) -> tuple[dict[str, n
 
 @contextlib.contextmanager
 def open_arrays(path: Path) -> Iterator[Any]:
-    """Open a safetensors file memory-mapped, for partial reads with ``get_slice(name)[rows]``."""
+    """Open a safetensors file memory-mapped, for partial reads with ``get_slice(name)[rows]``.
+
+    Raises
+    ------
+    InputError : the file is missing, truncated, damaged, or its metadata are no JSON object
+    """
     if not Path(path).is_file():
         raise InputError(path, "no such file", "a safetensors file", "Run the step that makes it.")
+    expected = "a complete safetensors file"
     try:
+        check_seal(Path(path))
         handle = safe_open(path, framework="np")
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            path,
-            f"a file that cannot be read ({error})",
-            "a complete safetensors file",
-            "Delete it and run again.",
-        ) from None
+    except (SafetensorError, OSError, OverflowError) as error:
+        raise InputError(path, f"a file that cannot be read ({error})", expected, MAKE_AGAIN) from None
     with handle as opened:
+        try:
+            read_meta(opened)
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                path, f"metadata that are no JSON object ({error})", expected, MAKE_AGAIN
+            ) from None
         yield opened
 
 
 def read_meta(handle: Any) -> dict[str, Any]:
-    """Read the metadata of an opened file as JSON values."""
-    return json.loads((handle.metadata() or {}).get(META_KEY, "{}"))
+    """Read the metadata of an opened file as JSON values.
+
+    Raises
+    ------
+    ValueError : no JSON object
+    """
+    meta = json.loads((handle.metadata() or {}).get(META_KEY, "{}"))
+    if not isinstance(meta, dict):
+        raise ValueError(f"a {type(meta).__name__}")
+    meta.pop(SEAL, None)
+    return meta
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -107,11 +218,15 @@ def read_table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
 
     Raises
     ------
-    InputError : the file is missing or a named column is
+    InputError : the file is missing, no table, or a named column is missing
     """
     if not Path(path).is_file():
         raise InputError(path, "no such file", "a TSV table", "Run the step that makes it.")
-    table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["nan", "NaN"])
+    try:
+        table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["nan", "NaN"])
+    except (OSError, ValueError) as error:  # pandas' errors of parsing are ValueErrors, as that of encoding
+        found = f"a file that is no table ({' '.join(str(error).split())})"
+        raise InputError(path, found, "a TSV table in UTF-8", MAKE_AGAIN) from None
     missing = [name for name in columns or [] if name not in table.columns]
     if missing:
         raise InputError(
@@ -124,6 +239,28 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON, indented, keys in order."""
     with replacing(Path(path)) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path: Path, expected: str, todo: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Parameters
+    ----------
+    path : file in UTF-8
+    expected, todo : what it should be and what to do, for messages
+
+    Raises
+    ------
+    InputError : no such file, one that cannot be read, or no JSON object
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        told = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise InputError(path, f"a file that cannot be read ({told})", expected, todo) from None
+    if not isinstance(value, dict):
+        raise InputError(path, f"a JSON {type(value).__name__}", expected, todo)
+    return value
 
 
 def file_sha256(path: Path) -> str:

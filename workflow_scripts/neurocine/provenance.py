@@ -14,7 +14,7 @@ from typing import Any
 
 from neurocine import __version__
 from neurocine.errors import InputError
-from neurocine.io import META_KEY, open_arrays, read_meta, replacing
+from neurocine.io import META_KEY, open_arrays, read_meta, replacing, seal, sealable
 from neurocine.settings import Settings
 
 COMPUTED_FROM = "computed_from"  # in the metadata of a file; an empty list: from no movie of the study
@@ -124,9 +124,11 @@ def stamp_weights(folder: Path, movies: Sequence[str], step: str) -> None:
             (length,) = struct.unpack("<Q", source.read(8))
             header: dict[str, Any] = json.loads(source.read(length))
             metadata = header.setdefault("__metadata__", {})
-            metadata[META_KEY] = json.dumps({"step": step, COMPUTED_FROM: list(movies)}, sort_keys=True)
+            metadata[META_KEY] = sealable({"step": step, COMPUTED_FROM: list(movies)})
             text = json.dumps(header, separators=(",", ":")).encode()
             text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8 bytes
-            with replacing(path) as temporary, open(temporary, "wb") as target:
-                target.write(struct.pack("<Q", len(text)) + text)
-                shutil.copyfileobj(source, target, 1 << 24)
+            with replacing(path) as temporary:
+                with open(temporary, "wb") as target:
+                    target.write(struct.pack("<Q", len(text)) + text)
+                    shutil.copyfileobj(source, target, 1 << 24)
+                seal(temporary)

@@ -97,9 +97,9 @@ def load_lavis(folder: Path, prompt: str, device: torch.device | str = "cpu") ->
     if len(found) != 1 or not vocabulary.is_file():
         raise InputError(
             folder,
-            f"{len(found)} .safetensors files and {'a' if vocabulary.is_file() else 'no'} {TOKENIZER}/vocab.txt",
+            f"{len(found)} .safetensors files, {'a' if vocabulary.is_file() else 'no'} {TOKENIZER}/vocab.txt",
             "one file of weights and the vocabulary",
-            "Get them, or convert the .pth file, with snakemake fetch_models --cores 1, or correct models.lavis.",
+            "Run snakemake fetch_models --cores 1, which gets them and converts the .pth file.",
         )
     weights = read_weights(found[0])
     try:

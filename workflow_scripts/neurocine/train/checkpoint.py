@@ -150,7 +150,7 @@ def finish_training(state_dir: Path, out: Path, report: Mapping[str, Any]) -> No
             shutil.copytree(source, target)
         elif source.is_file():
             shutil.copyfile(source, target)
-    for leftover in out.rglob(".*.part*"):  # of a process that was killed while it wrote results
-        leftover.unlink()
+    for leftover in list(out.rglob(".*.part")):  # of a process that was killed while it wrote results
+        shutil.rmtree(leftover, ignore_errors=True)
     write_json(out / "done.json", dict(report))
     shutil.rmtree(state_dir, ignore_errors=True)
