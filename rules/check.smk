@@ -31,13 +31,14 @@ rule check_data:
         runtime=minutes(60),
     params:
         models=[str(MODELS[name]) for name in CHECKED_MODELS],
+        model_names=CHECKED_MODELS,
         package=PACKAGE,
         settings=settings("check_data"),
         preprocess_run=settings("preprocess_run"),
         prepare_stimuli=settings("prepare_stimuli"),
     shell:
         "python workflow_scripts/check_data.py --stimuli {input.stimuli:q} --runs {input.runs:q} "
-        "--rest {input.rest:q} --models {params.models:q} --settings {params.settings:q} "
+        "--rest {input.rest:q} --models {params.models:q} --model-names {params.model_names:q} --settings {params.settings:q} "
         "--preprocess-run {params.preprocess_run:q} --prepare-stimuli {params.prepare_stimuli:q} "
         "--package {params.package:q} --package-train {input.package_train:q} "
         "--package-test {input.package_test:q} --package-vertex {input.package_vertex:q} --out {output:q} "

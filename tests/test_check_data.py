@@ -19,7 +19,8 @@ from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES
 from neurocine.fmri.package import Package, PackageLayout
 from neurocine.fmri.parcellation import area_vertices
 from neurocine.fmri.preprocess import PreprocessRunSettings, preprocess_run
-from neurocine.models.weights import check_model, safetensors_size
+from neurocine.models.catalogue import PIPELINE_TYPES
+from neurocine.models.weights import check_model, safetensors_size, weights_of
 from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.video import write_video
 
@@ -47,9 +48,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_model(folder: Path) -> Path:
+def write_model(folder: Path, kind: str = "clip") -> Path:
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"model_type": "clip"}))
+    (folder / "config.json").write_text(json.dumps({"model_type": kind}))
     for name in ("tokenizer.json", "preprocessor_config.json"):
         (folder / name).write_text("{}")
     save_file({"a": np.zeros((3, 4), np.float32), "b": np.zeros(2, np.int64)}, folder / "model.safetensors")
@@ -137,8 +138,8 @@ def test_all_problems_are_in_one_message(good: Path, tmp_path: Path) -> None:
 
 
 def write_stable_diffusion(folder: Path) -> None:
-    for part in ("unet", "vae", "text_encoder"):
-        write_model(folder / part)
+    for part, kinds in PIPELINE_TYPES.items():
+        write_model(folder / part, kinds[0])
     for name in ("tokenizer/tokenizer.json", "scheduler/scheduler_config.json"):
         (folder / name).parent.mkdir()
         (folder / name).write_text("{}")
@@ -199,7 +200,53 @@ def test_pytorch_files_are_checked_where_there_are_no_others(tmp_path: Path) -> 
     with pytest.raises(InputError, match="git lfs pull"):
         check_model(folder)
     path.rename(folder / "diffusion_pytorch_model.non_ema.bin")
-    with pytest.raises(InputError, match="no weights"):
+    with pytest.raises(InputError, match=r"no weights but diffusion_pytorch_model\.non_ema\.bin, which"):
+        check_model(folder)
+
+
+@pytest.mark.parametrize("variant", ["bf16", "fp16"])
+def test_weights_of_half_precision_are_taken_where_there_are_no_others(tmp_path: Path, variant: str) -> None:
+    folder = write_model(tmp_path / "model")
+    half = shutil.copyfile(folder / "model.safetensors", folder / f"model.{variant}.safetensors")
+    assert check_model(folder) == [folder / "model.safetensors"]
+    (folder / "model.safetensors").unlink()
+    assert check_model(folder) == [half]
+
+
+def test_an_old_index_beside_whole_weights(tmp_path: Path) -> None:
+    """transformers takes the whole file, diffusers the index: its folders are refused."""
+    folder = write_model(tmp_path / "model")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert check_model(folder) == [folder / "model.safetensors"]
+    write_stable_diffusion(tmp_path / "diffusion")
+    unet = tmp_path / "diffusion" / "unet"
+    (unet / f"{weights_of(unet, True)[0].name}.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"index\.json beside .*Remove the one that is left"):
+        check_model(tmp_path / "diffusion")
+
+
+def test_a_folder_of_another_network_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    assert check_model(folder, ("clip",))
+    with pytest.raises(InputError, match="a network of type clip; expected one of type vit"):
+        check_model(folder, ("vit",))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": ["0", "4"]}}',
+        b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": null}}',
+        b'{"a": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}}',
+        b"[" * 100_000,
+        b"{}",
+    ],
+)
+def test_headers_of_weights_that_are_none(tmp_path: Path, header: bytes) -> None:
+    folder = write_model(tmp_path / "model")
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(InputError, match=r"model\.safetensors: found (a file without|values of type)"):
         check_model(folder)
 
 

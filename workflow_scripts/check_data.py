@@ -22,6 +22,7 @@ def main(
     preprocess_run: PreprocessRunSettings,
     package: PackageLayout,
     out: Path,
+    model_names: list[str] | None = None,
     package_train: list[Path] | None = None,
     package_test: list[Path] | None = None,
     package_vertex: list[Path] | None = None,
@@ -39,6 +40,7 @@ def main(
     preprocess_run : section preprocess_run of the config, as JSON
     package : kind of the preprocessed packages in place of runs, their movies, repeats and clips, as JSON
     out : report, one row per file (TSV)
+    model_names : their keys in the config section models
     package_train : training fMRI of packages, a file per subject
     package_test : test fMRI of packages, a file per subject
     package_vertex : where the columns of packages lie, a file per subject or none at all
@@ -51,7 +53,16 @@ def main(
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     table = check_data(
-        stimuli, runs, rest, models, out.parent, settings, prepare_stimuli, preprocess_run, packages
+        stimuli,
+        runs,
+        rest,
+        models,
+        out.parent,
+        settings,
+        prepare_stimuli,
+        preprocess_run,
+        packages,
+        model_names or (),
     )
     write_table(out, table)
 

@@ -22,6 +22,7 @@ from neurocine.fmri.parcellation import area_vertices
 from neurocine.fmri.preprocess import PreprocessRunSettings, kept_samples, parse_run
 from neurocine.fmri.rest import LEAVE_OUT, parse_rest
 from neurocine.fmri.volumes import check_volumes, sample_volumes, volumes_tr
+from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.weights import MODEL_FILES, check_model
 from neurocine.settings import Count, NotNegative, Settings, Unit
 from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
@@ -179,9 +180,10 @@ def check_rest(path: Path, settings: CheckDataSettings) -> Finding:
     return Finding(f"{volumes} volumes, TR {tr:g} s, 91k grid", expected, digest=digest)
 
 
-def check_model_folder(folder: Path) -> Finding:
-    """Check a model folder without loading it."""
-    return Finding(f"{len(check_model(folder))} files of weights", MODEL_FILES)
+def check_model_folder(folder: Path, name: str = "") -> Finding:
+    """Check a model folder without loading it; ``name`` is its key in the config section models."""
+    types = PUBLISHED[name].types if name else ()
+    return Finding(f"{len(check_model(folder, types))} files of weights", MODEL_FILES)
 
 
 def check_disk(folder: Path, settings: CheckDataSettings) -> Finding:
@@ -232,6 +234,7 @@ def check_data(
     prepare: PrepareStimuliSettings,
     preprocess: PreprocessRunSettings,
     packages: Iterable[Package] = (),
+    model_names: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Check all raw files of a study: movies from their ends, runs as they are read, the rest from samples.
 
@@ -246,6 +249,7 @@ def check_data(
     prepare : section prepare_stimuli of the config, for the length of movies
     preprocess : section preprocess_run of the config, for the number of volumes
     packages : preprocessed fMRI in place of runs, one per subject
+    model_names : keys of the networks in the config section models, in the order of ``models``
 
     Returns
     -------
@@ -255,13 +259,15 @@ def check_data(
     ------
     InputErrors : all problems found
     """
+    models = list(map(Path, models))
+    names = dict(zip(models, model_names, strict=False))
     package_of = {package.train: package for package in packages}
     looks: list[tuple[str, Iterable[Path], Callable[[Path], Finding]]] = [
         ("stimulus", stimuli, lambda path: check_stimulus(path, prepare)),
         ("run", runs, lambda path: check_run(path, preprocess, prepare.tr)),
         ("package", package_of, lambda path: check_fmri_package(package_of[path])),
         ("rest", rest, lambda path: check_rest(path, settings)),
-        ("model", models, check_model_folder),
+        ("model", models, lambda path: check_model_folder(path, names.get(path, ""))),
         ("disk", [disk], lambda path: check_disk(path, settings)),
     ]
     rows = [row for kind, paths, look in looks for row in _each(kind, paths, look)]

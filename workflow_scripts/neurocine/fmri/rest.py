@@ -14,9 +14,9 @@ import numpy as np
 from neurocine.datasets import REST_NAME
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import read_dtseries
-from neurocine.settings import Count, Settings, Unit
 from neurocine.fmri.coverage import settle_samples
 from neurocine.fmri.preprocess import zscore
+from neurocine.settings import Count, Settings, Unit
 
 log = logging.getLogger(__name__)
 LEAVE_OUT = "name the subject in rest.exclude"

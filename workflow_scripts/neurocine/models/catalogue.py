@@ -31,6 +31,7 @@ class Published:
     scores : whether metrics need it
     fetched : whether fetch_models gets it
     pretrained : whether its folder is in the layout of ``from_pretrained``, which check_data looks at
+    types : ``model_type`` of its config.json; of Stable Diffusion see PIPELINE_TYPES
     """
 
     what: str
@@ -42,6 +43,7 @@ class Published:
     scores: bool = False
     fetched: bool = True
     pretrained: bool = True
+    types: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -61,6 +63,7 @@ PUBLISHED = {
         "MIT",
         "32bd64288804d66eefd0ccbe215aa642df71cc41",
         scores=True,
+        types=("clip",),
     ),
     "blip": Published(
         "the BLIP captioner",
@@ -68,6 +71,7 @@ PUBLISHED = {
         1.9,
         "BSD-3-Clause",
         "353689b859fcf0523410b1806dace5fb46ecdf41",
+        types=("blip",),
     ),
     "stable_diffusion": Published(
         "Stable Diffusion 1.5",
@@ -83,6 +87,7 @@ PUBLISHED = {
         "Apache-2.0",
         "3f49326eb077187dfe1c2a2bb15fbd74e6ab91e3",
         scores=True,
+        types=("vit",),
     ),
     "video_classifier": Published(
         "VideoMAE-B of Kinetics-400",
@@ -91,6 +96,7 @@ PUBLISHED = {
         "CC-BY-NC-4.0",
         "488eb9a0565f257b32866000305c8178965eb9f6",
         scores=True,
+        types=("videomae",),
     ),
     "vifi": Published(
         "ViFi-CLIP in CLIP's layout",
@@ -100,6 +106,7 @@ PUBLISHED = {
         use="if given",
         scores=True,
         fetched=False,
+        types=("clip",),
     ),
     "lavis": Published(
         "the BLIP captioner of LAVIS",
@@ -141,9 +148,20 @@ def used_models(models: Mapping[str, str | None], caption_backend: str) -> dict[
 
 # Names of weights that are read, whole or in several files with an index; other variants (.non_ema) are not.
 WEIGHTS = re.compile(
-    r"(diffusion_pytorch_model|model|pytorch_model)(\.fp16)?(-\d{5}-of-\d{5})?"
-    r"\.(?P<format>safetensors|bin)(\.index(\.fp16)?\.json)?"
+    r"(diffusion_pytorch_model|model|pytorch_model)(\.(?P<variant>fp16|bf16))?(?P<piece>-\d{5}-of-\d{5})?"
+    r"\.(?P<format>safetensors|bin)(?P<index>\.index(\.(?P<index_variant>fp16|bf16))?\.json)?",
+    re.ASCII,
 )
+VARIANTS = ("", "bf16", "fp16")  # precision of weights, in the order in which they are taken; "" is full
+OF_WEIGHTS = re.compile(
+    r"(diffusion_pytorch_model|model|pytorch_model)\b.*\.(safetensors|bin|ckpt|h5|msgpack)"
+)
+# Parts of a folder of Stable Diffusion with weights -> class in their config.json
+PIPELINE_TYPES = {
+    "unet": ("UNet2DConditionModel",),
+    "vae": ("AutoencoderKL",),
+    "text_encoder": ("clip_text_model",),
+}
 # What lies beside weights: sets of files, of which one must be complete.
 FileSets = tuple[tuple[str, ...], ...]
 CLIP_TOKENIZER: FileSets = (("tokenizer.json",), ("vocab.json", "merges.txt"))
@@ -159,18 +177,41 @@ BESIDE_WEIGHTS: dict[str, tuple[FileSets, ...]] = {
 }
 
 
-def weights_kind(name: str) -> tuple[str, bool] | None:
-    """Return the format (safetensors or bin) of a file of weights and whether they are in half precision."""
+def weights_kind(name: str) -> tuple[str, str] | None:
+    """Return the format (safetensors or bin) of a file of weights and its variant: "", bf16 or fp16."""
     match = WEIGHTS.fullmatch(name)
-    return (match["format"], ".fp16" in name) if match else None
+    return (match["format"], match["variant"] or match["index_variant"] or "") if match else None
+
+
+def _is_piece(path: Path) -> bool:
+    """Say whether a file of weights is one of several, or their index."""
+    match = WEIGHTS.fullmatch(path.name)
+    return match is not None and bool(match["piece"] or match["index"])
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """List the files of weights that are read: full precision before half, safetensors before bin."""
-    named = [(weights_kind(path.name), path) for path in sorted(folder.glob("*"))]
-    kinds = [(kind, half) for half in (False, True) for kind in ("safetensors", "bin")]
+    """List the files of weights that are read: full precision before half, safetensors before bin.
+
+    Whole weights are taken before pieces: an index of an older download may lie beside them.
+    """
+    named = [(weights_kind(path.name), path) for path in sorted(folder.glob("*")) if path.is_file()]
+    kinds = [(kind, variant) for variant in VARIANTS for kind in ("safetensors", "bin")]
     by_kind = ([path for found, path in named if found == kind] for kind in kinds)
-    return next((files for files in by_kind if files), [])
+    files = next((files for files in by_kind if files), [])
+    return [path for path in files if not _is_piece(path)] or files
+
+
+def stale_index(folder: Path) -> Path | None:
+    """Return an index of pieces that lies beside whole weights of the same kind, if there is one."""
+    whole = [weights_kind(path.name) for path in weight_files(folder) if not _is_piece(path)]
+    beside = (path for path in sorted(folder.glob("*.index*.json")) if weights_kind(path.name) in whole)
+    return next(beside, None)
+
+
+def other_weights(folder: Path) -> str:
+    """Name files that hold weights of a kind that is not read; empty if there are none."""
+    names = [path.name for path in sorted(folder.glob("*")) if OF_WEIGHTS.fullmatch(path.name)]
+    return ", ".join(name for name in names if weights_kind(name) is None)
 
 
 def absent_files(folder: Path, sets: FileSets) -> str:

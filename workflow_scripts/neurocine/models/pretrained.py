@@ -35,6 +35,7 @@ from neurocine.models.catalogue import (
     weight_files,
     weights_kind,
 )
+from neurocine.models.weights import check_type, weights_of
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -54,15 +55,12 @@ if TYPE_CHECKING:
     )
 
 # An unpickling error also when a .bin holds anything but tensors: neither library runs what is pickled.
+# The others come from configs that ask for what cannot be built.
 READ_ERRORS = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    TypeError,
-    SafetensorError,
-    pickle.UnpicklingError,
+    *(OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, EOFError),
+    *(ArithmeticError, AssertionError, MemoryError, SafetensorError, pickle.UnpicklingError),
 )
+DIFFUSERS = ("AutoencoderKL", "UNet2DConditionModel")
 
 
 @dataclass(frozen=True)
@@ -145,15 +143,10 @@ def _check_folder(folder: Path, source: Source) -> None:
     if not config.is_file():
         raise _fault(folder, source, "a folder without config.json")
     try:
-        values = json.loads(config.read_text())
-        kind = values.get("model_type") or values.get("_class_name")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
-        raise _fault(config, source, "a file that is no JSON object") from None
-    if kind not in source.types:
-        raise _fault(folder, source, f"a network of type {kind}")
-    weights = weight_files(folder)
-    if not weights:
-        raise _fault(folder, source, "a folder without weights (*.safetensors)")
+        check_type(config, source.types)
+        weights = weights_of(folder, by_diffusers=source.types[0] in DIFFUSERS)
+    except InputError as error:
+        raise _fault(Path(error.where), source, error.found) from None
     for path in weights:
         with open(path, "rb") as handle:
             start = handle.read(len(LFS_POINTER))
@@ -169,9 +162,9 @@ def _load(
     Weights in half precision are taken where a folder has no others.
     """
     _check_folder(folder, source)
-    _, half = weights_kind(weight_files(folder)[0].name) or ("", False)
-    if half:
-        options["variant"] = "fp16"
+    _, variant = weights_kind(weight_files(folder)[0].name) or ("", "")
+    if variant:
+        options["variant"] = variant
     name = "torch_dtype" if kind.__module__.startswith("diffusers") else "dtype"
     options |= {name: dtype, "local_files_only": True, "output_loading_info": True}
     try:
@@ -183,6 +176,9 @@ def _load(
     if missing:
         names = ", ".join(missing[:3])
         raise _fault(folder, source, f"weights that lack {len(missing)} tensors ({names} ...)")
+    broken = [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]
+    if broken:
+        raise _fault(folder, source, f"NaN or infinite weights in {len(broken)} tensors ({broken[0]} ...)")
     return model.to(device).eval().requires_grad_(False)
 
 

@@ -5,7 +5,6 @@ have. Tensors are read, everything else becomes an empty stand-in.
 """
 
 import logging
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from neurocine.errors import InputError
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
+from neurocine.models.pretrained import READ_ERRORS
 from neurocine.settings import Count, Settings, Unit
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         stand_ins: list[Any] = [(type(name, (_Nothing,), {}), name) for name in foreign]
         with torch.serialization.safe_globals(stand_ins):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, pickle.UnpicklingError, EOFError, KeyError) as error:
+    except READ_ERRORS as error:
         found = (str(error).strip() or repr(error)).splitlines()[0]
         raise InputError(path, found, "a PyTorch file of weights", todo) from None
     if foreign:
@@ -66,7 +66,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     states = [content.get(name) for name in STATES] if isinstance(content, Mapping) else []
     for state in [*states, content]:
         if isinstance(state, Mapping):
-            tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+            tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
             starts = [name.removesuffix(FIRST) for name in tensors if name.endswith(FIRST)]
             for start in starts:
                 if set(start.split(".")) - {""} <= WRAPPERS:
@@ -98,18 +98,25 @@ def import_encoder(
     InputError : no readable weights, or weights of another architecture
     """
     weights = read_tensors(path)
-    numbers = [name.split(".")[1] for name in weights if name.startswith("blocks.")]
-    width, _, patch = weights[FIRST].shape
+    numbers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
     hidden = weights.get("blocks.0.mlp.fc1.weight")
-    if not numbers or hidden is None or width % settings.heads:
-        found = f"a width of {width} for {settings.heads} heads" if numbers else "no transformer blocks"
+    if weights[FIRST].ndim != 3 or (hidden is not None and hidden.ndim != 2):
+        found, todo = f"{FIRST} of shape {tuple(weights[FIRST].shape)}", "Correct models.fmri_encoder."
+        raise InputError(path, found, "patches of fMRI: (width, 1, vertices)", todo)
+    width, _, patch = weights[FIRST].shape
+    # Blocks without gaps: a number alone must not decide how large a network is built.
+    whole = bool(numbers) and numbers == set(map(str, range(len(numbers))))
+    if not whole or hidden is None or width % settings.heads:
+        found = (
+            f"a width of {width} for {settings.heads} heads" if whole else "no transformer blocks from 0 on"
+        )
         todo = "Correct import_encoder.heads, or models.fmri_encoder."
         raise InputError(path, found, "weights of an fMRI encoder", todo)
     config = FmriEncoderConfig(
         n_vertices=n_vertices,
         window=1,
         patch=patch,
-        depth=1 + max(map(int, numbers)),
+        depth=len(numbers),
         width=width,
         heads=settings.heads,
         mlp_ratio=hidden.shape[0] / width,

@@ -8,6 +8,7 @@ frames. Each transformer block gains one temporal attention, which starts as the
 import inspect
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,7 +18,9 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel, UNet2
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
+from neurocine.io import read_json
 from neurocine.models.attention import attend
+from neurocine.models.pretrained import READ_ERRORS
 
 SparseCausalFrames = Literal["prev2", "first_prev", "own"]
 TemporalPosition = Literal["after_self", "block_end"]
@@ -304,17 +307,21 @@ class VideoUNet(UNet2DConditionModel):
 
         Raises
         ------
-        InputError : an image UNet's folder, whose missing temporal weights would be uninitialised memory
+        InputError : no such folder, a broken one, or that of an image UNet, whose missing temporal weights
+            would be uninitialised memory
         """
-        config: Any = cls.load_config(str(pretrained_model_name_or_path))
+        folder = Path(str(pretrained_model_name_or_path))
+        # Only a folder is ever read: a name such as decoder/unet is also one of the hub.
+        todo = "Run the training that makes it, to its end."
+        config = read_json(folder / "config.json", "the config of a VideoUNet", todo)
         if "temporal_position" not in config:
-            raise InputError(
-                str(pretrained_model_name_or_path),
-                f"a {config.get('_class_name', 'model')}",
-                "a VideoUNet",
-                "Make one from an image UNet by VideoUNet.from_unet2d.",
-            )
-        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+            found, todo = f"a {config.get('_class_name', 'model')}", "Make one by VideoUNet.from_unet2d."
+            raise InputError(folder, found, "a VideoUNet", todo)
+        try:
+            return super().from_pretrained(folder, **{**kwargs, "local_files_only": True})
+        except READ_ERRORS as error:
+            found = f"weights that cannot be read ({(str(error).strip() or repr(error)).splitlines()[0]})"
+            raise InputError(folder, found, "a complete VideoUNet", todo) from None
 
     def latent_shape(self) -> tuple[int, int, int, int]:
         """Return the shape (C, F, h, w) of the clips it was trained on.

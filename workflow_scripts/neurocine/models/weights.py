@@ -1,17 +1,23 @@
 """Check folders of networks from headers and sizes, without loading anything."""
 
 import json
+import operator
 import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from neurocine.errors import InputError
+from neurocine.io import read_json
 from neurocine.models.catalogue import (
     BESIDE_WEIGHTS,
     CLIP_TOKENIZER,
     LFS_POINTER,
+    PIPELINE_TYPES,
     SCHEDULE_FILE,
     absent_files,
+    other_weights,
+    stale_index,
     weight_files,
 )
 
@@ -27,18 +33,22 @@ def safetensors_size(path: Path) -> int:
 
     Raises
     ------
-    InputError : the header is not one, as in a file that was cut short
+    InputError : the header is not one, as in a file that was cut short, or its weights are no real numbers
     """
     with open(path, "rb") as handle:
         start = handle.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         header = handle.read(length) if length <= MAX_HEADER else b""
     try:
-        entries = json.loads(header)
-        ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        entries = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
+        ends = [operator.index(entry["data_offsets"][1]) for entry in entries.values()]
+        types = {str(entry["dtype"]) for entry in entries.values()}
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         found = "a file without a safetensors header"
         raise InputError(path, found, "a safetensors file", DOWNLOAD_AGAIN) from None
+    if not any(kind.startswith(("F", "BF")) for kind in types):
+        found = f"values of type {', '.join(sorted(types)) or 'none'}"
+        raise InputError(path, found, "weights as floating-point numbers", DOWNLOAD_AGAIN)
     return 8 + length + max(ends, default=0)
 
 
@@ -50,8 +60,8 @@ def _check_weights(path: Path) -> None:
         raise InputError(path, "a Git LFS pointer", "weights", "Fetch the weights with: git lfs pull")
     if path.suffix == ".json":
         try:
-            named = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, TypeError, KeyError, AttributeError):
+            named = set(map(_file_name, json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise InputError(path, "no weight_map", "an index of files of weights", DOWNLOAD_AGAIN) from None
         absent = sorted(name for name in named if not (path.parent / name).is_file())
         if absent:
@@ -66,8 +76,59 @@ def _check_weights(path: Path) -> None:
         raise InputError(path, "a file that is cut short", "a PyTorch file", DOWNLOAD_AGAIN)
 
 
-def check_model(folder: Path) -> list[Path]:
+def _file_name(value: object) -> str:
+    if not isinstance(value, str) or Path(value).name != value:
+        raise ValueError("no name of a file")
+    return value
+
+
+def weights_of(folder: Path, by_diffusers: bool) -> list[Path]:
+    """List a network's files of weights, as door and loader take them.
+
+    Parameters
+    ----------
+    folder : of the network
+    by_diffusers : whether diffusers loads it, which takes pieces before whole weights
+
+    Raises
+    ------
+    InputError : no weights, those of a variant alone that is not read, or whole ones beside an old index
+    """
+    weights = weight_files(folder)
+    if not weights:
+        other = other_weights(folder)
+        found = f"no weights but {other}, which is not read" if other else "no weights (*.safetensors)"
+        raise InputError(folder, found, MODEL_FILES, DOWNLOAD_AGAIN)
+    index = stale_index(folder)
+    if by_diffusers and index is not None:
+        found, todo = (
+            f"{index.name} beside {weights[0].name}",
+            "Remove the one that is left from an older download.",
+        )
+        raise InputError(folder, found, "weights whole or in pieces, not both", todo)
+    return weights
+
+
+def check_type(config: Path, types: Sequence[str]) -> None:
+    """Check which network a config.json is of.
+
+    Raises
+    ------
+    InputError : no JSON object, or another network
+    """
+    found = _model_type(config)
+    if types and found not in types:
+        expected = f"one of type {' or '.join(types)}"
+        raise InputError(config.parent, f"a network of type {found or 'unknown'}", expected, DOWNLOAD_AGAIN)
+
+
+def check_model(folder: Path, types: Sequence[str] = ()) -> list[Path]:
     """Check a model folder without loading it: configs, complete weights, and what belongs beside them.
+
+    Parameters
+    ----------
+    folder : of a network, or of Stable Diffusion with its parts
+    types : that config.json may state; any by default
 
     Returns
     -------
@@ -75,7 +136,7 @@ def check_model(folder: Path) -> list[Path]:
 
     Raises
     ------
-    InputError : a file is absent or cut short
+    InputError : a file is absent or cut short, or the network is another
     """
     if not folder.is_dir():
         raise InputError(folder, "no such folder", MODEL_FILES, DOWNLOAD_AGAIN)
@@ -87,10 +148,8 @@ def check_model(folder: Path) -> list[Path]:
             raise InputError(
                 part, "no config.json" if part.is_dir() else "no such folder", MODEL_FILES, DOWNLOAD_AGAIN
             )
-        weights = weight_files(part)
-        if not weights:
-            raise InputError(part, "no weights (*.safetensors)", MODEL_FILES, DOWNLOAD_AGAIN)
-        files += weights
+        check_type(part / "config.json", PIPELINE_TYPES[part.name] if pipeline else types)
+        files += weights_of(part, by_diffusers=part.name in ("unet", "vae"))
     if pipeline:
         beside = [(folder / name, sets) for name, sets in PIPELINE_FILES.items()]
     else:
@@ -111,9 +170,5 @@ def _model_type(config: Path) -> str:
     ------
     InputError : not a JSON object
     """
-    try:
-        return str(json.loads(config.read_text(encoding="utf-8")).get("model_type", ""))
-    except (ValueError, AttributeError):
-        raise InputError(
-            config, "a file that is no JSON object", "the config of a network", DOWNLOAD_AGAIN
-        ) from None
+    values = read_json(config, "the config of a network", DOWNLOAD_AGAIN)
+    return str(values.get("model_type") or values.get("_class_name") or "")
