@@ -257,9 +257,9 @@ def read_json(path: Path, expected: str, todo: str) -> dict[str, Any]:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         told = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(path, f"a file that cannot be read ({told})", expected, todo) from None
+        raise InputError(path, f"a file that is no JSON object ({told})", expected, todo) from None
     if not isinstance(value, dict):
-        raise InputError(path, f"a JSON {type(value).__name__}", expected, todo)
+        raise InputError(path, f"a file that is no JSON object but a {type(value).__name__}", expected, todo)
     return value
 
 
