@@ -336,7 +336,11 @@ def test_vertices_that_were_not_recorded_are_counted_by_area(
     write_dtseries(path, bold, 2.0)
     check_runs(tmp_path, path)
     assert "53 of 59412 vertices without signal (constant or NaN in all volumes): V1 50, MT 3" in caplog.text
-    cleaned = preprocess_run([path], np.concatenate([v1[:60]]), PreprocessRunSettings({8: (1, 4)}, 0, 0))
+    cleaned = preprocess_run(
+        [path],
+        np.concatenate([v1[:60]]),
+        PreprocessRunSettings(crop={8: (1, 4)}, extra_lag_tr=0, detrend_order=0),
+    )
     assert not cleaned["seg1"][0, :, :50].any()
     assert cleaned["seg1"][0, :, 50:].any(0).all()
 
@@ -376,7 +380,11 @@ def test_copies_of_a_run_are_refused(tmp_path: Path) -> None:
     assert [problem.where for problem in raised.value.problems] == list(map(str, paths[1:]))
     assert all(problem.found == f"the same values as in {paths[0]}" for problem in raised.value.problems)
     with pytest.raises(InputError, match="the same values as repeat 1 of seg1"):
-        preprocess_run([paths[0], paths[2]], np.arange(9), PreprocessRunSettings({8: (1, 4)}, 0, 0))
+        preprocess_run(
+            [paths[0], paths[2]],
+            np.arange(9),
+            PreprocessRunSettings(crop={8: (1, 4)}, extra_lag_tr=0, detrend_order=0),
+        )
 
 
 def test_one_odd_file_does_not_hide_the_others(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
