@@ -28,7 +28,8 @@ help:
 
 demo: $(INSTALLED)
 	@echo "Running the embedded study on $(CORES) cores. Stop it at any time; the same command goes on."
-	$(RUN) $(TOY)
+	@echo "The first subject comes first: results/toy/sub-1/browser/index.html shows its clips, then the other one follows."
+	$(RUN) $(TOY) --prioritize results/toy/sub-1/browser
 	@echo
 	@echo "Done. Open results/toy/browser/index.html in a web browser."
 	@echo "Tables are in results/toy/tables/, decoded clips in results/toy/sub-*/neurocine/paper_main/clips/."

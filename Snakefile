@@ -37,6 +37,7 @@ localrules:
     write_methods,
     write_ablation_methods,
     build_browser,
+    build_subject_browser,
     build_ablation_browser,
 
 
@@ -44,6 +45,7 @@ rule all:
     default_target: True
     input:
         study_results(config["run_experiments"]),
+        expand(of_subject("browser"), subject=SUBJECTS),
 
 
 rule ablation:
@@ -65,6 +67,7 @@ for subject in SUBJECTS:
         input:
             CHECKED,
             [subject_results(subject, name) for name in config["run_experiments"]],
+            results(f"sub-{subject}/browser"),
         localrule: True
 
 

@@ -20,7 +20,7 @@ from neurocine.conditions import made_by
 from neurocine.config import complete_config, refuse_repeated_keys
 from neurocine.errors import InputError
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
-from neurocine.methods.neurocine import decoder_key, encoder_key, prior_key
+from neurocine.methods.neurocine import decoder_key, encoder_key, export_names, prior_key
 from neurocine.models.catalogue import PUBLISHED, MissingModels, model_files, used_models
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher
 from neurocine.vertex_choice import vertices_known, vertices_per_subject
@@ -475,10 +475,11 @@ wildcard_constraints:
 PLACED = vertices_known(config)
 
 
-def each_result(names, experiments):
+def each_result(names, experiments, subjects=SUBJECTS):
     """Files of every subject under each of the experiments.
 
-    ``names`` is what to take of a result, or a function of the method that tells it.
+    ``names`` is what to take of a result, or a function of the method that tells it; ``subjects`` may be the
+    wildcard of one.
     """
     taken = {}
     for experiment in experiments:
@@ -488,7 +489,7 @@ def each_result(names, experiments):
     return [
         of_experiment(name).format(subject=subject, method=method, experiment=experiment)
         for name, owners in taken.items()
-        for subject in SUBJECTS
+        for subject in subjects
         for method, experiment in owners
     ]
 
@@ -499,6 +500,10 @@ def maps_of(method):
 
 def tables_of(method):
     return method.tables(config)
+
+
+def exports_of(method):
+    return method.exports(config)
 
 
 def result_files(method):
@@ -514,6 +519,7 @@ def result_files(method):
         *control_strips(method),
         *method.tables(config),
         *method.maps(config),
+        *method.exports(config),
     ]
 
 
@@ -539,11 +545,11 @@ def study_results(experiments, part=""):
     ]
 
 
-def training_logs(experiments):
-    """The logs of all trainings behind these experiments."""
+def training_logs(experiments, subjects=SUBJECTS):
+    """The logs of all trainings behind these experiments of subjects, or of the wildcard of one."""
     place = {"study": results, "subject": of_subject, "vertices": of_vertices}
     logs = set()
     for row in (EXPERIMENTS[name] for name in experiments):
         for training in method_of(row).trainings(row, config):
-            logs.update(expand(place[training.of](f"{training.folder}/log.jsonl"), subject=SUBJECTS))
+            logs.update(expand(place[training.of](f"{training.folder}/log.jsonl"), subject=subjects))
     return sorted(logs)

@@ -417,3 +417,25 @@ rule plot_surface:
     shell:
         "python workflow_scripts/plot_surface.py --attention {input:q} --settings {params.settings:q} "
         "--name {params.name:q} {params.fill:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
+
+
+rule export_maps:
+    input:
+        rules.extract_attention.output.maps,
+    output:
+        [of_neurocine(name) for name in export_names(config)],
+    log:
+        log_file("export_maps/sub-{subject}_{experiment}"),
+    benchmark:
+        benchmark_file("export_maps/sub-{subject}_{experiment}")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(30),
+    params:
+        name="subject {subject}, {experiment}",
+        settings=settings("plot_surface"),
+    shell:
+        "python workflow_scripts/export_maps.py --attention {input:q} --settings {params.settings:q} "
+        "--name {params.name:q} --out {output[0]:q} --page {output[2]:q} 2> >(tee {log:q} >&2)"

@@ -116,6 +116,7 @@ rule build_browser:
         maps=each_result(maps_of, config["run_experiments"]),
         attention_tables=each_result(tables_of, config["run_experiments"]),
         result_tables=each_result(["scores.tsv", "clip_scores.tsv"], config["run_experiments"]),
+        exports=each_result(exports_of, config["run_experiments"]),
         logs=training_logs(config["run_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
         lag_sweep=LAG_SWEEP,
@@ -140,10 +141,41 @@ rule build_browser:
         "python workflow_scripts/build_browser.py --scores {input.scores:q} --tables {input.tables:q} "
         "--summary {input.summary:q} --comparisons {input.comparisons:q} --published {input.published:q} "
         "--strips {input.strips:q} --controls {input.controls:q} --clips {input.clips:q} --maps {input.maps:q} "
-        "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} --logs {input.logs:q} "
+        "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} "
+        "--exports {input.exports:q} --logs {input.logs:q} "
         "--noise-ceilings {input.noise_ceilings:q} --lag-sweep {input.lag_sweep:q} --methods {input.methods:q} "
         "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} "
         "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log:q} >&2)"
+
+
+# A page for each subject as soon as it is finished; nothing waits for it but the end of the run.
+ONE_SUBJECT = ["{subject}"]
+
+
+use rule build_browser as build_subject_browser with:
+    input:
+        scores=each_result(["scores.tsv"], config["run_experiments"], ONE_SUBJECT),
+        summary=[],
+        comparisons=[],
+        published=[],
+        tables=[],
+        strips=each_result(STRIPS, config["run_experiments"], ONE_SUBJECT),
+        controls=each_result(control_strips, config["run_experiments"], ONE_SUBJECT),
+        clips=each_result([f"clips/{movie}.mp4" for movie in TEST], config["run_experiments"], ONE_SUBJECT),
+        maps=each_result(maps_of, config["run_experiments"], ONE_SUBJECT),
+        attention_tables=each_result(tables_of, config["run_experiments"], ONE_SUBJECT),
+        result_tables=each_result(["scores.tsv", "clip_scores.tsv"], config["run_experiments"], ONE_SUBJECT),
+        exports=each_result(exports_of, config["run_experiments"], ONE_SUBJECT),
+        logs=training_logs(config["run_experiments"], ONE_SUBJECT),
+        noise_ceilings=of_subject("noise_ceiling.tsv"),
+        lag_sweep=[],
+        methods=[],
+    output:
+        directory(of_subject("browser")),
+    log:
+        log_file("build_browser/sub-{subject}"),
+    benchmark:
+        benchmark_file("build_browser/sub-{subject}")
 
 
 rule sweep_lags:
@@ -235,6 +267,7 @@ use rule build_browser as build_ablation_browser with:
         maps=each_result(maps_of, config["ablation_experiments"]),
         attention_tables=each_result(tables_of, config["ablation_experiments"]),
         result_tables=each_result(["scores.tsv", "clip_scores.tsv"], config["ablation_experiments"]),
+        exports=each_result(exports_of, config["ablation_experiments"]),
         logs=training_logs(config["ablation_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
         lag_sweep=LAG_SWEEP,

@@ -58,9 +58,9 @@ def read_attention(paths: list[Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def read_optional(path: Path | None = None) -> pd.DataFrame:
-    """Read a table; empty where there is none."""
-    return read_table(path) if path else pd.DataFrame()
+def read_optional(paths: list[Path], columns: list[str] | None = None) -> pd.DataFrame:
+    """Join tables of the same columns; empty where there is none."""
+    return pd.concat([read_table(path, columns or []) for path in paths]) if paths else pd.DataFrame()
 
 
 def read_ceilings(paths: list[Path]) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def prune(folder: Path, kept: set[Path]) -> None:
 @program
 def main(
     *,
-    scores: Path,
+    scores: list[Path],
     config: str,
     out: Path,
     settings: BuildBrowserSettings,
@@ -97,12 +97,13 @@ def main(
     logs: list[Path] | None = None,
     controls: list[Path] | None = None,
     result_tables: list[Path] | None = None,
-    summary: Path | None = None,
-    comparisons: Path | None = None,
-    published: Path | None = None,
+    exports: list[Path] | None = None,
+    summary: list[Path] | None = None,
+    comparisons: list[Path] | None = None,
+    published: list[Path] | None = None,
     noise_ceilings: list[Path] | None = None,
     lag_sweep: list[Path] | None = None,
-    methods: Path | None = None,
+    methods: list[Path] | None = None,
     benchmarks: Path | None = None,
     asked: str = "{}",
 ) -> None:
@@ -110,7 +111,7 @@ def main(
 
     Parameters
     ----------
-    scores : long table of tabulate
+    scores : long table of tabulate, or the tables of single results
     config : the study's whole configuration, as JSON or @file.json
     out : the page; everything else goes into the folder assets/ beside it
     settings : section build_browser of the config, as JSON
@@ -122,12 +123,13 @@ def main(
     logs : log.jsonl files of the trainings
     controls : film strips and films of the other conditions, {condition}/{choice} (show_clips)
     result_tables : further tables of single results to link, such as those of score
-    summary : means over seeds (compare_results)
-    comparisons : paired differences (compare_results)
-    published : published values beside ours (compare_results)
+    exports : brain maps for other tools, and on a page to be turned (export_maps)
+    summary : means over seeds (compare_results), or nothing on the page of one subject
+    comparisons : paired differences (compare_results), likewise
+    published : published values beside ours (compare_results), likewise
     noise_ceilings : tables of measure_noise_ceiling
     lag_sweep : table of sweep_lags, or nothing where it was not made
-    methods : text of write_methods
+    methods : text of write_methods, likewise
     benchmarks : folder of Snakemake's benchmarks of the study, for the cost
     asked : GPUs and memory that a job of each step asks for, as JSON
     """
@@ -135,19 +137,18 @@ def main(
     text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
     files = [
         Medium(_copy(path, folder, f"assets/tables/{path.name}"), path.stem)
-        for path in (
-            scores,
-            *filter(None, (summary, comparisons, published)),
-            *(tables or []),
-            *(lag_sweep or []),
-            *([methods, methods.with_suffix(".bib")] if methods else []),
-        )
+        for path in [
+            *(scores if summary else []),  # of one subject they are among the result tables
+            *(path for part in (summary, comparisons, published, tables, lag_sweep) for path in part or []),
+            *(text.with_suffix(ending) for text in methods or [] for ending in (".md", ".bib")),
+        ]
     ]
     files += [
         copy_medium(path, folder, "tables") for path in [*(attention_tables or []), *(result_tables or [])]
     ]
+    files += [copy_medium(path, folder, "maps") for path in exports or []]
     results = Results(
-        scores=read_table(scores, SCORE_COLUMNS),
+        scores=read_optional(scores, SCORE_COLUMNS),
         config=json.loads(text),
         attention=read_attention(attention_tables or []),
         strips=[
@@ -160,12 +161,12 @@ def main(
         logs=[
             TrainingLog.read(path) for path in sorted(logs or [], key=lambda path: natural(path.as_posix()))
         ],
-        summary=read_optional(summary),
-        comparisons=read_optional(comparisons),
-        published=read_optional(published),
+        summary=read_optional(summary or []),
+        comparisons=read_optional(comparisons or []),
+        published=read_optional(published or []),
         ceilings=read_ceilings(noise_ceilings or []),
-        methods=methods.read_text(encoding="utf-8") if methods else "",
-        lag_sweep=read_optional(*(lag_sweep or [])),
+        methods="".join(path.read_text(encoding="utf-8") for path in methods or []),
+        lag_sweep=read_optional(lag_sweep or []),
         costs=sum_costs(benchmarks, {step: Asked(**wish) for step, wish in json.loads(asked).items()})
         if benchmarks
         else [],

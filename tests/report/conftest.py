@@ -116,7 +116,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tables").mkdir(parents=True)
     make_scores().to_csv(root / "tables/scores.tsv", sep="\t", index=False, na_rep="nan")
     media: dict[str, list[Path]] = {"strips": [], "clips": [], "maps": [], "controls": []}
-    media |= {"attention_tables": [], "result_tables": [], "noise_ceilings": []}
+    media |= {"attention_tables": [], "result_tables": [], "noise_ceilings": [], "exports": []}
     film = [np.full((32, 64, 3), 40 * n, np.uint8) for n in range(6)]
     for subject in ("1", "2"):
         folder = root / f"sub-{subject}/neurocine/paper_main"
@@ -134,6 +134,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for kind, name in (("strips", "best"), ("strips", "random"), ("controls", "shifted/best")):
             media[kind].append(folder / kind / f"{name}.mp4")
             write_video(media[kind][-1], film, 3.0)
+        for name in ("maps.dscalar.nii", "maps.json", "interactive.html"):
+            media["exports"].append(folder / "maps" / name)
+            media["exports"][-1].write_text("of another test")
         media["clips"].append(folder / "clips/test1.mp4")
         write_video(media["clips"][-1], film, 3.0)
         media["attention_tables"].append(folder / "maps/attention.tsv")
@@ -166,15 +169,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train_encoder": {"steps": 30, "note": "</script><script>alert(1)</script>"},
     }
     program.main(
-        scores=root / "tables/scores.tsv",
+        scores=[root / "tables/scores.tsv"],
         config=json.dumps(config),
         out=root / "browser/index.html",
         settings=BuildBrowserSettings(),
         logs=[log],
         lag_sweep=[root / "tables/lag_sweep.tsv"],
-        methods=root / "methods.md",
+        methods=[root / "methods.md"],
         **media,
-        **{name: root / f"tables/{name}.tsv" for name in frames},
+        **{name: [root / f"tables/{name}.tsv"] for name in frames},
         benchmarks=root / "benchmarks",
         asked=json.dumps({"decode": {"gpus": 2, "memory_gb": 32.0}}),
     )

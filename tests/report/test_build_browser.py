@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import build_browser as program
@@ -162,7 +163,7 @@ def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path:
     pages = []
     for _ in range(2):
         program.main(
-            scores=page.parent / "assets/tables/scores.tsv",
+            scores=[page.parent / "assets/tables/scores.tsv"],
             config='{"fmri_from": "neuroclips"}',
             out=tmp_path / "index.html",
             settings=BuildBrowserSettings(title="again"),
@@ -174,7 +175,45 @@ def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path:
     assert b"<dt>fMRI</dt><dd>preprocessed by others (neuroclips)</dd>" in pages[0]
     assert b"a mask tells it, which package.vertex_masks in the config names" in pages[0]
     assert b"None here, as there are no maps." in pages[0]
-    assert [path.name for path in (tmp_path / "assets").rglob("*") if path.is_file()] == ["scores.tsv"]
+    assert not [path for path in (tmp_path / "assets").rglob("*") if path.is_file()]
+
+
+def test_the_page_of_one_subject_needs_no_tables_of_the_study(page: Path, tmp_path: Path) -> None:
+    scores = pd.read_csv(page.parents[1] / "tables/scores.tsv", sep="\t", dtype={"subject": str})
+    paths = []
+    for (experiment,), part in scores[scores["subject"] == "1"].groupby(["experiment"]):
+        paths.append(tmp_path / f"sub-1/neurocine/{len(str(experiment))}/scores.tsv")
+        paths[-1].parent.mkdir(parents=True)
+        part.to_csv(paths[-1], sep="\t", index=False)
+    clips = page.parents[1] / "sub-1/neurocine/paper_main/clips/test1.mp4"
+    out = tmp_path / "browser/index.html"
+    program.main(
+        scores=paths,
+        result_tables=paths,
+        clips=[clips],
+        config="{}",
+        out=out,
+        settings=BuildBrowserSettings(title="subject 1"),
+    )
+    text = out.read_text()
+    assert re.findall(r'<video [^>]*src="([^"]*)"', text) == [
+        "assets/sub-1/neurocine/paper_main/clips/test1.mp4"
+    ]
+    data = re.search(r'id="scores-rows">(.*?)</script>', text)
+    assert data
+    assert len(json.loads(data[1])) == 8  # two experiments, two conditions, two metrics
+    assert len(list((out.parent / "assets").rglob("scores.tsv"))) == 2
+
+
+def test_page_links_maps_for_other_tools(page: Path) -> None:
+    card = page.read_text().partition('id="maps"')[2].partition("</article>")[0]
+    links = re.findall(r'<a href="([^"]*/maps/[^"]*)" target="_blank" rel="noopener">([\w ]+) <small>', card)
+    folder = "assets/sub-1/neurocine/paper_main/maps"
+    assert links == [
+        (f"{folder}/interactive.html", "turn the occlusion map"),
+        (f"{folder}/maps.json", "what these maps are"),
+        (f"{folder}/maps.dscalar.nii", "all maps for other tools"),
+    ]
 
 
 def test_media_outside_the_layout_are_refused(page: Path, tmp_path: Path) -> None:

@@ -148,7 +148,9 @@ def test_long_tables_are_drawn_in_parts(browser: Page, page: Path, tmp_path: Pat
     many = [scores.assign(experiment=scores["experiment"] + str(number)) for number in range(20)]
     pd.concat(many).to_csv(tmp_path / "scores.tsv", sep="\t", index=False, na_rep="nan")
     settings = BuildBrowserSettings()
-    program.main(scores=tmp_path / "scores.tsv", config="{}", out=tmp_path / "index.html", settings=settings)
+    program.main(
+        scores=[tmp_path / "scores.tsv"], config="{}", out=tmp_path / "index.html", settings=settings
+    )
     browser.open(tmp_path / "index.html")
     assert len(column(browser, 1)) == 200
     assert browser.run("document.querySelector('[data-count]').textContent") == "520 of 520 rows"

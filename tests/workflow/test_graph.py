@@ -23,7 +23,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_toy_study_stays_small(checkout: Path) -> None:
     jobs = planned(checkout, *TOY)
-    assert jobs["total"] == 60
+    assert jobs["total"] == 64
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
 
@@ -200,7 +200,7 @@ def test_a_second_method_shares_rules_and_a_path_names_the_method_of_its_experim
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
-    assert jobs["total"] == 60
+    assert jobs["total"] == 64
 
 
 def test_toy_models_are_a_target_of_their_own(checkout: Path) -> None:
@@ -304,7 +304,7 @@ def write_package(folder: Path, names: tuple[str, ...]) -> Path:
 
 MIND_VIDEO = tuple(f"preprocessed/fmri_{part}_subject{s}.npy" for part in ("train", "test") for s in (1, 3))
 OF_RUNS = {"preprocess_run", "select_vertices", "simulate_subject_1", "simulate_subject_3"}
-OF_PLACES = {"extract_attention", "plot_surface"}
+OF_PLACES = {"extract_attention", "plot_surface", "export_maps"}
 
 
 def test_a_package_takes_the_place_of_runs(checkout: Path, tmp_path: Path) -> None:

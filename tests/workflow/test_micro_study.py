@@ -128,8 +128,8 @@ def test_deleted_clips_are_made_again_and_nothing_else(study: Path) -> None:
     times = [path.stat().st_mtime_ns for path in others]
     decoded.unlink()
     assert planned(study) == {
-        *("decode", "score", "show_clips"),
-        *("tabulate_scores", "compare_results", "build_browser"),
+        *("decode", "score", "show_clips", "build_subject_browser"),
+        *("tabulate_scores", "compare_results", "write_methods", "build_browser"),
     }
     run = run_micro(study)
     assert run.returncode == 0, said(run)
@@ -141,8 +141,9 @@ def test_deleted_clips_are_made_again_and_nothing_else(study: Path) -> None:
 def test_another_step_size_trains_the_decoders_again_and_what_depends_on_them(study: Path) -> None:
     (study / "mine.yaml").write_text("train_decoder: {learning_rate: 1.0e-3}\n")
     assert planned(study, "mine.yaml") == {
-        *("train_decoder", "decode", "extract_attention", "plot_surface"),
-        *("score", "show_clips", "tabulate_scores", "compare_results", "build_browser"),
+        *("train_decoder", "decode", "extract_attention", "plot_surface", "export_maps"),
+        *("score", "show_clips", "tabulate_scores", "compare_results", "write_methods"),
+        *("build_browser", "build_subject_browser"),
     }
 
 

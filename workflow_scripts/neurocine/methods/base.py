@@ -83,6 +83,10 @@ class Method(ABC):
         """Name the brain maps of a result."""
         return []
 
+    def exports(self, config: Config) -> list[str]:
+        """Name the files of a result that other tools read."""
+        return []
+
     def check(self, config: Config) -> Iterator[InputError]:
         """Find settings of its steps that exclude each other."""
         yield from ()

@@ -39,6 +39,12 @@ def decoder_key(row: Row) -> str:
     return f"{encoder_key(row)}_{prior_key(row)}"
 
 
+def export_names(config: Config) -> list[str]:
+    """Name what export_maps writes: all maps, what they are, and a page."""
+    kind = "nii.gz" if config["space"] == "mni" else "dscalar.nii"
+    return [f"maps/maps.{kind}", "maps/maps.json", "maps/interactive.html"]
+
+
 class NeuroCine(Method):
     """NeuroCine on the fMRI of visual cortex."""
 
@@ -91,6 +97,10 @@ class NeuroCine(Method):
         layers = config["extract_attention"]["layers"]
         each = [f"attention_{stage}_layer{layer}" for stage in STAGES for layer in layers]
         return [f"maps/{name}.png" for name in ("overview", "occlusion", *each)]
+
+    def exports(self, config: Config) -> list[str]:
+        """Name the maps for other tools, what they are, and the page on which one can be turned."""
+        return export_names(config) if vertices_known(config) else []
 
     def check(self, config: Config) -> Iterator[InputError]:
         """Find layers of attention that the encoder does not have."""

@@ -146,7 +146,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
             )
         },
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),
-        "maps": map_section(results.maps, order),
+        "maps": map_section(results.maps, results.files, order),
         "lag_sweep": lag_section(
             results.lag_sweep, next((file.href for file in results.files if file.name == "lag_sweep"), "")
         ),

@@ -15,6 +15,13 @@ NO_MAPS = (
     "it, which package.vertex_masks in the config names (docs/data.md)."
 )
 CHOICES = ("random", "best", "median", "worst")  # what says most about a result first
+# Files of export_maps without their endings, and what the page says of them.
+EXPORTS = {
+    "interactive": "turn the occlusion map",
+    "maps": "what these maps are",
+    "maps.dscalar": "all maps for other tools",
+    "maps.nii": "all maps for other tools",
+}
 FRONT = ("overview", "occlusion")  # maps in sight; the others unfold
 
 
@@ -59,12 +66,21 @@ def map_pictures(media: Sequence[Medium], who: str) -> Markup:
     return render("maps.html", front=front, single=[m for m in media if m not in front], who=who)
 
 
-def map_section(maps: Iterable[Medium], order: Order) -> Markup:
-    """Show the brain maps of every result."""
+def map_section(maps: Iterable[Medium], files: Iterable[Medium], order: Order) -> Markup:
+    """Show the brain maps of every result, and link the page on which one can be turned.
+
+    Parameters
+    ----------
+    maps : pictures
+    files : among them the pages and the maps for other tools, of export_maps
+    order : of the results
+    """
+    exports = group_media((m for m in files if m.name in EXPORTS), order)
     cards = []
     for owner, media in group_media(maps, order).items():
         label = order.label(owner)
         pictures = map_pictures(media, f"subject {owner.subject}, {label}")
-        body = render("card.html", owner=owner, label=label, kind="wide", body=pictures)
+        links = [(m, EXPORTS[m.name]) for m in exports.get(owner, [])]
+        body = render("map_card.html", owner=owner, label=label, pictures=pictures, links=links)
         cards.append(Card(label, owner.experiment, body))
     return fold(cards) if cards else piece("empty", NO_MAPS)

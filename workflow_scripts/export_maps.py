@@ -1,0 +1,37 @@
+"""Write the brain maps of one subject and experiment for other tools, and as a page to turn."""
+
+from pathlib import Path
+
+from neurocine import __version__
+from neurocine.cli import program
+from neurocine.fmri.volumes import VoxelGrid
+from neurocine.io import read_arrays
+from neurocine.surface.export import export_maps, named_maps
+from neurocine.surface.plot import PlotSurfaceSettings, attention_scale, occlusion_scale, select_maps
+
+
+@program
+def main(*, attention: Path, settings: PlotSurfaceSettings, out: Path, page: Path, name: str = "") -> None:
+    """Write all maps into one file, a description beside it, and the occlusion map as a page.
+
+    Parameters
+    ----------
+    attention : maps of extract_attention
+    settings : section plot_surface of the config, as JSON: colours are those of the pictures
+    out : CIFTI scalars (.dscalar.nii), or NIfTI (.nii.gz) of maps on volumes
+    page : HTML that needs no network
+    name : what the maps show, for example "subject 1, paper_main"
+    """
+    arrays, meta = read_arrays(attention)
+    maps, occlusion = select_maps(arrays, meta["stages"], meta["layers"], settings.quantity)
+    scales = attention_scale(list(maps.values()), settings), occlusion_scale(occlusion, settings)
+    grid = VoxelGrid.from_meta(meta["grid"]) if "grid" in meta else None
+    made_by = {"Name": "neurocine", "Version": __version__}
+    sources = {"Description": name, "GeneratedBy": [made_by], "ComputedFrom": meta["computed_from"]}
+    export_maps(
+        named_maps(maps, occlusion, scales), grid, f"Occlusion of each area, {name}", sources, out, page
+    )
+
+
+if __name__ == "__main__":
+    main()
