@@ -5,8 +5,8 @@ SHELL := /bin/bash
 VENV := .venv
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 TOY := --configfile studies/toy/config.yaml
-# Local runs: finished work is made again when inputs or settings changed, not when a rule was reworded.
-# The embedded networks are up to 2.4 MB: told from changed ones by content, not by the date a checkout gives them.
+# Local runs: finished work is rerun when inputs or settings changed, not when a rule was reworded.
+# The embedded networks are up to 2.4 MB: compared by content, not by the date a checkout gives them.
 RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-incomplete --max-checksum-file-size 10MB --quiet rules reason host
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -27,7 +27,7 @@ help:
 	@echo "make clean-env   remove $(VENV)"
 
 demo: $(INSTALLED)
-	@echo "Running the embedded study on $(CORES) cores. Stop it at any time; the same command goes on."
+	@echo "Running the embedded study on $(CORES) cores. Stop it at any time; the same command resumes."
 	@echo "The first subject comes first: results/toy/sub-1/browser/index.html shows its clips, then the other one follows."
 	$(RUN) $(TOY) --prioritize results/toy/sub-1/browser
 	@echo
@@ -61,7 +61,7 @@ test: lint
 test-kills: $(INSTALLED)
 	python -m pytest -m kills
 
-# As root; tells which packages are missing.
+# As root; names missing packages.
 test-cluster: $(INSTALLED)
 	python -m pytest tests/cluster -m cluster
 

@@ -1,4 +1,4 @@
-"""The door: every raw file is looked at first, and all problems are told in one message."""
+"""Validate every raw file before anything else runs; all problems come in one message."""
 
 # Nothing takes the report as input, or adding a subject would make all of them again. (ancient() does not help:
 # while the check itself has to run, Snakemake then overlooks every other reason to run what waits for it.) The

@@ -52,7 +52,7 @@ def test_a_disk_that_refuses_is_one_message(
     assert ended.value.code == EXIT_BAD_INPUT
     said = capfd.readouterr().err
     assert expected in said
-    assert "run the same command again" in said
+    assert "rerun the same command" in said
     assert "Traceback" not in said
 
 

@@ -147,7 +147,7 @@ def disk_refusal(error: Exception) -> InputError | None:
         return None
     where = getattr(error, "filename", None) or "disk"
     expected = "room, and the right to read and write there"
-    todo = "Fix the problem and run the same command again: finished files are kept, trainings resume."
+    todo = "Fix the problem and rerun the same command: finished files are kept, trainings resume."
     return InputError(where, os.strerror(number), expected, todo)
 
 

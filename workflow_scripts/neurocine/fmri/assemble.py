@@ -182,7 +182,7 @@ def mean_of_repeats(repeats: np.ndarray, movie: str, first: int | None = None) -
     ----------
     repeats : (n_repeats, T, V), NaN where a run is missing
     movie : for messages
-    first : use only so many of the existing ones; all by default
+    first : how many of the existing ones to use, the first ones; all by default
 
     Returns
     -------

@@ -20,7 +20,7 @@ from neurocine.seeds import numpy_generator
 from neurocine.settings import Count, Settings, Unit
 
 log = logging.getLogger(__name__)
-ALL = "all"  # in place of a group or an area that is not told apart
+ALL = "all"  # in place of a group or an area where these are not distinguished
 
 
 class MeasureNoiseCeilingSettings(Settings):
@@ -102,7 +102,7 @@ def measure_noise_ceiling(
 
     Returns
     -------
-    group, area ("all" where not told apart, which is the only row for vertices at unknown places),
+    group, area ("all" where not distinguished, which is the only row for vertices at unknown places),
     n_vertices, movies, fewest_repeats, most_repeats;
     signal_share: of a single run's variance; reliability: of the mean over repeats, that share for the mean;
     ceiling_single, ceiling_mean: their square roots. Shares are means over vertices and, weighted with their

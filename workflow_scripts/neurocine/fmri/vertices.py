@@ -31,7 +31,7 @@ HIERARCHY: dict[str, tuple[str, ...]] = {
 GROUP_OF = {area: group for group, areas in HIERARCHY.items() for area in areas}
 SHOWN_AREAS = 8  # listed where a name is wrong
 OTHER_GROUP = "other"  # areas outside this list of visual areas
-UNKNOWN = "unknown"  # area, group and hemisphere of vertices whose places nobody told
+UNKNOWN = "unknown"  # area, group and hemisphere of vertices whose positions are unknown
 
 
 def _areas(*groups: str) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class VertexSelection:
 
     @classmethod
     def unplaced(cls, n_vertices: int) -> "VertexSelection":
-        """Name so many vertices of which nobody told where they lie: one area, in no hemisphere."""
+        """Make a selection of n vertices at unknown positions: one area, in no hemisphere."""
         return cls(
             vertex=np.arange(n_vertices),
             area=np.zeros(n_vertices, np.int64),

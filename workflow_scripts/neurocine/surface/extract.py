@@ -82,7 +82,7 @@ class _Sample:
 
 
 def spaced(n_clips: int, count: int) -> np.ndarray:
-    """Choose so many evenly spaced clips of a movie, all if 0: int64 indices."""
+    """Choose a number of evenly spaced clips of a movie, all if 0: int64 indices."""
     if not count or count >= n_clips:
         return np.arange(n_clips)
     return (np.arange(count) * n_clips) // count
