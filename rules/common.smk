@@ -18,7 +18,7 @@ sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
 from neurocine import datasets
 from neurocine.conditions import made_by
 from neurocine.config import complete_config, refuse_repeated_keys
-from neurocine.errors import InputError
+from neurocine.errors import InputError, InputErrors
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.methods.neurocine import decoder_key, encoder_key, export_names, prior_key
 from neurocine.models.catalogue import PUBLISHED, MissingModels, model_files, used_models
@@ -26,7 +26,8 @@ from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher
 from neurocine.vertex_choice import vertices_known, vertices_per_subject
 
 # For all jobs, on cluster nodes too, where this file is evaluated again: only fetch_models asks the hub.
-os.environ.update(HF_HUB_OFFLINE="1")
+# Packages in a user's home directory would shadow those of the environments.
+os.environ.update(HF_HUB_OFFLINE="1", PYTHONNOUSERSITE="1")
 
 try:
     if workflow.is_main_process:  # once; jobs get the config that it read
@@ -145,17 +146,15 @@ LEAST_MEMORY = 3  # GB, of which Snakemake itself takes some tenths beside each 
 
 
 def memory(gigabytes):
-    """Memory in MB that grows when a job is tried again."""
-    megabytes = 1000 * max(LEAST_MEMORY, gigabytes * config["compute"]["memory_share"])
+    """Memory in MB, for a study of the published size times the share in the config.
 
-    def grow(wildcards, attempt):
-        return round(megabytes * attempt)
-
-    return grow
+    rules/site.smk lets it grow at further tries, as far as the site's partitions allow.
+    """
+    return round(1000 * max(LEAST_MEMORY, gigabytes * config["compute"]["memory_share"]))
 
 
 def minutes(real):
-    """Time limit in minutes, for a study of the published size times the share in the config."""
+    """Time limit in minutes, likewise; rules/site.smk clips that of rules that resume."""
     return max(30, round(real * config["compute"]["time_share"]))
 
 

@@ -2,7 +2,9 @@
 
 import signal
 
-from neurocine import cluster, costs
+from snakemake.logging import logger
+
+from neurocine import cluster, costs, partitions
 
 # Slurm warns the processes of a job before its time is up. Only trainings listen; without this line the warning
 # would end the shell and Snakemake around them. A program inherits that the signal is ignored.
@@ -16,18 +18,55 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
+def request_of(one, gpus):
+    """What a rule asks for at its first try; None where that takes a job to be known (--set-resources)."""
+    sizes = [one.resources[name] for name in ("runtime", "mem_mb")]
+    if any(size.is_evaluable() for size in sizes):
+        return None
+    threads = one.resources["_cores"]
+    return partitions.Request(
+        one.name,
+        *(float(size.value) for size in sizes),
+        threads=1 if threads.is_evaluable() else threads.value,
+        gpus=gpus,
+        resumes="state" in one.params.keys(),
+    )
+
+
+def growing(request):
+    """The memory of each try of a rule."""
+
+    def grow(wildcards, attempt):
+        return partitions.memory_of_try(request, SITE.partitions, attempt)
+
+    return grow
+
+
 ASKED = {}  # stage, as its benchmarks are called -> what its jobs ask for
+MISFITS = {}  # rule -> why no partition takes its jobs
 for site_rule in workflow.rules:
     gpus, nodes = asked(site_rule, "gpu"), asked(site_rule, "nodes") or 1
     if site_rule.benchmark:
-        wish = site_rule.resources["mem_mb"]
-        # An expression of --set-resources takes a job to be evaluated: not known here.
-        known = not (wish.is_evaluable() and wish.raw)
-        megabytes = wish.evaluate(None, attempt=1).value if known else 0
-        ASKED[Path(site_rule.benchmark).parent.name] = costs.Asked(gpus * nodes, megabytes / 1000)
+        request = request_of(site_rule, gpus)
+        gigabytes = 0 if request is None else request.mem_mb / 1000
+        ASKED[Path(site_rule.benchmark).parent.name] = costs.Asked(gpus * nodes, gigabytes)
+        if request is not None:
+            fitted = partitions.fit(request, SITE.partitions)
+            if fitted is None:
+                MISFITS[site_rule.name] = partitions.misfit(request, SITE.partitions)
+                fitted = request
+            site_rule.resources["runtime"] = round(fitted.runtime)
+            site_rule.resources["mem_mb"] = growing(fitted)
+            chosen = partitions.choose(fitted, SITE.partitions) if SITE.own_partitions else None
+            if chosen is not None and "slurm_partition" not in site_rule.resources:
+                site_rule.resources["slurm_partition"] = chosen
     for name, value in cluster.site_resources(SITE, gpus, nodes).items():
         if name == "gpu" or name not in site_rule.resources:
             site_rule.resources[name] = value
+
+if workflow.is_main_process and partitions.on_slurm(sys.argv, os.environ.get("SNAKEMAKE_PROFILE", "")):
+    for problem in MISFITS.values():
+        logger.warning(f"No partition of slurm/site.yaml takes {problem}")
 
 
 onstart:
@@ -37,6 +76,11 @@ onstart:
         status_command = getattr(workflow.executor_settings, "status_command", None)
         if status_command == "squeue":
             cluster.check_status_memory()
+        if status_command is not None:
+            planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+            misfits = [problem for name, problem in MISFITS.items() if name in planned]
+            if misfits:
+                raise InputErrors("Jobs of this run fit no partition", misfits)
         if status_command is None and ON_GPUS["nodes"] > 1:
             raise InputError(
                 "compute.nodes",

@@ -75,6 +75,29 @@ def test_gpus_of_several_nodes_are_asked_for_by_node(
     assert site_resources(site, gpus, nodes=2) == by_hand | expected
 
 
+def test_jobs_with_gpus_may_have_another_account_and_quality_of_service() -> None:
+    site = Site(
+        account="lab", qos="normal", gpu_account="lab-gpu", gpu_qos="long", gpu_constraint="a100_80gb"
+    )
+    assert site_resources(site, 0) == {"slurm_account": "lab", "qos": "normal"}
+    assert site_resources(site, 1) == {
+        "slurm_account": "lab-gpu", "qos": "long", "constraint": "a100_80gb", "nodes": 1
+    }  # fmt: skip
+    assert site_resources(Site(account="lab", qos="normal"), 1)["qos"] == "normal"
+
+
+def test_a_local_file_wins_key_by_key(tmp_path: Path) -> None:
+    write(tmp_path / "site.yaml", account="lab", qos="normal")
+    (tmp_path / "site.local.yaml").write_text("qos: high\n")
+    site = read_site(tmp_path / "site.yaml")
+    assert (site.account, site.qos, site.own_partitions) == ("lab", "high", False)
+    assert [partition.name for partition in site.partitions] == ["gpu"]
+    (tmp_path / "site.local.yaml").write_text("partitions: {big: {max_runtime: 12h}}\n")
+    site = read_site(tmp_path / "site.yaml")
+    assert site.own_partitions
+    assert [(partition.name, partition.runtime) for partition in site.partitions] == [("big", 720)]
+
+
 def stand_in(folder: Path, name: str, prints: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a command on the path that prints a text."""
     path = folder / name

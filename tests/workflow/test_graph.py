@@ -373,6 +373,31 @@ def test_resources_may_be_expressions(checkout: Path) -> None:
     assert "mem_mb=300," in run.stdout + run.stderr
 
 
+def test_requests_are_held_against_the_partitions_in_dry_runs_too(tmp_path: Path) -> None:
+    checkout = copy_workflow(tmp_path)
+    partitions = "{cpu: {max_runtime: 1440}, gpu: {max_runtime: 1440, max_mem_mb: 100000, max_gpu: 1}}"
+    (checkout / "slurm/site.local.yaml").write_text(f"partitions: {partitions}\n")
+    mine = checkout / "mine.yaml"
+    mine.write_text("compute: {gpus: 1, time_share: 3, memory_share: 1}\n")
+    run = snakemake(checkout, "-n", "--profile", "slurm", *TOY, str(mine))
+    said = run.stdout + run.stderr
+    assert run.returncode == 0, said
+    # Decoding saves each group of clips and trainings their state, so both go on in the next job.
+    assert "No partition of slurm/site.yaml takes rule train_decoder" not in said
+    decoder = said[said.index("rule train_decoder:") :]
+    assert "runtime=1440" in decoder[: decoder.index("\n\n")]
+    mine.write_text("compute: {gpus: 2, time_share: 1, memory_share: 1}\n")
+    run = snakemake(checkout, "-n", "--profile", "slurm", *TOY, str(mine))
+    said = run.stdout + run.stderr
+    expected = (
+        "takes rule train_decoder: found a request of 2 GPUs per node; expected at most 1 GPUs per node"
+    )
+    assert expected in said
+    assert "compute.gpus" in said
+    here = snakemake(checkout, "-n", "--cores", "1", *TOY, str(mine))
+    assert "No partition" not in here.stdout + here.stderr
+
+
 def test_unknown_subject_is_no_target(checkout: Path) -> None:
     run = snakemake(checkout, "results/toy/sub-7/neurocine/paper_main/scores.tsv", "-n", *TOY)
     assert run.returncode != 0

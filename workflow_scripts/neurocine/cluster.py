@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 
 from neurocine.errors import InputError
+from neurocine.partitions import Partition, read_partitions
 
 ASK_BY = ("gpus", "gres")
+WHOLE_FILE = "docs/cluster.md shows the whole file."
 LONGEST_PAUSE = 180  # seconds between two looks at the jobs (snakemake-executor-plugin-slurm)
 ENDING = (
     "COMPLETED",
@@ -28,29 +30,57 @@ ENDING = (
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Our part of ``slurm/site.yaml``: how jobs ask for GPUs, and the account they are charged to."""
+    """What ``slurm/site.yaml`` says of a cluster.
+
+    Attributes
+    ----------
+    ask_gpus_by, gpu_type : how jobs ask for GPUs
+    account, gpu_account : that jobs are charged to, and those with GPUs where they have another
+    qos, gpu_qos : quality of service of jobs, and of those with GPUs where they have another
+    gpu_constraint : feature that nodes of jobs with GPUs must have
+    partitions : with their limits
+    own_partitions : whether they are of ``site.local.yaml``, which Snakemake's plugin does not read
+    """
 
     ask_gpus_by: str = "gpus"
     gpu_type: str | None = None
     account: str | None = None
+    gpu_account: str | None = None
+    qos: str | None = None
+    gpu_qos: str | None = None
+    gpu_constraint: str | None = None
+    partitions: tuple[Partition, ...] = dataclasses.field(default=(), compare=False)
+    own_partitions: bool = False
+
+
+TEXTS = tuple(
+    field.name for field in dataclasses.fields(Site) if field.name not in ("partitions", "own_partitions")
+)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(path, str(error), "a YAML file with partitions", WHOLE_FILE) from None
+    return content if isinstance(content, dict) else {}
 
 
 def read_site(path: Path) -> Site:
-    """Read the site's file; its ``partitions`` are the business of Snakemake's Slurm plugin.
+    """Read the site's file, and on top of it ``site.local.yaml`` beside it, which no update touches.
 
     Raises
     ------
     InputError : no such file, unknown key, or a value that no cluster understands
     """
-    todo = "docs/cluster.md shows the whole file."
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(path, str(error), "a YAML file with partitions", todo) from None
-    content = content if isinstance(content, dict) else {}
+    todo = WHOLE_FILE
+    content = _read(path)
+    local = path.with_suffix(".local.yaml")
+    edits = _read(local) if local.is_file() else {}
+    content |= edits
     if not isinstance(content.get("partitions"), dict):
         raise InputError(path, "no partitions", "the key partitions with a name for each", todo)
-    known = [field.name for field in dataclasses.fields(Site)]
+    known = TEXTS
     for key in content:
         if key not in (*known, "partitions"):
             near = difflib.get_close_matches(key, known, n=1)
@@ -58,7 +88,8 @@ def read_site(path: Path) -> Site:
             raise InputError(f"{path}: {key}", "an unknown key", ", ".join(["partitions", *known]), hint)
     # An account may be a number, which YAML does not read as text.
     texts = {name: str(content[name]) for name in known if content.get(name) is not None}
-    site = Site(**texts)
+    partitions = tuple(read_partitions(content["partitions"], str(path)))
+    site = Site(**texts, partitions=partitions, own_partitions="partitions" in edits)
     if site.ask_gpus_by not in ASK_BY:
         raise InputError(f"{path}: ask_gpus_by", site.ask_gpus_by, " or ".join(ASK_BY), todo)
     if site.gpu_type is not None and not re.fullmatch(r"[\w.]+", site.gpu_type):
@@ -67,14 +98,17 @@ def read_site(path: Path) -> Site:
 
 
 def site_resources(site: Site, gpus: int, nodes: int = 1) -> dict[str, Any]:
-    """Return the resources by which a job asks this site for nodes and their GPUs, and its account.
+    """Return the resources by which a job asks this site for nodes and their GPUs, its account and QOS.
 
     Parameters
     ----------
     gpus : number of GPUs of each node that the rule wants
     nodes : number of nodes; on several the rule's own command starts one process each with srun
     """
-    resources: dict[str, Any] = {} if site.account is None else {"slurm_account": site.account}
+    account = site.gpu_account or site.account if gpus else site.account
+    qos = site.gpu_qos or site.qos if gpus else site.qos
+    texts = {"slurm_account": account, "qos": qos, "constraint": site.gpu_constraint if gpus else None}
+    resources: dict[str, Any] = {name: text for name, text in texts.items() if text is not None}
     if nodes > 1:
         # The plugin's word for jobs that call srun themselves; the last keeps it from tasks per GPU.
         resources |= {"mpi": "srun", "tasks": nodes, "tasks_per_gpu": 0}

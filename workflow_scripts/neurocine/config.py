@@ -96,7 +96,7 @@ def refuse_repeated_keys(paths: Iterable[Path]) -> None:
     for path in paths:
         with open(path, encoding="utf-8") as handle:
             node = yaml.compose(handle, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        for place, line in _repeats(node, []):
+        for place, line in _repeats(node, []) if node is not None else ():
             todo = "Remove one of the two, or join them."
             problems.append(
                 InputError(f"{path}: {place}", f"the key again in line {line}", "each key once", todo)
