@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from neurocine.costs import COLUMNS, Asked, sum_costs, write_costs
+from neurocine.version import code_version
 
 ASKED = {"train_decoder": Asked(gpus=4, memory_gb=64.0)}
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -43,8 +44,8 @@ def test_table_and_its_sum(benchmarks: Path, tmp_path: Path) -> None:
     line = write_costs(benchmarks, ASKED, out)
     assert line == f"All steps so far: 5 jobs, 3.6 hours, 14.0 GPU hours ({out})"
     lines = out.read_text().splitlines()
-    assert lines[0] == "\t".join(COLUMNS)
-    assert lines[2] == "train_decoder\t1\t2\t3.0000\t1.5000\t12.0000\t6.0000\t64.0000"
+    assert lines[0] == "\t".join([*COLUMNS, "version"])
+    assert lines[2] == "train_decoder\t1\t2\t3.0000\t1.5000\t12.0000\t6.0000\t64.0000\t" + code_version()
 
 
 def test_no_benchmarks_make_an_empty_table(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.io import file_sha256, write_json
 from neurocine.pictures import write_picture
 from neurocine.simulate.toy_models.scores import ScoreToyModelsSettings, score_toy_models
+from neurocine.version import code_version
 
 KEYS = ("clip", "blip", "stable_diffusion", "image_classifier", "video_classifier")
 SHEET_COLUMNS = 16
@@ -31,7 +31,7 @@ def main(*, models: Path, seed: int, settings: ScoreToyModelsSettings, out: Path
     manifest = {
         "command": "make toy-models",
         "seed": seed,
-        "version": __version__,
+        "version": code_version(),
         "scores_on_held_out_combinations": values,
         "weights": {
             str(path.relative_to(models)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}

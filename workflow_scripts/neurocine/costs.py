@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from neurocine.version import code_version
+
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
@@ -72,16 +74,17 @@ def sum_costs(benchmarks: Path, asked: Mapping[str, Asked]) -> list[Cost]:
 
 
 def write_costs(benchmarks: Path, asked: Mapping[str, Asked], out: Path) -> str:
-    """Write the table of costs and return one line that sums it up."""
+    """Write the table of costs and return one line that sums it up; ``version`` is the code of this run."""
     from neurocine.io import replacing  # slow to import, and every job of a cluster reads this module
 
     costs = sum_costs(benchmarks, asked)
     with replacing(out) as temporary, open(temporary, "w", newline="") as handle:
         writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, "version"])
         for cost in costs:
             values = dataclasses.astuple(cost)
-            writer.writerow(f"{value:.4f}" if isinstance(value, float) else value for value in values)
+            cells = [f"{value:.4f}" if isinstance(value, float) else value for value in values]
+            writer.writerow([*cells, code_version()])
     return (
         f"All steps so far: {sum(cost.jobs for cost in costs)} jobs, "
         f"{sum(cost.hours for cost in costs):.1f} hours, "

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurocine import __version__
 from neurocine.errors import InputError
 from neurocine.io import META_KEY, open_arrays, read_meta, replacing, seal, sealable
 from neurocine.settings import Settings
+from neurocine.version import code_version
 
 COMPUTED_FROM = "computed_from"  # in the metadata of a file; an empty list: from no movie of the study
 
 
 def header(step: str, settings: Settings, behind: Iterable[str], **facts: Any) -> dict[str, Any]:
-    """Put together what every output says of itself: the step, its settings, and the movies behind it.
+    """Put together what every output says of itself: step, code, settings, and the movies behind it.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def header(step: str, settings: Settings, behind: Iterable[str], **facts: Any) -
     behind : movies the file was computed from; empty: from no movie of the study
     facts : what else the step says of the file, JSON values
     """
-    made = {"step": step, "version": __version__, "settings": settings.model_dump()}
+    made = {"step": step, "version": code_version(), "settings": settings.model_dump()}
     return made | {COMPUTED_FROM: list(behind)} | facts
 
 
