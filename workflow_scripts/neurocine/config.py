@@ -69,7 +69,7 @@ def schema_of(config: Config, schema: Schema) -> Schema:
     return {**schema, "properties": {**properties, "experiments": experiments}}
 
 
-def _repeats(node: yaml.Node, where: list[Any]) -> Iterator[tuple[str, int]]:
+def _repeats(node: yaml.Node | None, where: list[Any]) -> Iterator[tuple[str, int]]:
     """Yield the keys that a YAML mapping has twice, at any depth, each with the line of the second one."""
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
