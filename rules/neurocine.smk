@@ -398,7 +398,12 @@ rule plot_surface:
     input:
         rules.extract_attention.output.maps,
     output:
-        overview=of_neurocine("maps/overview.png"),
+        overview=report(
+            of_neurocine("maps/overview.png"),
+            caption="captions/maps.rst",
+            category="Subject {subject}",
+            labels={"experiment": "{experiment}", "what": "brain maps"},
+        ),
         others=[of_neurocine(name) for name in NEUROCINE.maps(config) if name != "maps/overview.png"],
     log:
         log_file("plot_surface/sub-{subject}_{experiment}"),

@@ -16,7 +16,12 @@ rule tabulate_scores:
     input:
         each_result(["scores.tsv"], config["run_experiments"]),
     output:
-        scores=results("tables/scores.tsv"),
+        scores=report(
+            results("tables/scores.tsv"),
+            caption="captions/scores.rst",
+            category="All results",
+            labels={"what": "scores"},
+        ),
         main=results("tables/main.tsv"),
         ablation=results("tables/ablation.tsv"),
     log:
@@ -79,7 +84,12 @@ rule write_methods:
         vertices=expand(VERTICES, subject=SUBJECTS),
         logs=training_logs(config["run_experiments"]),
     output:
-        text=results("methods.md"),
+        text=report(
+            results("methods.md"),
+            caption="captions/methods.rst",
+            category="All results",
+            labels={"what": "methods"},
+        ),
         references=results("methods.bib"),
     log:
         log_file("write_methods/write_methods"),
@@ -122,7 +132,13 @@ rule build_browser:
         lag_sweep=LAG_SWEEP,
         methods=rules.write_methods.output.text,
     output:
-        report(directory(results("browser")), htmlindex="index.html", category="All results"),
+        report(
+            directory(results("browser")),
+            htmlindex="index.html",
+            caption="captions/page.rst",
+            category="All results",
+            labels={"what": "page"},
+        ),
     log:
         log_file("build_browser/build_browser"),
     benchmark:
@@ -212,7 +228,12 @@ use rule tabulate_scores as tabulate_ablation with:
     input:
         each_result(["scores.tsv"], config["ablation_experiments"]),
     output:
-        scores=results("ablation/tables/scores.tsv"),
+        scores=report(
+            results("ablation/tables/scores.tsv"),
+            caption="captions/scores.rst",
+            category="All results",
+            labels={"what": "scores of the ablation"},
+        ),
         main=results("ablation/tables/main.tsv"),
         ablation=results("ablation/tables/ablation.tsv"),
     log:
@@ -241,7 +262,12 @@ use rule write_methods as write_ablation_methods with:
         vertices=expand(VERTICES, subject=SUBJECTS),
         logs=training_logs(config["ablation_experiments"]),
     output:
-        text=results("ablation/methods.md"),
+        text=report(
+            results("ablation/methods.md"),
+            caption="captions/methods.rst",
+            category="All results",
+            labels={"what": "methods of the ablation"},
+        ),
         references=results("ablation/methods.bib"),
     log:
         log_file("write_methods/ablation"),
@@ -273,7 +299,13 @@ use rule build_browser as build_ablation_browser with:
         lag_sweep=LAG_SWEEP,
         methods=rules.write_ablation_methods.output.text,
     output:
-        report(directory(results("ablation/browser")), htmlindex="index.html", category="All results"),
+        report(
+            directory(results("ablation/browser")),
+            htmlindex="index.html",
+            caption="captions/page.rst",
+            category="All results",
+            labels={"what": "page of the ablation"},
+        ),
     log:
         log_file("build_browser/ablation"),
     benchmark:

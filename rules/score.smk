@@ -80,7 +80,18 @@ for method in USED_METHODS:
             controls=shown_clips,
         output:
             clips=[of_experiment(f"clips/{movie}.mp4") for movie in TEST],
-            strips=[of_experiment(path) for path in STRIPS],
+            strips=[
+                report(
+                    of_experiment(path),
+                    caption="captions/clips.rst",
+                    category="Subject {subject}",
+                    labels={
+                        "experiment": "{experiment}",
+                        "what": f"clips, {Path(path).stem}, {Path(path).suffix[1:]}",
+                    },
+                )
+                for path in STRIPS
+            ],
             controls=[of_experiment(path) for path in control_strips(method)],
         log:
             log_file("show_clips/sub-{subject}_{method}_{experiment}"),

@@ -1,5 +1,6 @@
 """What Snakemake would do, for every study that comes with the workflow. Nothing is run here."""
 
+import itertools
 import re
 import textwrap
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from neurocine import datasets
 from tiny_models import write_clip
-from workflow_copy import copy_workflow, snakemake
+from workflow_copy import ROOT, copy_workflow, snakemake
 
 TOY = ("--configfile", "studies/toy/config.yaml")
 
@@ -26,6 +27,19 @@ def test_toy_study_stays_small(checkout: Path) -> None:
     assert jobs["total"] == 64
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
+
+
+def test_the_graph_in_the_readme_is_the_workflows(checkout: Path) -> None:
+    run = snakemake(checkout, *TOY, "--rulegraph", "mermaid-js")
+    names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]$", run.stdout, re.MULTILINE))
+    pairs = re.findall(r"^\s*(id\d+) --> (id\d+)$", run.stdout, re.MULTILINE)
+    arrows = {(names[first], names[second]) for first, second in pairs}
+    assert len(arrows) > 50
+    drawn = (ROOT / "README.md").read_text().partition("flowchart LR\n")[2].partition("```")[0]
+    chains = [line.split(" --> ") for line in drawn.strip().split("\n")]
+    shown = {pair for chain in chains for pair in itertools.pairwise(map(str.strip, chain))}
+    assert len(shown) >= 15
+    assert shown <= arrows
 
 
 def test_ablation_shares_trainings(checkout: Path) -> None:

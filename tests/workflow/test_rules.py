@@ -161,3 +161,19 @@ def test_environment_has_what_the_program_imports(name: str) -> None:
     for package in packages - ({"lavis"} if name != "caption_clips" else set()):
         names = {candidate.lower().replace("_", "-") for candidate in distributions[package]}
         assert names & listed, f"{line.strip()} lacks {package}"
+
+
+def test_captions_of_the_report_exist_and_know_their_wildcards() -> None:
+    used = set()
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        reports = re.findall(r"report\(\n(.*?)\n +\)[,\n]", path.read_text(), re.DOTALL)
+        for body in reports:
+            (caption,) = re.findall(r'caption="([^"]+)"', body)
+            used.add(path.parent / caption)
+            asked = set(re.findall(r"snakemake\.wildcards\.(\w+)", (path.parent / caption).read_text()))
+            of_one = re.search(r"of_(experiment|neurocine)\(", body)  # a subject's, under one experiment
+            known = {"subject", "experiment"} if of_one else set()
+            assert asked <= known, (path.name, caption)
+            assert re.search(r'category="(All results|Subject {subject})"', body), body
+            assert "labels={" in body
+    assert used == set((ROOT / "rules/captions").glob("*.rst"))
