@@ -33,6 +33,7 @@ rule caption_clips:
     input:
         stimuli=results("prepare_stimuli/{batch}.safetensors"),
         model=MODEL_FILES[CAPTIONER],
+        table=[config["caption_clips"]["file"]] if config["caption_clips"]["backend"] == "file" else [],
     output:
         results("caption_clips/{batch}.tsv"),
     log:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from neurocine.cli import program
-from neurocine.io import open_arrays, write_arrays
+from neurocine.io import open_arrays, refuse_nonfinite, write_arrays
 from neurocine.models.pretrained import load_clip, load_text_encoder, pick_device
 from neurocine.provenance import header
 from neurocine.stimuli.cached import movies_in
@@ -44,6 +44,7 @@ def main(
         arrays = embed_captions(texts, clip_parts, encoder, settings.batch_size)
         for movie in movies:
             arrays[f"{movie}/image"] = embed_movie(handle.get_tensor(movie), clip_parts, settings.batch_size)
+    refuse_nonfinite(arrays, f"{clip}, {stable_diffusion}")
     write_arrays(out, arrays, header("embed_clips", settings, movies, movies=movies))
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from neurocine.cli import program
-from neurocine.io import open_arrays, write_arrays
+from neurocine.io import open_arrays, refuse_nonfinite, write_arrays
 from neurocine.models.pretrained import load_vae, pick_device
 from neurocine.provenance import header
 from neurocine.seeds import torch_generator
@@ -41,6 +41,7 @@ def main(
             latents[movie] = encode_latents(movie, handle.get_tensor(movie), vae, settings, generator)
     factor = float(vae.config["scaling_factor"])
     meta = header("encode_latents", settings, movies, movies=movies, seed=seed, scaling_factor=factor)
+    refuse_nonfinite(latents, stable_diffusion / "vae")
     write_arrays(out, latents, meta)
 
 

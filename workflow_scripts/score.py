@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 
 from neurocine.cli import program
 from neurocine.errors import InputError
@@ -120,7 +121,13 @@ def main(
     if clip_scores is not None:
         write_table(clip_scores, fixed_digits(scores.clips))
     if cache is not None:
-        write_arrays(cache, scores.features, header("score", settings, []))
+        try:
+            write_arrays(cache, scores.features, header("score", settings, []))
+        except (
+            OSError,
+            SafetensorError,
+        ) as error:  # the scores are worth more than time saved next time
+            log.warning("nothing was kept in %s: %s", cache, error)
 
 
 if __name__ == "__main__":

@@ -34,10 +34,24 @@ def _check_movies(config: Config) -> Iterator[InputError]:
         yield InputError("movies.validation", "all training movies", "some of them", todo)
 
 
+LATE_RUN = ("3", "test2")  # of Wen 2018: its ninth repeat was recorded 10 s late
+
+
+def _run_of(run: Config) -> tuple[str, str]:
+    return run["subject"], run["movie"]
+
+
 def _check_excluded(config: Config) -> Iterator[InputError]:
     roles = {movie: role for role in ("train", "test") for movie in config["movies"][role]}
     for index, run in enumerate(config["exclude_runs"]):
         where = f"exclude_runs[{index}]"
+        known = {"subject": config["subjects"], "movie": list(roles)}
+        # The known bad run stays in the configs of those who have only some subjects or movies.
+        strange = [key for key in known if run[key] not in known[key]] if _run_of(run) != LATE_RUN else []
+        for key in strange:
+            near = difflib.get_close_matches(run[key], known[key], n=1)
+            todo = f"Did you mean {near[0]}?" if near else "Correct it, or remove this entry."
+            yield InputError(f"{where}.{key}", run[key], f"one of {', '.join(known[key])}", todo)
         role = roles.get(run["movie"])
         if role and run["repeat"] > config["repeats"][role]:
             expected = f"at most {config['repeats'][role]} (repeats.{role})"

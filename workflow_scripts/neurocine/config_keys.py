@@ -57,6 +57,7 @@ from neurocine.train.pretrain import PretrainEncoderSettings
 from neurocine.train.video_prior import TrainVideoPriorSettings
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")]
+RestRun = Annotated[str, Field(pattern=r"^rfMRI_REST[0-9]*(_7T)?(_(LR|RL|AP|PA))?$")]
 Subject = Word | int
 Movies = Annotated[tuple[Word, ...], Field(min_length=1), Unique()]
 
@@ -116,7 +117,7 @@ class RestKeys(Settings):
     """List the HCP subjects to use, or write all for every subject that has all of these runs."""
     exclude: tuple[str | int, ...] = ()
     """List HCP subjects to leave out, for example those with a damaged file."""
-    runs: Annotated[tuple[str, ...], Field(min_length=1)] = ("rfMRI_REST1_LR",)
+    runs: Annotated[tuple[RestRun, ...], Field(min_length=1)] = ("rfMRI_REST1_LR",)
     """Name the rest runs that are taken of each subject."""
 
 
@@ -176,7 +177,7 @@ class Experiment(EncoderExperiment):
 class StudyKeys(Settings):
     """The study's own keys."""
 
-    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+    dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
     """Results, logs and benchmarks of the study lie in a folder of this name.
 
     Begin it with cc2017 where the data are CC2017; published values are then compared.

@@ -73,6 +73,19 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a file that could not be written, before hours are spent on what it should hold.
+
+    Raises
+    ------
+    InputError : a folder stands there, or its place is not a folder one may write to
+    """
+    place = next((folder for folder in Path(path).absolute().parents if folder.exists()), Path("/"))
+    if Path(path).is_dir() or not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        found = "a folder" if Path(path).is_dir() else f"a place that cannot be written to ({place})"
+        raise InputError(path, found, "a file that can be written", "Give another name.")
+
+
 def _hash_sealed(handle: IO[bytes]) -> tuple[int, str, str] | None:
     """Hash an opened safetensors file as if its seal were zeros.
 
@@ -136,6 +149,26 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(contiguous, temporary, metadata=header)
         seal(temporary)
+
+
+def refuse_nonfinite(arrays: Mapping[str, np.ndarray], made_by: str | Path) -> None:
+    """Refuse arrays with NaN or infinite numbers before they are written.
+
+    Parameters
+    ----------
+    arrays : of any kind; integers pass
+    made_by : what computed them, such as the folder of a network, for the message
+
+    Raises
+    ------
+    InputError : the first array that is not finite
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            count = int((~np.isfinite(array)).sum())
+            found = f"{count} of {array.size} numbers of {name} that are NaN or infinite"
+            todo = "Download it again: its weights or its settings are damaged."
+            raise InputError(made_by, found, "finite numbers from this network", todo)
 
 
 def sealable(meta: Mapping[str, Any]) -> str:

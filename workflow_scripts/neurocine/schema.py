@@ -8,12 +8,14 @@ import copy
 import functools
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError as JsonSchemaError
 
 from neurocine.errors import InputError
 from neurocine.schema_words import Config, Schema, about, dotted, range_words, resolve, unknown_key
@@ -87,7 +89,14 @@ def _validator_class() -> Any:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
     strict = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": is_integer, "number": is_number})
-    return validators.extend(Draft202012Validator, type_checker=strict)
+    return validators.extend(Draft202012Validator, {"pattern": _whole_pattern}, type_checker=strict)
+
+
+def _whole_pattern(_: Any, pattern: str, instance: Any, __: Schema) -> Iterator[Any]:
+    """Match as JSON Schema means it: ``$`` is the end of a text, not the place before a last newline."""
+    ending = re.sub(r"\$$", r"\\Z", pattern)
+    if isinstance(instance, str) and not re.search(ending, instance):
+        yield JsonSchemaError(f"{instance!r} does not match {pattern!r}")
 
 
 def _as_problems(error: Any, schema: Schema, config: Config) -> Iterator[InputError]:

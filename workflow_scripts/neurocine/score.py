@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
 
-from neurocine.cli import keep_freed_memory
+from neurocine.cli import disk_refusal, keep_freed_memory
 from neurocine.errors import EXIT_BAD_INPUT, InputError
-from neurocine.io import read_arrays, write_arrays, write_table
+from neurocine.io import read_arrays, refuse_unwritable, write_arrays, write_table
 from neurocine.metrics.clip_files import PairReader, find_clips, pair_clips, reconcile, split_movies
 from neurocine.metrics.judges import Networks, missing_networks, networks_of, options, with_fallbacks
 from neurocine.metrics.null import allowed_shifts
@@ -177,7 +178,10 @@ def score_folders(
     predicted, shown = movie_readers(reader, parts)
     scores = score([predicted], shown, networks, settings, seed, known, str(pick_device(device)))
     if cache is not None:
-        write_arrays(cache, scores.features, header("score", settings, []))
+        try:
+            write_arrays(cache, scores.features, header("score", settings, []))
+        except (OSError, SafetensorError) as error:  # the scores are worth more than time saved next time
+            logging.getLogger(__name__).warning("Nothing was kept in %s: %s", cache, error)
     keys = ["condition", "seed"]
     notes = [*notes, *reconciled, shifted, *replaced]
     return scores.table.drop(columns=keys), scores.clips.drop(columns=keys), notes
@@ -220,15 +224,20 @@ def main(words: Sequence[str] | None = None) -> int:
     names = ("metrics", "size", "min_shift", "seed", "cache", "device", "n_ways", "top_ks")
     options = {name: getattr(given, name) for name in names}
     try:
+        for path in filter(None, (given.out, given.clip_scores)):
+            refuse_unwritable(path)
         table, clips, told = score_folders(given.predictions, given.originals, networks, **options)
     except InputError as error:
         print(f"ERROR {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    if given.out:
-        write_table(given.out, table)
-    if given.clip_scores:
-        write_table(given.clip_scores, clips)
-    print("\n".join([*told, "", format_table(table)]))
+    print("\n".join([*told, "", format_table(table)]), flush=True)  # first, so that no disk takes it away
+    for path, written in ((given.out, table), (given.clip_scores, clips)):
+        try:
+            if path:
+                write_table(path, written)
+        except OSError as error:
+            print(f"ERROR {disk_refusal(error) or error}", file=sys.stderr)
+            return EXIT_BAD_INPUT
     return 0
 
 

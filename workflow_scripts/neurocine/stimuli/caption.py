@@ -1,6 +1,8 @@
 """Captions of clips: by BLIP, or from a table of the user's own."""
 
+import csv
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,7 +13,6 @@ import torch
 
 from neurocine.cli import progress
 from neurocine.errors import InputError
-from neurocine.io import read_table
 from neurocine.section_checks import file_of_captions
 from neurocine.settings import Check, Count, CountOrZero, Settings, Unit
 
@@ -173,22 +174,52 @@ def read_captions(path: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str
     ------
     InputError : columns, clips or frames are missing, double or too many
     """
-    table = read_table(path, ["movie", "clip", "caption"])
-    if "frame" not in table:
-        table = table.assign(frame=WHOLE_CLIP)
+    table = _read_rows(path)
     captions = {}
     for movie, (n_clips, n_frames) in shapes.items():
-        rows = table[table["movie"].astype(str) == movie]
-        given = {
-            (int(clip), int(frame)): str(text)
-            for clip, frame, text in zip(rows["clip"], rows["frame"], rows["caption"], strict=True)
-        }
+        rows = [(clip, frame, text) for name, clip, frame, text in table if name == movie]
+        given = {(clip, frame): text for clip, frame, text in rows}
         frames = [WHOLE_CLIP] if all(frame == WHOLE_CLIP for _, frame in given) else list(range(n_frames))
         wanted = [(clip, frame) for clip in range(n_clips) for frame in frames]
         if len(rows) != len(wanted) or set(given) != set(wanted):
             raise _wrong_captions(path, movie, len(rows), given.keys(), wanted)
         captions[movie] = [[given[clip, frame] for frame in frames] for clip in range(n_clips)]
     return captions
+
+
+def _read_rows(path: Path) -> list[tuple[str, int, int, str]]:
+    """Read movie, clip, frame and caption of each row; a caption stays as it was written.
+
+    Raises
+    ------
+    InputError : no such file, no UTF-8, quotation marks or columns that do not add up, clips without numbers
+    """
+    expected = "columns movie, clip, caption and perhaps frame, with tabs between them, in UTF-8"
+    todo = "Save it as text with tabs in UTF-8, without quotation marks at the start of a caption."
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            rows = list(csv.reader(handle, delimiter="\t", strict=True))
+    except (OSError, UnicodeError, csv.Error) as error:
+        told = getattr(error, "strerror", None) or str(error)
+        raise InputError(path, f"a table that cannot be read ({told})", expected, todo) from None
+    columns = rows[0] if rows else []
+    if not {"movie", "clip", "caption"} <= set(columns) or len(set(columns)) < len(columns):
+        raise InputError(path, f"columns {', '.join(columns) or 'none'}", expected, "Add or rename columns.")
+    read = []
+    for number, row in enumerate(rows[1:], 2):
+        if not row:  # an empty line
+            continue
+        entry = dict(zip(columns, row, strict=False))
+        where = f"{path} line {number}"
+        if len(row) != len(columns) or "\0" in "".join(row):
+            found = f"{len(row)} fields" if len(row) != len(columns) else "a NUL byte"
+            raise InputError(where, found, f"{len(columns)} fields of text, as the first line has", todo)
+        numbers = [entry["clip"], entry.get("frame", str(WHOLE_CLIP))]
+        if not all(re.fullmatch(r"-?[0-9]{1,9}", text) for text in numbers):
+            found = f"clip {entry['clip']}" + (f", frame {entry['frame']}" if "frame" in entry else "")
+            raise InputError(where, found, "whole numbers, from 0", "Correct the line.")
+        read.append((entry["movie"], int(numbers[0]), int(numbers[1]), entry["caption"]))
+    return read
 
 
 def _wrong_captions(

@@ -1,0 +1,103 @@
+"""Every row of the table ends in one message, exit code 2, nothing written and earlier results untouched."""
+
+import importlib
+import json
+import logging
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from bad_inputs.rows import (
+    CAPTIONS,
+    COMMANDS,
+    MODEL,
+    MOVIE,
+    ROWS,
+    RUN,
+    STIMULI,
+    VERTICES,
+    VOLUMES,
+    Row,
+    as_words,
+)
+from neurocine.errors import EXIT_BAD_INPUT
+from neurocine.fmri.cifti import write_dtseries
+from neurocine.fmri.grayordinates import GRAYORDINATES
+from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
+from neurocine.io import write_arrays
+from neurocine.stimuli.video import write_video
+
+EARLIER = b"an earlier result"
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of good files, small enough to be copied for every row."""
+    folder = tmp_path_factory.mktemp("good")
+    generator = np.random.default_rng(0)
+    write_dtseries(folder / RUN, generator.standard_normal((VOLUMES, GRAYORDINATES), dtype=np.float32), 2.0)
+    selection = select_vertices(SelectVerticesSettings(roi_set="v1v4", every=1))
+    # The first grayordinate is among them, so that a job meets what is wrong there.
+    vertex = np.concatenate([[0], selection.vertex[1:]])
+    arrays = selection.arrays() | {"vertex": vertex}
+    write_arrays(folder / VERTICES, arrays, selection.meta() | {"computed_from": []})
+    write_video(folder / MOVIE, generator.integers(0, 255, (30, 16, 16, 3)).astype(np.uint8), 10)
+    clips = generator.integers(0, 255, (2, 2, 8, 8, 3)).astype(np.uint8)
+    write_arrays(folder / STIMULI, {"seg1": clips}, {"movies": ["seg1"], "computed_from": ["seg1"]})
+    (folder / CAPTIONS).write_text("movie\tclip\tcaption\nseg1\t0\ta\nseg1\t1\tb\n")
+    (folder / MODEL).mkdir()
+    (folder / MODEL / "config.json").write_text(json.dumps({"model_type": "clip"}))
+    for name in ("tokenizer.json", "preprocessor_config.json"):
+        (folder / MODEL / name).write_text("{}")
+    save_file({"a": np.zeros((3, 4), np.float32)}, folder / MODEL / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def keep_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A program sends its log to standard error; other tests have theirs."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def run(row: Row, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int | str | None, Path]:
+    """Run a row's command in this process as its command line would; return exit code and output."""
+    out = folder / "out" / "result"
+    out.parent.mkdir()
+    out.write_bytes(EARLIER)
+    words = as_words(COMMANDS[row.command] | row.make(folder), folder)
+    monkeypatch.setattr(sys, "argv", [f"{row.command}.py", *words, "--out", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(row.command).main()
+    return ended.value.code, out
+
+
+def test_the_table_is_large_enough() -> None:
+    assert len(ROWS) >= 200
+    assert len({row.name for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_one_message_and_nothing_lost(
+    row: Row, good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "row"
+    shutil.copytree(good, folder)
+    code, out = run(row, folder, monkeypatch)
+    said = capfd.readouterr().err
+    assert code == EXIT_BAD_INPUT, said
+    assert said.count("ERROR") == 1
+    assert "Traceback" not in said
+    message = said.partition("ERROR ")[2]
+    assert re.search(row.told, message), message
+    assert re.search(r"\S: found .+; expected .+\. \S", message), message
+    assert out.read_bytes() == EARLIER
+    assert list(out.parent.iterdir()) == [out]
