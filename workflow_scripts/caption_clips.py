@@ -7,7 +7,7 @@ import pandas as pd
 from neurocine.cli import program
 from neurocine.io import open_arrays, write_table
 from neurocine.models.pretrained import pick_device
-from neurocine.stimuli.cached import movies_in
+from neurocine.stimuli.cached import clip_shapes
 from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips, copy_captions, make_captioner
 
 
@@ -26,13 +26,12 @@ def main(
     device : auto, cpu or cuda
     """
     with open_arrays(stimuli) as handle:
-        movies = movies_in(handle)
+        shapes = clip_shapes(handle, stimuli)
         if settings.backend == "file":
-            shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
             table = copy_captions(Path(settings.file), shapes)
         else:
             captioner = make_captioner(settings, model, pick_device(device))
-            tables = [caption_clips(movie, handle.get_tensor(movie), captioner, settings) for movie in movies]
+            tables = [caption_clips(movie, handle.get_tensor(movie), captioner, settings) for movie in shapes]
             table = pd.concat(tables, ignore_index=True)
     write_table(out, table)
 

@@ -6,7 +6,7 @@ from neurocine.cli import program
 from neurocine.io import open_arrays, refuse_nonfinite, write_arrays
 from neurocine.models.pretrained import load_clip, load_text_encoder, pick_device
 from neurocine.provenance import header
-from neurocine.stimuli.cached import movies_in
+from neurocine.stimuli.cached import clip_shapes
 from neurocine.stimuli.caption import read_captions
 from neurocine.stimuli.embed import EmbedClipsSettings, embed_captions, embed_movie
 
@@ -36,8 +36,8 @@ def main(
     """
     where = pick_device(device)
     with open_arrays(stimuli) as handle:
-        movies = movies_in(handle)
-        shapes = {movie: tuple(handle.get_slice(movie).get_shape()[:2]) for movie in movies}
+        shapes = clip_shapes(handle, stimuli)
+        movies = list(shapes)
         texts = read_captions(captions, shapes)
         clip_parts = load_clip(clip, where)
         encoder = load_text_encoder(stable_diffusion, where)

@@ -1,7 +1,7 @@
 """The table of bad inputs: what is wrong, the command that meets it, and what it must say.
 
-A row changes one thing of a good set of files. ``make`` gets the folder of the row, which holds copies of them,
-and returns the arguments that differ from those of `COMMANDS`.
+A row changes one thing of a good set of files. ``make`` gets the folder of the row, which holds copies of
+them, and returns the arguments that differ from those of `COMMANDS`.
 """
 
 import json
@@ -144,6 +144,7 @@ def changed(command: str, key: str, **values: Any) -> Callable[[Path], Arguments
 
 def cifti_rows() -> Iterator[Row]:
     """Headers and values of runs, met by the job and by the door."""
+    # The first volume is dropped, so what is wrong lies in the second.
     run, bold = RUN, -4 * VOLUMES * 91_282
     values = np.full(VOLUMES, np.nan, "<f4").tobytes()
     damage: list[tuple[str, Callable[..., Any], str]] = [
@@ -227,10 +228,14 @@ def cifti_rows() -> Iterator[Row]:
         ),
         ("matrix offset huge", lambda **k: patch(run, 168, struct.pack("<q", 2**60), **k), "a header of"),
         ("dimensions", lambda **k: patch(run, 56, struct.pack("<q", 2**40), **k), "a matrix"),
-        ("NaN in a volume", lambda **k: patch(run, bold, values[:4], **k), "NaN or infinite values in 1 of"),
+        (
+            "NaN in a volume",
+            lambda **k: patch(run, bold + 4, values[:4], **k),
+            "NaN or infinite values in 1 of",
+        ),
         (
             "infinite",
-            lambda **k: patch(run, bold, struct.pack("<f", np.inf), **k),
+            lambda **k: patch(run, bold + 4, struct.pack("<f", np.inf), **k),
             "NaN or infinite values in 1 of",
         ),
         ("all zero", lambda **k: patch(run, bold, bytes(4 * VOLUMES * 91_282), **k), "vertices constant"),

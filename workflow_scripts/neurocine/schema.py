@@ -114,7 +114,7 @@ def _as_problems(error: Any, schema: Schema, config: Config) -> Iterator[InputEr
             yield InputError(dotted([*path, key]), "nothing", range_words(child, schema), text)
     else:
         yield InputError(
-            dotted(path) or "config", json.dumps(error.instance), range_words(node, schema), text
+            dotted(path) or "config", json.dumps(error.instance, default=str), range_words(node, schema), text
         )
 
 

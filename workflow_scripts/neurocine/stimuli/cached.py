@@ -28,6 +28,26 @@ def movies_in(handle: Any, suffix: str = "") -> list[str]:
     return sorted(names, key=natural)
 
 
+def clip_shapes(handle: Any, path: Path) -> dict[str, tuple[int, int]]:
+    """Map the movies of an opened file of prepare_stimuli to their numbers of clips and frames.
+
+    Raises
+    ------
+    InputError : a file of another kind
+    """
+    shapes = {}
+    for movie in movies_in(handle):
+        piece = handle.get_slice(movie)
+        shape, dtype = tuple(piece.get_shape()), piece.get_dtype()
+        if dtype != "U8" or len(shape) != 5 or shape[-1] != 3 or 0 in shape:
+            expected = "uint8 (clips, frames, height, width, 3)"
+            raise InputError(path, f"{movie}: {dtype} {shape}", expected, "Give a file of prepare_stimuli.")
+        shapes[movie] = (shape[0], shape[1])
+    if not shapes:
+        raise InputError(path, "no movie", "clips of movies", "Give a file of prepare_stimuli.")
+    return shapes
+
+
 @dataclass(frozen=True)
 class CachedClips:
     """Rows of clips with the movie and index of each.
