@@ -293,7 +293,10 @@ def arrays_rows() -> Iterator[Row]:
             )
         for place in (90, 180, -1, -9, -60):
             yield Row(
-                f"{name} bit flipped at {place}", command, flip(name, place), "other content than was written"
+                f"{name} bit flipped at {place}",
+                command,
+                flip(name, place),
+                "other content than was written|cannot be read",
             )
         yield Row(f"{name} absent", command, write(name, None), "no such file")
         yield Row(f"{name} a folder", command, folder_for(name), "no such file")
