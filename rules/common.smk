@@ -472,6 +472,8 @@ wildcard_constraints:
 
 # Where nobody knows which vertices were recorded, there are no areas to compare and no maps to draw.
 PLACED = vertices_known(config)
+# Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.
+THINNED = FROM_RUNS and config["select_vertices"]["every"] > 1 and not vertices_per_subject(config)
 
 
 def each_result(names, experiments, subjects=SUBJECTS):
@@ -494,7 +496,8 @@ def each_result(names, experiments, subjects=SUBJECTS):
 
 
 def maps_of(method):
-    return method.maps(config)
+    """The brain maps of a result."""
+    return [*method.maps(config), *(["maps/agree_fmri.png"] if PLACED else [])]
 
 
 def tables_of(method):
@@ -516,8 +519,9 @@ def result_files(method):
         *(f"clips/{movie}.mp4" for movie in TEST),
         *STRIPS,
         *control_strips(method),
+        "agree_fmri.tsv",
         *method.tables(config),
-        *method.maps(config),
+        *maps_of(method),
         *method.exports(config),
     ]
 

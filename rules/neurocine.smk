@@ -390,10 +390,6 @@ rule extract_attention:
         "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
-# Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.
-THINNED = FROM_RUNS and config["select_vertices"]["every"] > 1 and not vertices_per_subject(config)
-
-
 rule plot_surface:
     input:
         rules.extract_attention.output.maps,

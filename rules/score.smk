@@ -67,6 +67,71 @@ rule score:
         "--clip-scores {output.clip_scores:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
+rule agree_fmri:
+    input:
+        fmri_train=of_subject("assemble_subject/train.safetensors"),
+        fmri_test=of_subject("assemble_subject/test.safetensors"),
+        train_embeddings=train_files(results("embed_clips/{batch}.safetensors")),
+        test_embeddings=test_files(results("embed_clips/{batch}.safetensors")),
+        decoded=scored_clips,
+        retrieved=retrieved_clips,
+        clip=MODEL_FILES["clip"],
+        vertices=VERTICES,
+        noise_ceiling=of_subject("noise_ceiling.tsv"),
+    output:
+        table=of_experiment("agree_fmri.tsv"),
+        maps=of_experiment("maps/agree_fmri.safetensors"),
+    log:
+        log_file("agree_fmri/sub-{subject}_{method}_{experiment}"),
+    benchmark:
+        benchmark_file("agree_fmri/sub-{subject}_{method}_{experiment}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        device=DEVICE,
+        mem_mb=memory(16),
+        runtime=minutes(120),
+    params:
+        train_movies=TRAIN,
+        clip=model_folder("clip"),
+        seed=config["seed"],
+        score=settings("score"),
+        settings=settings("agree_fmri"),
+    shell:
+        "python workflow_scripts/agree_fmri.py --fmri-train {input.fmri_train:q} --fmri-test {input.fmri_test:q} "
+        "--train-movies {params.train_movies:q} --train-embeddings {input.train_embeddings:q} "
+        "--test-embeddings {input.test_embeddings:q} --decoded {input.decoded:q} {input.retrieved:q} "
+        "--clip {params.clip:q} --vertices {input.vertices:q} --noise-ceiling {input.noise_ceiling:q} "
+        "--seed {params.seed:q} --score {params.score:q} --settings {params.settings:q} "
+        "--out {output.table:q} --maps {output.maps:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
+
+
+rule plot_agreement:
+    input:
+        rules.agree_fmri.output.maps,
+    output:
+        of_experiment("maps/agree_fmri.png"),
+    log:
+        log_file("plot_agreement/sub-{subject}_{method}_{experiment}"),
+    benchmark:
+        benchmark_file("plot_agreement/sub-{subject}_{method}_{experiment}")
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(30),
+    params:
+        name="subject {subject}, {experiment}",
+        fill="--fill-areas" if THINNED else "--no-fill-areas",
+        surface=settings("plot_surface"),
+        settings=settings("plot_agreement"),
+    shell:
+        "python workflow_scripts/plot_agreement.py --agreement {input:q} --settings {params.settings:q} "
+        "--surface {params.surface:q} --name {params.name:q} {params.fill:q} --out {output:q} 2> >(tee {log:q} >&2)"
+
+
 # Snakemake wants every output named, and methods differ in their controls: one rule for each method.
 for method in USED_METHODS:
 

@@ -15,6 +15,7 @@ from neurocine.naming import natural
 from neurocine.report.browser import BuildBrowserSettings, build_browser
 from neurocine.report.study import SCORE_COLUMNS, SUBJECT_FOLDER, Medium, Owner, Results, TrainingLog
 
+ATTENTION_COLUMNS = ["kind", "stage", "layer", "area", "group", "hemisphere", "vertices"]
 PLACE = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
 
 
@@ -49,12 +50,9 @@ def _copy(path: Path, folder: Path, href: str) -> str:
     return href
 
 
-def read_attention(paths: list[Path]) -> pd.DataFrame:
-    """Join the attention tables; the columns subject, method and experiment come from their paths."""
-    tables = []
-    for path in paths:
-        table = read_table(path, ["kind", "stage", "layer", "area", "group", "hemisphere", "vertices"])
-        tables.append(table.assign(**owner_of(path)._asdict()))
+def read_owned(paths: list[Path], columns: list[str]) -> pd.DataFrame:
+    """Join tables of single results; the columns subject, method and experiment come from their paths."""
+    tables = [read_table(path, columns).assign(**owner_of(path)._asdict()) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
@@ -102,6 +100,7 @@ def main(
     comparisons: list[Path] | None = None,
     published: list[Path] | None = None,
     noise_ceilings: list[Path] | None = None,
+    agreement: list[Path] | None = None,
     lag_sweep: list[Path] | None = None,
     methods: list[Path] | None = None,
     benchmarks: Path | None = None,
@@ -128,6 +127,7 @@ def main(
     comparisons : paired differences (compare_results), likewise
     published : published values beside ours (compare_results), likewise
     noise_ceilings : tables of measure_noise_ceiling
+    agreement : tables of agree_fmri
     lag_sweep : table of sweep_lags, or nothing where it was not made
     methods : text of write_methods, likewise
     benchmarks : folder of Snakemake's benchmarks of the study, for the cost
@@ -144,13 +144,15 @@ def main(
         ]
     ]
     files += [
-        copy_medium(path, folder, "tables") for path in [*(attention_tables or []), *(result_tables or [])]
+        copy_medium(path, folder, "tables")
+        for path in [*(attention_tables or []), *(agreement or []), *(result_tables or [])]
     ]
     files += [copy_medium(path, folder, "maps") for path in exports or []]
     results = Results(
         scores=read_optional(scores, SCORE_COLUMNS),
         config=json.loads(text),
-        attention=read_attention(attention_tables or []),
+        attention=read_owned(attention_tables or [], ATTENTION_COLUMNS),
+        agreement=read_owned(agreement or [], ["condition", "group", "area", "value"]),
         strips=[
             *(copy_medium(path, folder, "strips") for path in strips or []),
             *(copy_medium(path, folder, "controls") for path in controls or []),

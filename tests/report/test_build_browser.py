@@ -131,6 +131,8 @@ def test_page_holds_comparisons_ceilings_and_cost(page: Path) -> None:
     conditions = "neurocine paper_main fmri neurocine paper_main shifted"
     assert f"2 condition {conditions} ssim_mv 0.250 0.200 – 0.300 &lt; 0.001 0.020 60" in plain
     assert "1 early V1 12 0.400 0.600 0.632 0.778" in plain
+    assert "2 neurocine paper_main fmri early 24 0.440 0.400 – 0.480 0.010 0.003 0.767 60 5" in plain
+    assert not any("V9" in line for line in plain)
     assert "decode 1 1 2.0 h 2.0 h 4.0 h 2.5 32.0" in plain
     assert "train_video_prior all 1 30.0 min 30.0 min – 2.5 –" in plain
     means = "1 neurocine paper_main fmri ssim_mv 0.500 0.400 – 0.600 0.200 – 0.100 0.150 0.002 60 3 0.012"

@@ -19,6 +19,7 @@ from neurocine.fmri.rest import PreprocessHcpSettings
 from neurocine.fmri.vertices import SelectVerticesSettings
 from neurocine.metrics.baselines import MakeBaselinesSettings
 from neurocine.metrics.comparisons import CompareResultsSettings
+from neurocine.metrics.fmri_agreement import AgreeFmriSettings
 from neurocine.metrics.lags import SweepLagsSettings
 from neurocine.metrics.retrieval import RetrieveClipsSettings
 from neurocine.metrics.settings import ScoreSettings
@@ -50,7 +51,7 @@ from neurocine.stimuli.latents import EncodeLatentsSettings
 from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.show import ShowClipsSettings
 from neurocine.surface.attention import ExtractAttentionSettings
-from neurocine.surface.plot import PlotSurfaceSettings
+from neurocine.surface.plot import PlotAgreementSettings, PlotSurfaceSettings
 from neurocine.train.decoder import TrainDecoderSettings
 from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings
 from neurocine.train.pretrain import PretrainEncoderSettings
@@ -327,6 +328,10 @@ class ConfigKeys(StudyKeys):
     """
     score: ScoreSettings = ScoreSettings()
     """This step scores decoded clips against what was shown."""
+    agree_fmri: AgreeFmriSettings = AgreeFmriSettings()
+    """This step predicts fMRI from the clips of every condition and correlates it with the measured fMRI."""
+    plot_agreement: PlotAgreementSettings = PlotAgreementSettings()
+    """This step draws the maps of agree_fmri, in the way that plot_surface says."""
     tabulate_scores: TabulateScoresSettings = TabulateScoresSettings()
     """This step collects the scores of all subjects and experiments."""
     compare_results: CompareResultsSettings = CompareResultsSettings()

@@ -56,6 +56,15 @@ def heads_divide_attention(section: Section) -> Iterator[InputError]:
         yield InputError("attention_width", str(width), f"a multiple of heads, {heads}", CHANGE_ONE)
 
 
+def penalties_in_order(section: Section) -> Iterator[InputError]:
+    """The candidates of a penalty lie between the smallest and the largest."""
+    smallest, largest = section["smallest_penalty"], section["largest_penalty"]
+    if smallest > largest:
+        yield InputError(
+            "smallest_penalty", f"{smallest:g}", f"at most largest_penalty, {largest:g}", CHANGE_ONE
+        )
+
+
 def frames_within_tr(section: Section) -> Iterator[InputError]:
     """The frames of a clip lie within one TR."""
     if (section["frames_per_tr"] - 1) / section["fps"] >= section["tr"]:
@@ -133,5 +142,6 @@ SECTION_CHECKS: dict[str, Callable[[Section], Iterator[InputError]]] = {
         scenes_have_a_length,
         runs_cover_clips,
         crop_leaves_samples,
+        penalties_in_order,
     )
 }

@@ -15,12 +15,11 @@ import pandas as pd
 
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import existing_repeats
-from neurocine.fmri.vertices import VertexSelection
+from neurocine.fmri.vertices import VertexSelection, list_parts
 from neurocine.seeds import numpy_generator
 from neurocine.settings import Count, Settings, Unit
 
 log = logging.getLogger(__name__)
-ALL = "all"  # in place of a group or an area where these are not distinguished
 
 
 class MeasureNoiseCeilingSettings(Settings):
@@ -137,28 +136,19 @@ def measure_noise_ceiling(
         shares, reliabilities, lengths, counts = [unknown], [unknown], [1], [1]
     share = np.average(shares, axis=0, weights=lengths)
     reliability = np.average(reliabilities, axis=0, weights=lengths)
-    groups = np.array(selection.groups)[selection.area]
-    parts = [(ALL, ALL, np.ones(len(groups), bool))]
-    if selection.placed:
-        parts += [(group, ALL, groups == group) for group in dict.fromkeys(selection.groups)]
-        parts += [
-            (group, area, selection.area == number)
-            for number, (area, group) in enumerate(zip(selection.areas, selection.groups, strict=True))
-        ]
     rows = [
         {
-            "group": group,
-            "area": area,
-            "n_vertices": int(inside.sum()),
+            "group": part.group,
+            "area": part.area,
+            "n_vertices": len(part.members),
             "movies": len(counts) if max(counts) > 1 else 0,
             "fewest_repeats": min(counts),
             "most_repeats": max(counts),
-            "signal_share": share[inside].mean(),
-            "reliability": reliability[inside].mean(),
-            "ceiling_single": np.sqrt(np.maximum(0.0, share[inside].mean())),
-            "ceiling_mean": np.sqrt(np.maximum(0.0, reliability[inside].mean())),
+            "signal_share": share[part.members].mean(),
+            "reliability": reliability[part.members].mean(),
+            "ceiling_single": np.sqrt(np.maximum(0.0, share[part.members].mean())),
+            "ceiling_mean": np.sqrt(np.maximum(0.0, reliability[part.members].mean())),
         }
-        for group, area, inside in parts
-        if inside.any()
+        for part in list_parts(selection)
     ]
     return pd.DataFrame(rows)

@@ -31,6 +31,7 @@ HIERARCHY: dict[str, tuple[str, ...]] = {
 GROUP_OF = {area: group for group, areas in HIERARCHY.items() for area in areas}
 SHOWN_AREAS = 8  # listed where a name is wrong
 OTHER_GROUP = "other"  # areas outside this list of visual areas
+ALL = "all"  # in place of a group or an area, where a row is of several
 UNKNOWN = "unknown"  # area, group and hemisphere of vertices whose positions are unknown
 
 
@@ -237,3 +238,32 @@ def select_vertices(
         groups=tuple(GROUP_OF.get(area, OTHER_GROUP) for area in areas),
         grid=grid,
     )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row of tables: all vertices, a group of areas, or an area, in both hemispheres.
+
+    Parameters
+    ----------
+    group : of areas, or ALL
+    area : or ALL
+    members : (n,) int64, rows of the fMRI's vertices
+    """
+
+    group: str
+    area: str
+    members: np.ndarray
+
+
+def list_parts(selection: VertexSelection) -> list[Part]:
+    """List all vertices together and, where their places are known, each group of areas and each area."""
+    groups = np.array(selection.groups)[selection.area]
+    masks = [(ALL, ALL, np.ones(len(groups), bool))]
+    if selection.placed:
+        masks += [(group, ALL, groups == group) for group in dict.fromkeys(selection.groups)]
+        masks += [
+            (group, area, selection.area == number)
+            for number, (area, group) in enumerate(zip(selection.areas, selection.groups, strict=True))
+        ]
+    return [Part(group, area, np.flatnonzero(inside)) for group, area, inside in masks if inside.any()]

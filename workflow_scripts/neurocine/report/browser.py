@@ -17,7 +17,7 @@ from neurocine import __version__
 from neurocine.conditions import CONDITIONS, describe
 from neurocine.naming import natural
 from neurocine.report import sections
-from neurocine.report.comparisons import CEILINGS, COMPARISONS, PUBLISHED, SUMMARY, frame_table
+from neurocine.report.comparisons import AGREEMENT, CEILINGS, COMPARISONS, PUBLISHED, SUMMARY, frame_table
 from neurocine.report.details import cost_table, detail_templates
 from neurocine.report.glance import glance_section
 from neurocine.report.lags import lag_section
@@ -100,6 +100,11 @@ def _area_parts(results: Results, settings: BuildBrowserSettings, order: Order) 
     }
 
 
+def _groups(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of whole groups of areas; those of single areas are in the file."""
+    return table if table.empty else table[table["area"] == sections.WHOLE_GROUP]
+
+
 def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     """Write the page.
 
@@ -143,6 +148,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
                 ("comparisons", "Paired differences of results", results.comparisons, COMPARISONS),
                 ("published", "Published values beside ours", results.published, PUBLISHED),
                 ("ceilings", "Noise ceilings of the fMRI", results.ceilings, CEILINGS),
+                ("agreement", "Agreement with the measured fMRI", _groups(results.agreement), AGREEMENT),
             )
         },
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),

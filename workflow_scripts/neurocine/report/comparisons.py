@@ -1,4 +1,4 @@
-"""Tables of compare_results and measure_noise_ceiling on the page."""
+"""Tables of compare_results, measure_noise_ceiling and agree_fmri on the page."""
 
 import math
 from collections.abc import Sequence
@@ -72,6 +72,16 @@ CEILINGS = (
     Shown("reliability", kind="number", hint="correlation of halves of the repeats, stepped up", minor=True),
     Shown("ceiling_single", "ceiling, one run", "number", "largest correlation that a model can reach"),
     Shown("ceiling_mean", "ceiling, mean", "number", "the same for the mean of the repeats"),
+)
+AGREEMENT = (
+    *(Shown("subject"), Shown("method", minor=True), Shown("experiment", minor=True), Shown("condition")),
+    *(Shown("group"), Shown("n_vertices", "vertices", "count", minor=True)),
+    Shown("value", "correlation", "number", "mean over vertices, over all test clips"),
+    Shown("ci_low", "95 % interval", "interval", "block bootstrap over time", minor=True),
+    Shown("null_mean", "null mean", "number", "predictions paired with other times of the movie"),
+    Shown("p_value", "p", "p", "permutation test, not corrected"),
+    Shown("noise_ceiling", "noise ceiling", "number", "correlation that a perfect prediction would reach"),
+    *(Shown("n_clips", "clips", "count", minor=True), Shown("seed", kind="count", minor=True)),
 )
 
 

@@ -25,7 +25,7 @@ from neurocine.fmri.parcellation import installed_areas
 from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import replacing
 from neurocine.pictures import tile
-from neurocine.settings import Settings, Unit
+from neurocine.settings import Settings, Unique, Unit
 
 HEMISPHERES = ("left", "right")
 # (elevation, azimuth) in degrees for the left hemisphere. All are turned towards the occipital pole,
@@ -60,6 +60,15 @@ class PlotSurfaceSettings(Settings):
     """The common colour scale ends at this percentile of all values of all maps."""
     dpi: Annotated[int, Field(ge=30, le=600), Unit("dots/inch")] = 120
     """Written files have this resolution."""
+
+
+class PlotAgreementSettings(Settings):
+    """Which maps of agree_fmri are drawn; how is said by ``plot_surface``."""
+
+    conditions: Annotated[tuple[str, ...], Field(min_length=1), Unique()] = (
+        *("original", "caption", "fmri", "shifted"),
+    )
+    """Maps of these conditions are drawn from above where they were made; original are the clips as shown."""
 
 
 @dataclass(frozen=True)
@@ -486,3 +495,49 @@ def plot_surface(
     title = f"Attention per training stage and layer{': ' + name if name else ''}"
     write_overview(pictures, stages, layers, title, scale, out / "overview.png", settings.dpi)
     return [*written, out / "occlusion.png", out / "overview.png"]
+
+
+def plot_agreement(
+    maps: Mapping[str, np.ndarray],
+    settings: PlotAgreementSettings,
+    surface: PlotSurfaceSettings,
+    out: Path,
+    name: str = "",
+    grid: VoxelGrid | None = None,
+    fill: bool = False,
+) -> None:
+    """Draw the agreement with measured fMRI of several conditions below each other, as one PNG.
+
+    Parameters
+    ----------
+    maps : condition -> (59412,), or the voxels of a grid; NaN outside the vertices
+    settings : which of them are drawn
+    surface : how maps are drawn
+    out : the file
+    name : the data shown, for example "subject 1, paper_main"
+    grid : of volumes, which are drawn on slices
+    fill : the vertices are a regular thinning of their areas, see `fill_areas`
+
+    Raises
+    ------
+    InputError : none of the conditions was made
+    """
+    chosen = {condition: maps[condition] for condition in settings.conditions if condition in maps}
+    if not chosen:
+        found = f"{', '.join(settings.conditions)}, of which none was made"
+        raise InputError("plot_agreement.conditions", found, f"some of {', '.join(maps)}", "Correct it.")
+    values = np.concatenate([np.abs(part[np.isfinite(part)]) for part in chosen.values()])
+    end = max(float(np.percentile(values, surface.percentile)), 1e-6)
+    scale = ColourScale(-end, end, "RdBu_r", "correlation of fMRI predicted from clips with measured fMRI")
+
+    def draw(part: np.ndarray) -> np.ndarray:
+        if grid is not None:
+            return draw_slices(part, grid, scale, surface)
+        return draw_map(part, scale, surface, fill)
+
+    pictures = [shrink(draw(part), 2) for part in chosen.values()]
+    if len(pictures) % 2:
+        pictures.append(np.full_like(pictures[0], 255))
+    picture = tile(list(zip(pictures[::2], pictures[1::2], strict=True)), gap=surface.dpi // 4)
+    below = ": ".join(filter(None, (name, ", ".join(chosen)))) + ", row by row"
+    write_map(picture, "Agreement with the measured brain", below, scale, out, surface.dpi, rows=())

@@ -1,0 +1,114 @@
+"""Correlate the fMRI that reconstructions predict with the fMRI that was measured."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from neurocine.cli import program
+from neurocine.errors import InputError
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.vertices import VertexSelection
+from neurocine.io import fixed_digits, open_arrays, read_meta, read_table, write_arrays, write_table
+from neurocine.metrics.fmri_agreement import AgreeFmriSettings, ClipFeatures, agree_fmri, fit_fmri
+from neurocine.metrics.settings import ScoreSettings
+from neurocine.models.pretrained import load_clip, pick_device
+from neurocine.provenance import header, movies_behind, refuse_leaks, refuse_overlap
+from neurocine.stimuli.cached import CachedClips
+from neurocine.stimuli.embed import embed_movie
+from neurocine.surface.regions import scatter_to_brain
+
+log = logging.getLogger("agree_fmri")
+ORIGINAL = "original"  # condition name of the clips that were shown
+
+
+def mean_embeddings(files: list[Path]) -> dict[str, np.ndarray]:
+    """Read the embeddings of movies, mean over the frames of a clip: (T, E) each."""
+    clips = CachedClips.read(files, "image")
+    movies = dict.fromkeys(movie for movie, _ in clips.clips)
+    return {movie: clips.of([movie]).mean(axis=1, dtype=np.float64) for movie in movies}
+
+
+def embed_decoded(path: Path, clip: tuple, seed: int, batch_size: int) -> ClipFeatures:
+    """Embed the clips of a decoded file, in the order of their indices."""
+    clips, features = {}, {}
+    with open_arrays(path) as handle:
+        meta = read_meta(handle)
+        for name in sorted(name for name in handle.keys() if name.endswith("/clip")):  # noqa: SIM118
+            movie, index = name.removesuffix("/clip"), handle.get_tensor(name)
+            order = np.argsort(index, kind="stable")
+            videos = handle.get_tensor(movie)[order]
+            clips[movie] = index[order]
+            features[movie] = embed_movie(videos, clip, batch_size).mean(axis=1, dtype=np.float64)
+    if not clips:
+        raise InputError(path, "no array named <movie>/clip", "decoded clips of each movie", "Decode again.")
+    return ClipFeatures(str(meta.get("condition", path.stem)), int(meta.get("seed", seed)), clips, features)
+
+
+@program
+def main(
+    *,
+    fmri_train: Path,
+    fmri_test: Path,
+    train_movies: list[str],
+    train_embeddings: list[Path],
+    test_embeddings: list[Path],
+    decoded: list[Path],
+    clip: Path,
+    vertices: Path,
+    seed: int,
+    settings: AgreeFmriSettings,
+    score: ScoreSettings,
+    out: Path,
+    maps: Path,
+    noise_ceiling: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Predict fMRI from the clips of every condition, and correlate it with the measured one.
+
+    Parameters
+    ----------
+    fmri_train, fmri_test : files of assemble_subject
+    train_movies : movies that the model may be fitted to; what was computed from any other is refused
+    train_embeddings, test_embeddings : files of embed_clips
+    decoded : files of decode, one per condition
+    clip : folder of CLIP, the network of embed_clips
+    vertices : file of select_vertices or import_fmri
+    seed : of the study; null and intervals are those of score
+    settings : section agree_fmri of the config, as JSON
+    score : section score of the config, as JSON, for null and intervals
+    out : table (TSV): a row per condition, seed and area
+    maps : correlation of each vertex, {condition}
+    noise_ceiling : table of measure_noise_ceiling
+    device : auto, cpu or cuda
+    """
+    refuse_leaks([fmri_train, *train_embeddings], train_movies)
+    test = SubjectFmri.read(fmri_test, with_repeats=False).bold
+    refuse_overlap(fmri_train, test)
+    training = SubjectFmri.read(fmri_train, with_repeats=False).bold
+    model = fit_fmri(mean_embeddings(train_embeddings), training, settings)
+    log.info("penalties from %.3g to %.3g", model.penalties.min(), model.penalties.max())
+    parts = load_clip(clip, pick_device(device))
+    conditions = [embed_decoded(path, parts, seed, settings.batch_size) for path in decoded]
+    shown = mean_embeddings(test_embeddings)
+    clips = conditions[0].clips
+    of_originals = {movie: shown[movie][index] for movie, index in clips.items()}
+    originals = ClipFeatures(ORIGINAL, seed, clips, of_originals)
+    ceilings = {}
+    if noise_ceiling is not None:
+        table = read_table(noise_ceiling, ["group", "area", "ceiling_mean"])
+        ceilings = {(r["group"], r["area"]): float(r["ceiling_mean"]) for r in table.to_dict("records")}
+    selection = VertexSelection.read(vertices)
+    table, each = agree_fmri(model, [originals, *conditions], test, selection, ceilings, score, seed)
+    behind = movies_behind([fmri_train, fmri_test, *train_embeddings, *test_embeddings, *decoded, vertices])
+    facts = {"seed": seed, "conditions": list(each)}
+    if selection.grid is not None:
+        facts["grid"] = selection.grid.meta()
+    if selection.placed:
+        each = {name: scatter_to_brain(values, selection) for name, values in each.items()}
+    write_arrays(maps, each, header("agree_fmri", settings, behind, **facts))
+    write_table(out, fixed_digits(table))
+
+
+if __name__ == "__main__":
+    main()
