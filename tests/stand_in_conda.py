@@ -33,11 +33,17 @@ def install(folder: Path) -> Path:
 def closure(pins: list[str]) -> list[importlib.metadata.Distribution]:
     """The installed packages of these pins (``name==version``) and all that they require."""
     found: dict[str, importlib.metadata.Distribution] = {}
-    todo = [Requirement(pin) for pin in pins]
+    listed = [Requirement(pin) for pin in pins]
+    todo = list(listed)
     while todo:
         wanted = todo.pop()
         name = canonicalize_name(wanted.name)
-        distribution = importlib.metadata.distribution(name)
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            if wanted in listed:  # of another system, or of a PyTorch with CUDA
+                continue
+            raise
         if not wanted.specifier.contains(distribution.version, prereleases=True):
             sys.exit(f"asked for {wanted}, installed here is {distribution.version}")
         if name not in found:

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.utils import canonicalize_name
+
+import stand_in_conda
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "envs"))
+import pin  # noqa: E402
+
 PROGRAMS = ROOT / "workflow_scripts"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;]+)(?: ; (.*))?$")
 TARGETS = {"all", "ablation", "toy_models"}  # rules without a program
@@ -109,8 +115,31 @@ def test_environment_is_pinned_as_the_constraints_are(path: Path) -> None:
     assert any(entry.startswith("python=3.11") for entry in conda)
     pins = constraints()
     for entry in pip:
-        name, version = entry.split("==")
-        assert version in pins[name], entry
+        match = PINNED.match(entry)
+        assert match, entry
+        assert match[2] in pins[match[1]], entry
+
+
+@pytest.mark.parametrize("name", pin.PACKAGES)
+def test_environments_are_written_from_the_constraints_with_all_that_their_packages_require(
+    name: str,
+) -> None:
+    written = (ROOT / f"envs/{name}.yaml").read_text()
+    assert written == pin.environment(name), "run: python envs/pin.py"
+    pip = next(e["pip"] for e in yaml.safe_load(written)["dependencies"] if isinstance(e, dict))
+    listed = {canonicalize_name(PINNED.match(entry)[1]) for entry in pip}  # type: ignore[index]
+    direct = [entry for entry in pip if entry.partition("==")[0] in pin.PACKAGES[name]]
+    required = {canonicalize_name(found.name) for found in stand_in_conda.closure(direct)}
+    assert required <= listed, f"missing: {required - listed}"
+
+
+def test_markers_are_read_for_the_python_of_the_environments() -> None:
+    assert (
+        pin.marker_for_python("python_full_version < '3.15' and sys_platform == 'linux'")
+        == "sys_platform == 'linux'"
+    )
+    assert pin.marker_for_python("python_full_version >= '3.12'") is None
+    assert pin.marker_for_python("python_full_version < '3.12'") == ""
 
 
 def test_lavis_environment_has_the_versions_that_were_tried() -> None:
@@ -154,7 +183,8 @@ def test_environment_has_what_the_program_imports(name: str) -> None:
     for environment in re.findall(r"envs/\w+\.yaml", line):
         content = yaml.safe_load((ROOT / environment).read_text())
         pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
-        listed |= {entry.split("==")[0] for entry in pip}
+        own = pin.PACKAGES.get(Path(environment).stem)  # what is required by others alone does not count
+        listed |= set(own or [entry.split("==")[0] for entry in pip])
     distributions = packages_distributions() | {"lavis": ["salesforce-lavis"]}
     packages = imported(PROGRAMS / f"{program_of(RULES[name])}.py", set()) - set(sys.stdlib_module_names)
     # Others use the module of captions too, but only one asks it to load LAVIS.
