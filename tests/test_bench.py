@@ -14,6 +14,7 @@ SMALL = {
     "bench_score": "--movies 1 --clips 40 --frames 2 --size 32 --threads 1",
     "bench_shards": "--shards 1 2 --samples 4 --vertices 128",
     "bench_ssim": "--clips 2 --size 16",
+    "bench_statistics": "--studies 20 --designs toy --kinds scenes",
 }
 
 

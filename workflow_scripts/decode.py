@@ -6,10 +6,7 @@ import torch
 
 from neurocine.cli import program
 from neurocine.conditions import made_by
-from neurocine.diffusion.conditions import (
-    control_fmri,
-    shuffled_rows,
-)
+from neurocine.diffusion.conditions import control_fmri, shuffled_rows, source_clips
 from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
@@ -49,7 +46,8 @@ def main(
         random order), mean (of the training), noise (white, of the training's size)
     settings : section decode of the config, as JSON
     state : folder of finished groups
-    out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip
+    out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip; of shifted and shuffled {movie}/source too,
+        the clips at whose time the decoded fMRI was recorded
     device : auto, cpu or cuda
     """
     if condition not in made_by("decode"):
@@ -96,7 +94,10 @@ def main(
         movies=list(decoded),
         axes="clip, frame, height, width, RGB",
     )
-    write_arrays(out, decoded_arrays(decoded), meta)
+    sources = source_clips(condition, windows.clips, settings.shift_tr, seed)
+    arrays = decoded_arrays(decoded)
+    arrays |= {f"{movie}/source": part[decoded[movie].clip] for movie, part in sources.items()}
+    write_arrays(out, arrays, meta)
     store.remove()
 
 

@@ -28,6 +28,9 @@ def read_decoded(path: Path, default_seed: int) -> Predictions:
         meta = read_meta(handle)
         names = [name.removesuffix("/clip") for name in list(handle.keys()) if name.endswith("/clip")]
         clips = {name: handle.get_tensor(f"{name}/clip") for name in sorted(names, key=natural)}
+        arrays = set(handle.keys())
+        known = [name for name in clips if f"{name}/source" in arrays]
+        sources = {name: handle.get_tensor(f"{name}/source") for name in known}
     empty = [name for name, numbers in clips.items() if not len(numbers)]
     if not clips or empty:
         found = f"no clips of {', '.join(empty)}" if empty else "no array named <movie>/clip"
@@ -36,9 +39,8 @@ def read_decoded(path: Path, default_seed: int) -> Predictions:
     def read(movie: str) -> np.ndarray:
         return read_arrays(path, [movie])[0][movie]
 
-    return Predictions(
-        str(meta.get("condition", path.stem)), int(meta.get("seed", default_seed)), clips, read
-    )
+    condition, seed = str(meta.get("condition", path.stem)), int(meta.get("seed", default_seed))
+    return Predictions(condition, seed, clips, read, sources)
 
 
 def read_ceiling(

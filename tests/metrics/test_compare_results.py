@@ -17,12 +17,21 @@ from neurocine.metrics.comparisons import (
     average_seeds,
     compare_pair,
     compare_results,
+    correct_families,
+    paired_differences,
     pairs_to_compare,
     summarise_clips,
 )
 from neurocine.metrics.published import StudyFacts, minimal_table
-from neurocine.metrics.statistics import block_bootstrap, holm, sign_flip_p
+from neurocine.metrics.statistics import (
+    PairedDifferences,
+    doubled_blocks,
+    family_p,
+    mean_intervals,
+    sign_flip_p,
+)
 from neurocine.seeds import numpy_generator
+from neurocine.simulate.courses import COURSES
 
 SETTINGS = CompareResultsSettings(block_tr=6, draws=2000)
 PAPER = StudyFacts(
@@ -95,7 +104,9 @@ def test_p_values_are_calibrated_for_slow_differences() -> None:
 def test_differences_are_paired() -> None:
     first = average_seeds(clip_table(0.31, noise=1), "first")
     second = average_seeds(clip_table(0.30, noise=2), "second")
-    table = compare_pair(first, second, SETTINGS, 5, "both")
+    paired = paired_differences(first, second, "both")
+    table, differences = compare_pair(paired, SETTINGS, 5)
+    assert differences.movies == ["test2", "test10"]
     difference = first.values - second.values
     np.testing.assert_allclose(table["difference"], difference.mean())
     assert list(table.index) == list(METRICS)
@@ -103,20 +114,119 @@ def test_differences_are_paired() -> None:
     assert ((table["ci_high"] - table["ci_low"]) < 0.02).all()
     assert (first.values.std() > 0.08).all()
     assert (table["n_clips"] == 60).all()
-    # test2 comes before test10; 2 TR apart, blocks of 6 TR are 3 clips.
     parts = [difference.loc[movie].to_numpy() for movie in ("test2", "test10")]
-    drawn = block_bootstrap(parts, [3, 3], 2000, numpy_generator(5, "compare_results", "bootstrap"))
-    np.testing.assert_allclose(table["ci_low"], np.quantile(drawn, 0.025, axis=0))
-    np.testing.assert_allclose(table["p_holm"], holm(table["p_value"].to_numpy()))
-    same = compare_pair(first, first, SETTINGS, 5, "same")
+    generator = numpy_generator(5, "compare_results", "bootstrap")
+    found = mean_intervals(parts, [np.arange(0, 60, 2)] * 2, 6, 2000, generator)
+    np.testing.assert_allclose(table["ci_low"], found.low)
+    assert set(table["block_tr"]) <= {6, 12}
+    same, _ = compare_pair(paired_differences(first, first, "same"), SETTINGS, 5)
     assert (same["difference"] == 0).all()
     assert (same["p_value"] == 1).all()
+
+
+def simulated(kind: str, n_metrics: int, seed: int, shared: float = 0.0) -> PairedDifferences:
+    """Differences of two movies of 240 TR, every clip; metrics have the share ``shared`` in common."""
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(2):
+        own = COURSES[kind](random, (240, n_metrics + 1))
+        values.append(own[:, 1:] * (1 - shared) + own[:, :1] * shared)
+    return PairedDifferences(["a", "b"], values, [np.arange(240)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("independent", 0.075), ("scenes", 0.075), ("long scenes", 0.075), ("minutes", 0.11)]
+)
+def test_p_of_comparisons_has_its_size(kind: str, most: float) -> None:
+    """One in twenty is below .05; blocks of 15 TR for all gave .09 of long scenes, .28 of minutes."""
+    differences = simulated(kind, 500, 1)
+    blocks = doubled_blocks(differences, 15)
+    p_values = np.empty(500)
+    for length in np.unique(blocks):
+        chosen = blocks == length
+        parts = [part[:, chosen] for part in differences.values]
+        p_values[chosen] = sign_flip_p(parts, differences.clips, length, 1000, np.random.default_rng(2))
+    assert 0.02 < (p_values <= 0.05).mean() < most
+
+
+def test_blocks_grow_with_the_scores_memory() -> None:
+    quick, slow = (doubled_blocks(simulated(kind, 20, 3), 15) for kind in ("independent", "chapters"))
+    assert (quick == 15).all()
+    assert set(slow) <= {30, 60}
+    assert np.median(slow) == 60  # a quarter of the movie, the longest there is
+
+
+def test_families_err_once_in_twenty() -> None:
+    """24 tests of each study (2 subjects, 3 pairs, 4 metrics) without any effect: one below .05 in .05."""
+    wrong = uncorrected = 0
+    for seed in range(150):
+        tests = [simulated("scenes", 4, 1000 * seed + number, shared=0.5) for number in range(6)]
+        blocks = [np.full(4, 15)] * 6
+        found = np.concatenate(family_p(tests, blocks, 15, 400, np.random.default_rng(seed)))
+        wrong += found.min() <= 0.05
+        single = [sign_flip_p(t.values, t.clips, 15, 400, np.random.default_rng(seed)).min() for t in tests]
+        uncorrected += min(single) <= 0.05
+    assert 0.01 < wrong / 150 < 0.1
+    assert uncorrected / 150 > 0.3
+
+
+def test_corrected_p_equals_a_slow_loop() -> None:
+    tests = [simulated("scenes", 3, 7), simulated("scenes", 2, 8)]
+    tests[1].values[0][:, 1] += 0.6
+    blocks = [np.array([15, 30, 15]), np.array([60, 15])]
+    found = np.concatenate(family_p(tests, blocks, 15, 300, np.random.default_rng(4)))
+    signs = np.random.default_rng(4).integers(2, size=(300, 32)).astype(float) * 2 - 1
+    every, observed = [], []
+    for test, lengths in zip(tests, blocks, strict=True):
+        for column, length in enumerate(lengths):
+            sums, places = [], []
+            for movie in range(2):
+                for start in range(0, 240, length):
+                    sums.append(test.values[movie][start : start + length, column].sum())
+                    places.append(movie * 16 + start // 15)
+            scale = np.sqrt(np.square(sums).sum())
+            every.append(np.abs(signs[:, places] @ sums) / scale)
+            observed.append(abs(sum(sums)) / scale)
+    order = np.argsort(observed)[::-1]
+    largest, slow = 0.0, np.empty(5)
+    for rank, place in enumerate(order):
+        most = np.max([every[other] for other in order[rank:]], axis=0)
+        largest = max(largest, (1 + np.sum(most >= observed[place] - 1e-12)) / 301)
+        slow[place] = largest
+    np.testing.assert_allclose(found, slow)
+
+
+def test_metrics_that_say_the_same_cost_nothing() -> None:
+    one = simulated("scenes", 1, 11)
+    one.values[0][:] += 0.5
+    copies = [PairedDifferences(one.movies, [np.tile(v, (1, 50)) for v in one.values], one.clips)]
+    alone = family_p([one], [np.full(1, 15)], 15, 2000, np.random.default_rng(0))[0][0]
+    among = family_p(copies, [np.full(50, 15)], 15, 2000, np.random.default_rng(0))[0]
+    assert (among == alone).all()
+
+
+def test_equal_and_missing_differences() -> None:
+    values = [np.stack([np.zeros(60), np.full(60, np.nan), np.ones(60)], axis=1)]
+    one = PairedDifferences(["a"], values, [np.arange(60)])
+    found = family_p([one], [np.full(3, 15)], 15, 1000, np.random.default_rng(0))[0]
+    assert found[0] == 1
+    assert np.isnan(found[1])
+    assert found[2] == pytest.approx(2 / 16, abs=0.03)  # four blocks of one sign, or of the other
+
+
+def test_experiments_of_one_training_each_have_no_p() -> None:
+    table = pd.DataFrame({"kind": "experiment", "block_tr": [6], "p_value": [0.001]})
+    others = table.assign(kind="method")
+    differences = simulated("scenes", 1, 2)
+    corrected = correct_families([table, others], [differences, differences], SETTINGS, 0)
+    assert corrected[0][["p_value", "p_family"]].isna().all(axis=None)
+    assert corrected[1][["p_value", "p_family"]].notna().all(axis=None)
 
 
 def test_other_clips_are_not_compared() -> None:
     first, second = average_seeds(clip_table(0.3), "a"), average_seeds(clip_table(0.3, every=3), "b")
     with pytest.raises(InputError, match="60 and 40 clips"):
-        compare_pair(first, second, SETTINGS, 0, "both")
+        paired_differences(first, second, "both")
     table = clip_table(0.3, (1, 2))
     for wrong in (table.iloc[:-1], pd.concat([table, table.iloc[:1]])):
         with pytest.raises(InputError, match="twice or with some seeds"):
@@ -183,7 +293,12 @@ def test_program(tmp_path: Path) -> None:
     facts = PAPER.replace(dataset="toy")
     given = {"scores": tmp_path / "scores.tsv", "study": facts, "seed": 3, "settings": SETTINGS}
     image, video = write_classifiers(tmp_path)
-    given["networks"] = [f"image_classifier={image}", f"video_classifier={video}", "vifi=not/looked/at"]
+    write_clip(tmp_path / "vifi")
+    given["networks"] = [
+        f"image_classifier={image}",
+        f"video_classifier={video}",
+        f"vifi={tmp_path / 'vifi'}",
+    ]
     program.main(clip_scores=files, **given, **outs)
     results, comparisons, published = (read_table(path) for path in outs.values())
     assert results["metric"].tolist() == list(METRICS) * 6
@@ -199,7 +314,12 @@ def test_program(tmp_path: Path) -> None:
     assert kinds == {(1, "condition"): 6, (1, "experiment"): 3, (2, "condition"): 3}
     own = comparisons[comparisons["kind"] == "experiment"].set_index("metric")
     assert own.loc["ssim_mv", "difference"] == pytest.approx(0.03, abs=0.01)
-    assert own.loc["ssim_mv", "p_holm"] < 0.01
+    # One training each: no p, however clear the difference on these clips.
+    assert own[["p_value", "p_family"]].isna().all(axis=None)
+    assert own.loc["ssim_mv", "ci_low"] > 0.02
+    conditions = comparisons[comparisons["kind"] == "condition"]
+    assert (conditions["p_family"] >= conditions["p_value"]).all()
+    assert conditions["p_family"].max() < 0.01
     assert own.loc["ssim_mv", ["first", "second"]].tolist() == ["neurocine mine", "neurocine paper_main"]
     assert (len(published), set(published["comparable"])) == (390, {"no"})
     ours = published[published["value"].notna()]

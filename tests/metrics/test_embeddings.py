@@ -7,6 +7,7 @@ from neurocine.errors import InputError
 from neurocine.metrics.embeddings import (
     clip_pcc_adjacent,
     clip_pcc_allpairs,
+    identification_pairs,
     image_score_pairs,
     retrieval_candidates,
     retrieval_pairs,
@@ -32,6 +33,19 @@ def test_image_and_video_scores_equal_the_loop() -> None:
         frames = [cosine(a, b) for a, b in zip(first[i], second[j], strict=True)]
         assert images[i, j] == pytest.approx(np.mean(frames), abs=1e-6)
         assert videos[i, j] == pytest.approx(cosine(first[i].mean(0), second[j].mean(0)), abs=1e-6)
+
+
+def test_identification_equals_the_loop() -> None:
+    predicted, truth = random_embeddings(4, 3), random_embeddings(6, 4)
+    truth[5] = truth[1]  # a clip that is shown twice
+    pairs, cosines = identification_pairs(predicted, truth), video_score_pairs(predicted, truth)
+    for i, j in np.ndindex(4, 6):
+        others = [cosines[i, k] for k in range(6) if k != j]
+        wins = [
+            1.0 if cosines[i, j] > o + 1e-9 else 0.5 if abs(cosines[i, j] - o) < 1e-9 else 0.0 for o in others
+        ]
+        assert pairs[i, j] == pytest.approx(np.mean(wins))
+    assert (np.diagonal(identification_pairs(truth[:5], truth[:5])) == 1).all()
 
 
 def test_the_three_definitions_of_clip_pcc() -> None:

@@ -75,6 +75,14 @@ def test_the_kept_places_give_the_error_of_all_pixels(monkeypatch: pytest.Monkey
     np.testing.assert_allclose(sampled, epe_pairs(*every), rtol=0.03)
 
 
+def test_mind_animators_flow_takes_red_for_blue() -> None:
+    """Its code converts RGB frames to grey as BGR: the flow of the same frames with channels exchanged."""
+    videos = np.random.default_rng(3).integers(0, 256, (2, 3, 48, 48, 3), dtype=np.uint8)
+    theirs = clip_flows(videos, exchanged=True)
+    np.testing.assert_array_equal(theirs, clip_flows(videos[..., ::-1]))
+    assert not np.array_equal(theirs, clip_flows(videos))
+
+
 def test_epe_equals_the_loop() -> None:
     generator = np.random.default_rng(1)
     first, second = (generator.normal(size=(n, 2, 4, 5, 2)).astype(np.float16) for n in (3, 2))

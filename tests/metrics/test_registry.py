@@ -1,5 +1,6 @@
 """Every registered metric: perfect for the original itself, at its chance level for permuted pairs."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from neurocine.metrics.registry import (
     metric_of,
     metrics_table,
     needed_features,
+    value_range,
 )
 from neurocine.metrics.score import add_retrieval, metric_chances, score_movie, summarise_scores
 from neurocine.metrics.settings import ScoreSettings
@@ -53,6 +55,7 @@ def with_features(videos: np.ndarray, seed: int) -> Clips:
         for name, shape in shapes.items()
     }
     extractors = {"flow": flow_extractor("cpu"), "flow_512": flow_extractor("cpu", 64)}
+    extractors["flow_ma"] = flow_extractor("cpu", 64, exchanged=True)
     return Clips(videos, random | FeatureStore(extractors).run(videos).features)
 
 
@@ -133,6 +136,17 @@ def test_a_frozen_video_wins_no_motion_metric_but_epe(tables: dict[str, pd.DataF
     assert frozen["motion_id_2way"] == 0.5
     # What EPE rewards: not to move at all beats moving otherwise.
     assert frozen["epe_farneback"] < unrelated["epe_farneback"]
+
+
+def test_intervals_stay_in_the_range_of_their_metric(tables: dict[str, pd.DataFrame]) -> None:
+    sure = tables["identity"].loc["motion_energy_rho", ["ci_low", "ci_high"]]
+    assert sure.tolist() == pytest.approx([1, 1])
+    for table in tables.values():
+        for metric, row in table.iterrows():
+            lowest, highest = value_range(str(metric))
+            assert lowest <= row["ci_low"] <= row["ci_high"] <= highest, metric
+    assert value_range("acc_image_2_any3") == (0, 1)
+    assert value_range("unknown") == (-math.inf, math.inf)
 
 
 def test_smaller_is_better_where_it_is(tables: dict[str, pd.DataFrame]) -> None:

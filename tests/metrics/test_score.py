@@ -90,8 +90,8 @@ def test_the_table_has_the_promised_columns(scored: Path) -> None:
     columns = list(read_table(scored / "scores.tsv").columns)
     assert columns == [
         *("dataset", "subject", "method", "experiment", "condition", "metric", "value", "chance"),
-        *("null_mean", "null_p99", "p_value", "baseline_constant", "baseline_mean_frame"),
-        *("ci_low", "ci_high", "n_clips", "seed"),
+        *("null_mean", "null_p99", "p_value", "draws", "memory_tr", "p_holds"),
+        *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "block_tr", "n_clips", "seed"),
     ]
 
 
@@ -114,15 +114,34 @@ def test_noise_scores_lower_but_above_its_null(table: pd.DataFrame) -> None:
         row = fmri.loc[metric]
         assert row["null_mean"] < row["null_p99"] < row["ci_low"] < row["value"] < row["ci_high"]
         assert row["value"] < table.loc[("caption", metric), "value"]
-        # 5 shifts of test1 (4 to 16 places of 2 TR) and 9 of test2 are all combinations there are.
-        assert row["p_value"] == pytest.approx(1 / (1 + 13 * 9), abs=1e-6)
+        # All shifts of both movies are all combinations there are; none other reaches the matched one.
+        assert row["draws"] == 20 * 24 - 1
+        assert row["p_value"] == pytest.approx(1 / (20 * 24), abs=1e-6)
+        assert row["p_holds"] == "yes"
 
 
 def test_brain_activity_of_another_time_scores_at_its_null(table: pd.DataFrame) -> None:
     shifted = table.loc["shifted"]
     assert (shifted["p_value"] > 0.02).all()
-    # The null of the shifted clips holds the true pairing: one of its draws undoes the shift.
     assert shifted.loc["psnr255", "value"] < table.loc[("fmri", "psnr255"), "ci_low"]
+
+
+def test_the_null_of_shifted_clips_leaves_out_the_pairings_that_undo_the_shift(
+    study: dict[str, Any], tmp_path: Path
+) -> None:
+    arrays = read_arrays(study["decoded"][2])[0]
+    settings = SETTINGS.replace(metrics=("ssim_mv", "psnr255"), min_shift_tr=4)
+    tables = []
+    for name in ("unknown", "known"):
+        write_arrays(tmp_path / f"{name}.safetensors", arrays, {"condition": "shifted", "seed": 7})
+        given = study | {"decoded": [tmp_path / f"{name}.safetensors"], "settings": settings}
+        score.main(**given, out=tmp_path / f"{name}.tsv")
+        tables.append(read_table(tmp_path / f"{name}.tsv").set_index("metric"))
+        arrays |= {f"{movie}/source": np.roll(clips, SHIFT) for movie, clips in CLIPS.items()}
+    whole, known = tables
+    assert (known["null_p99"] < whole["null_p99"] - 0.02 * whole["null_p99"]).all()
+    assert (known["null_mean"] < whole["null_mean"]).all()
+    assert known[["value", "p_value", "ci_low"]].equals(whole[["value", "p_value", "ci_low"]])
 
 
 def test_values_and_baselines_equal_direct_scores(study: dict[str, Any], table: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ from neurocine.errors import InputError
 from neurocine.metrics.baselines import constant_video
 from neurocine.metrics.features import Clips
 from neurocine.metrics.metric import Judge
-from neurocine.metrics.psnr import psnr255, psnr_pairs
+from neurocine.metrics.psnr import pix_corr_pairs, psnr255, psnr_pairs
 from neurocine.metrics.registry import METRICS
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.ssim import (
@@ -94,6 +94,20 @@ def test_psnr_of_all_pairs_and_its_cap() -> None:
     assert (np.diagonal(psnr_pairs(first, first)) == 100).all()
 
 
+def test_pixel_correlation_equals_numpy_and_gives_a_grey_frame_nothing() -> None:
+    first, second = soft_videos(3, 0), soft_videos(2, 1)
+    first[2, 0] = 110
+    pairs = pix_corr_pairs(first, second)
+    for i, j in np.ndindex(3, 2):
+        frames = [
+            0.0 if np.ptp(x) == 0 else np.corrcoef(x.ravel(), y.ravel())[0, 1]
+            for x, y in zip(first[i], second[j], strict=True)
+        ]
+        np.testing.assert_allclose(pairs[i, j], np.mean(frames), atol=1e-12)
+    assert (pix_corr_pairs(constant_video((2, 20, 17, 3)), second) == 0).all()
+    np.testing.assert_allclose(np.diagonal(pix_corr_pairs(second, second)), 1)
+
+
 def test_black_scores_low_and_grey_beats_unrelated_noise() -> None:
     noise, other = np.random.default_rng(0).integers(0, 256, (2, 1, 1, 32, 32, 3), dtype=np.uint8)
     grey = np.full_like(noise, 110)
@@ -113,7 +127,8 @@ def test_black_scores_low_and_grey_beats_unrelated_noise() -> None:
 def test_other_arrays_are_refused(change: object, message: str) -> None:
     videos = soft_videos(2, 0)
     changed = change(videos)  # type: ignore[operator]
-    for function in (ssim_mv, ssim_pairs, psnr255, psnr_pairs):
+    # A window needs 7 pixels, an error one.
+    for function in (ssim_mv, ssim_pairs) if "7" in message else (ssim_mv, ssim_pairs, psnr255, psnr_pairs):
         with pytest.raises(InputError, match=message):
             function(changed, videos)
 

@@ -46,7 +46,7 @@ def make_comparisons() -> pd.DataFrame:
     shared |= {"second_seeds": 1, "difference": 0.25, "ci_low": 0.2, "ci_high": 0.3, "p_value": 0.0001}
     return pd.DataFrame(
         [
-            {**shared, "kind": kind, "first": first, "second": second, "p_holm": 0.02}
+            {**shared, "kind": kind, "first": first, "second": second, "p_family": 0.02}
             for kind, first, second in (
                 ("condition", "neurocine paper_main fmri", "neurocine paper_main shifted"),
                 ("method", "other paper_main", "neurocine paper_main"),

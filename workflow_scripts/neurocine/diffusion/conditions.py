@@ -69,6 +69,32 @@ def shuffled_rows(clips: Sequence[Clip], seed: int) -> np.ndarray:
     return rows
 
 
+def source_clips(condition: str, clips: Sequence[Clip], shift: int, seed: int) -> dict[str, np.ndarray]:
+    """Tell at the time of which clips the fMRI was recorded that a control decodes.
+
+    Parameters
+    ----------
+    condition : one of `CONDITIONS`
+    clips : all clips of the movies, in order
+    shift : TR, of "shifted"
+    seed : of "shuffled"
+
+    Returns
+    -------
+    per movie (n,) i64, of each of its clips; empty where it is the clip itself or no clip
+    """
+    if condition not in ("shifted", "shuffled"):
+        return {}
+    movies = np.array([movie for movie, _ in clips])
+    index = np.array([number for _, number in clips])
+    if condition == "shuffled":
+        index = index[shuffled_rows(clips, seed)]
+    found = {str(movie): index[movies == movie] for movie in dict.fromkeys(movies.tolist())}
+    if condition == "shifted":
+        found = {movie: np.roll(part, shift) for movie, part in found.items()}
+    return found
+
+
 def control_fmri(
     condition: str, test: Mapping[str, np.ndarray], training: Mapping[str, np.ndarray], shift: int, seed: int
 ) -> dict[str, np.ndarray]:

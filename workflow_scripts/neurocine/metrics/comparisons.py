@@ -1,7 +1,8 @@
 """Compare results clip by clip: means over seeds, paired differences with intervals and p-values.
 
 Everything here works on the scores of single clips, so nothing is computed twice and any two results of the
-same clips can be compared.
+same clips can be compared. Intervals and p-values say what other clips might have shown of *these trained
+networks*; another training of the same experiment may differ by more.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,15 @@ import pandas as pd
 from pydantic import Field
 
 from neurocine.errors import InputError
-from neurocine.metrics.statistics import block_bootstrap, block_length, holm, interval, sign_flip_p
+from neurocine.metrics.registry import value_range
+from neurocine.metrics.statistics import (
+    Intervals,
+    PairedDifferences,
+    doubled_blocks,
+    family_p,
+    mean_intervals,
+    sign_flip_p,
+)
 from neurocine.naming import natural
 from neurocine.seeds import numpy_generator
 from neurocine.settings import Count, Settings, Unit
@@ -23,7 +32,7 @@ NOT_METRICS = {*RESULT, "dataset", "movie", "clip", "seed"}
 MAIN = "fmri"
 COMPARISON_COLUMNS = [
     *("dataset", "subject", "kind", "first", "second", "metric", "n_clips", "first_seeds", "second_seeds"),
-    *("difference", "ci_low", "ci_high", "p_value", "p_holm"),
+    *("difference", "ci_low", "ci_high", "block_tr", "p_value", "p_family"),
 ]
 
 
@@ -33,7 +42,7 @@ class CompareResultsSettings(Settings):
     reference: str = ""
     """Name the experiment that the others are compared with; if empty, it is the first."""
     block_tr: Annotated[Count, Unit("TR")] = 15
-    """The bootstrap and the permutation test draw blocks of this length."""
+    """Bootstrap and permutation test draw blocks of this length, longer ones where scores change slowly."""
     draws: Annotated[int, Field(ge=1000), Unit("draws")] = 10_000
     """The bootstrap and the permutation test take this many draws."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
@@ -92,15 +101,16 @@ def summarise_clips(scores: ClipScores, settings: CompareResultsSettings, seed: 
     ``seed_sd`` is the standard deviation (N - 1) between generations, NaN for a single one.
     """
     values, clips = scores.of_movies()
-    low, high = _interval(values, clips, settings, seed)
+    found = _intervals(values, clips, settings, seed)
+    lowest, highest = np.transpose([value_range(name) for name in scores.values.columns])
     spread = np.full(values[0].shape[1], np.nan)
     if scores.seeds > 1:
         spread = scores.seed_means.std(axis=0, ddof=1)
     return pd.DataFrame(
         {
             "value": np.concatenate(values).mean(axis=0),
-            "ci_low": low,
-            "ci_high": high,
+            "ci_low": np.maximum(found.low, lowest),
+            "ci_high": np.minimum(found.high, highest),
             "n_clips": len(scores.values),
             "seeds": scores.seeds,
             "seed_sd": spread,
@@ -109,23 +119,15 @@ def summarise_clips(scores: ClipScores, settings: CompareResultsSettings, seed: 
     )
 
 
-def _interval(
+def _intervals(
     values: list[np.ndarray], clips: list[np.ndarray], settings: CompareResultsSettings, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    blocks = [block_length(index, settings.block_tr) for index in clips]
+) -> Intervals:
     generator = numpy_generator(seed, "compare_results", "bootstrap")
-    return interval(block_bootstrap(values, blocks, settings.draws, generator), settings.level)
+    return mean_intervals(values, clips, settings.block_tr, settings.draws, generator, settings.level)
 
 
-def compare_pair(
-    first: ClipScores, second: ClipScores, settings: CompareResultsSettings, seed: int, where: str
-) -> pd.DataFrame:
-    """Compare two results on the same clips: the paired difference first minus second.
-
-    Returns
-    -------
-    index metric (those of both); n_clips, difference, ci_low and ci_high of the paired block bootstrap,
-    p_value two-sided from flipping the sign of whole blocks of differences, p_holm over the metrics
+def paired_differences(first: ClipScores, second: ClipScores, where: str) -> ClipScores:
+    """Return first minus second, clip by clip, in the metrics of both.
 
     Raises
     ------
@@ -135,22 +137,85 @@ def compare_pair(
         found = f"{len(first.values)} and {len(second.values)} clips"
         raise InputError(where, found, "the same clips in both", "Decode with the same decode.every.")
     metrics = [name for name in first.values.columns if name in second.values.columns]
-    paired = ClipScores(first.values[metrics] - second.values[metrics], 1, np.empty(0))
+    return ClipScores(first.values[metrics] - second.values[metrics], 1, np.empty(0))
+
+
+def compare_pair(
+    paired: ClipScores, settings: CompareResultsSettings, seed: int
+) -> tuple[pd.DataFrame, PairedDifferences]:
+    """Compare two results on the same clips.
+
+    Parameters
+    ----------
+    paired : result of ``paired_differences``
+
+    Returns
+    -------
+    table : index metric; n_clips, difference, ci_low and ci_high of the paired block bootstrap, block_tr of
+        the test, p_value two-sided from flipping the sign of whole blocks of differences
+    differences : for ``family_p``
+    """
     values, clips = paired.of_movies()
-    low, high = _interval(values, clips, settings, seed)
-    generator = numpy_generator(seed, "compare_results", "permutation")
-    p_values = sign_flip_p(values, clips, settings.block_tr, settings.draws, generator)
-    return pd.DataFrame(
+    movies = [str(movie) for movie in paired.values.index.unique(level="movie")]
+    differences = PairedDifferences(movies, values, clips)
+    found = _intervals(values, clips, settings, seed)
+    blocks = doubled_blocks(differences, settings.block_tr)
+    p_values = np.empty(len(blocks))
+    for length in np.unique(blocks):
+        generator = numpy_generator(seed, "compare_results", "permutation")
+        chosen = blocks == length
+        parts = [part[:, chosen] for part in values]
+        p_values[chosen] = sign_flip_p(parts, clips, int(length), settings.draws, generator)
+    table = pd.DataFrame(
         {
             "n_clips": len(paired.values),
             "difference": np.concatenate(values).mean(axis=0),
-            "ci_low": low,
-            "ci_high": high,
+            "ci_low": found.low,
+            "ci_high": found.high,
+            "block_tr": blocks,
             "p_value": p_values,
-            "p_holm": holm(p_values),
         },
-        index=pd.Index(metrics, name="metric"),
+        index=pd.Index(paired.values.columns, name="metric"),
     )
+    return table, differences
+
+
+def correct_families(
+    tables: list[pd.DataFrame],
+    differences: list[PairedDifferences],
+    settings: CompareResultsSettings,
+    seed: int,
+) -> list[pd.DataFrame]:
+    """Add ``p_family`` to comparisons: corrected over metrics, pairs and subjects of each kind.
+
+    Experiments are compared without p: each is one training, and how much two trainings of one experiment
+    differ is not known from clips. Their intervals are about these trained networks.
+
+    Parameters
+    ----------
+    tables : of ``compare_pair``, with column kind
+    differences : the same comparisons
+    """
+    corrected = [table.assign(p_family=np.nan) for table in tables]
+    kinds = [str(table["kind"].iloc[0]) for table in tables]
+    for kind in dict.fromkeys(kinds):
+        members = [place for place, name in enumerate(kinds) if name == kind]
+        if kind == "experiment":
+            for place in members:
+                corrected[place]["p_value"] = np.nan
+            continue
+        generator = numpy_generator(seed, "compare_results", "family", kind)
+        found = family_p(
+            [differences[place] for place in members],
+            [tables[place]["block_tr"].to_numpy() for place in members],
+            settings.block_tr,
+            settings.draws,
+            generator,
+        )
+        for place, values in zip(members, found, strict=True):
+            # Both are estimated by random flips: a corrected p is never below its own.
+            corrected[place]["p_family"] = np.maximum(values, corrected[place]["p_value"])
+    return corrected
 
 
 def pairs_to_compare(
@@ -209,7 +274,7 @@ def compare_results(
         for keys, part in table.groupby(RESULT, sort=False):
             name = tuple(map(str, keys))
             results[name] = average_seeds(part.dropna(axis=1, how="all"), " ".join(name))  # type: ignore[index]
-    summaries, compared = [], []
+    summaries, compared, differences = [], [], []
     for name, scores in results.items():
         part = summarise_clips(scores, settings, seed).reset_index()
         summaries.append(part.assign(dataset=dataset, **dict(zip(RESULT, name, strict=True))))
@@ -219,14 +284,16 @@ def compare_results(
             names = label(first, kind), label(second, kind)
             sides = results[subject, *first], results[subject, *second]
             where = f"subject {subject}: {' and '.join(names)}"
-            part = compare_pair(*sides, settings, seed, where).reset_index()
+            part, paired = compare_pair(paired_differences(*sides, where), settings, seed)
             given: dict[str, Any] = {"dataset": dataset, "subject": subject, "kind": kind}
             given |= dict(zip(("first", "second"), names, strict=True))
             given |= {"first_seeds": sides[0].seeds, "second_seeds": sides[1].seeds}
-            compared.append(part.assign(**given))
+            compared.append(part.reset_index().assign(**given))
+            differences.append(paired)
     summary = pd.concat(summaries, ignore_index=True)
     columns = ["dataset", *RESULT, "metric"]
     summary = summary[[*columns, *[name for name in summary.columns if name not in columns]]]
     if not compared:
         return summary, pd.DataFrame(columns=COMPARISON_COLUMNS)
-    return summary, pd.concat(compared, ignore_index=True)[COMPARISON_COLUMNS]
+    corrected = correct_families(compared, differences, settings, seed)
+    return summary, pd.concat(corrected, ignore_index=True)[COMPARISON_COLUMNS]

@@ -68,6 +68,28 @@ def thresholded_pairs(consistency: np.ndarray, similarity: np.ndarray) -> np.nda
     return np.where(similarity > VIFI_THRESHOLD, consistency[:, None], 0)
 
 
+def identification_pairs(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Share of the other true clips that resemble each prediction less than the true clip does.
+
+    Two-way identification with all other clips as distractors instead of random ones, which is the true
+    clip's percentile rank; equal similarity counts half. Unlike retrieval among the k best it means the same
+    for test sets of any size.
+
+    Parameters
+    ----------
+    predicted, truth : embeddings of frames (n, F, E) and (m, F, E), two true clips or more
+
+    Returns
+    -------
+    (n, m) float64, chance .5
+    """
+    from scipy.stats import rankdata  # too slow to load for rules, which read the metrics' declarations
+
+    # Equal clips must tie, although products of equal rows may differ in the last digits.
+    similarity = np.round(video_score_pairs(predicted, truth), 9)
+    return (rankdata(similarity, axis=1) - 1) / (similarity.shape[1] - 1)
+
+
 def retrieval_candidates(clips: list[np.ndarray], drop_tr: int) -> list[np.ndarray]:
     """Which clips of the test set compete with each true clip.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from neurocine.animator.features import Features
 from neurocine.errors import InputError
-from neurocine.metrics.null import allowed_shifts, draw_shifts, null_distribution, summarise_null
+from neurocine.metrics.null import Null, shift_null
 from neurocine.seeds import numpy_generator
 from neurocine.settings import Count, Settings, Unit
 from neurocine.stimuli.cached import CachedClips, TextStates
@@ -215,17 +215,18 @@ def score_features(
     movies = np.array([movie for movie, _ in truth.clips])
     rows = {movie: np.flatnonzero(movies == movie) for movie in dict.fromkeys(movies.tolist())}
     index = np.array([clip for _, clip in truth.clips])
-    allowed = [allowed_shifts(index[here], settings.min_shift_tr) for here in rows.values()]
-    shifts = draw_shifts(allowed, settings.null_draws, numpy_generator(seed, "score_features", "null"))
-    table = [_row(score, rows, shifts) for score in feature_scores(predicted, truth, image, means)]
+    generator = numpy_generator(seed, "score_features", "null")
+    clips = [index[here] for here in rows.values()]
+    null = shift_null(clips, settings.min_shift_tr, settings.null_draws, generator)
+    table = [_row(score, rows, null) for score in feature_scores(predicted, truth, image, means)]
     return pd.DataFrame(table, columns=COLUMNS)
 
 
-def _row(score: FeatureScore, rows: Mapping[str, np.ndarray], shifts: np.ndarray) -> tuple[object, ...]:
+def _row(score: FeatureScore, rows: Mapping[str, np.ndarray], null: Null) -> tuple[object, ...]:
     value, better = float(score.pairs.diagonal().mean()), "higher" if score.higher else "lower"
     shown = (score.name, better, value, score.chance, score.reference, score.reference_name)
     if np.ptp(score.pairs) == 0:  # a property of the features alone, which no re-pairing changes
         return (*shown, np.nan, np.nan, np.nan, len(score.pairs))
-    null = null_distribution([score.pairs[np.ix_(here, here)] for here in rows.values()], shifts)
-    found = summarise_null(value, null, lower=not score.higher)
+    pairs = [score.pairs[np.ix_(here, here)] for here in rows.values()]
+    found = null.summarise(value, pairs, lower=not score.higher)
     return (*shown, found.mean, found.p99, found.p_value, len(score.pairs))

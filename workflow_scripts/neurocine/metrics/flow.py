@@ -193,7 +193,7 @@ def grey_bytes(frames: np.ndarray) -> np.ndarray:
     return ((red * 9798 + green * 19235 + blue * 3735 + (1 << 14)) >> 15).astype(np.uint8)
 
 
-def clip_flows(videos: np.ndarray, device: str = "cpu", size: int = 0) -> np.ndarray:
+def clip_flows(videos: np.ndarray, device: str = "cpu", size: int = 0, exchanged: bool = False) -> np.ndarray:
     """Flow between neighbouring frames of every clip, at up to 32 x 32 evenly spaced pixels.
 
     Parameters
@@ -201,6 +201,8 @@ def clip_flows(videos: np.ndarray, device: str = "cpu", size: int = 0) -> np.nda
     videos : uint8 (n, F, H, W, 3), two frames or more
     device : where it is computed
     size : resize frames bilinearly to this many pixels (square) first; 0 keeps them
+    exchanged : grey values with the weights of red and blue exchanged, as Mind-Animator's code has them,
+        which converts RGB frames as BGR
 
     Returns
     -------
@@ -213,7 +215,8 @@ def clip_flows(videos: np.ndarray, device: str = "cpu", size: int = 0) -> np.nda
     step = max(1, BATCH_PIXELS // (height * width * n_frames))
     flows = []
     for start in range(0, n, step):
-        grey = torch.from_numpy(grey_bytes(videos[start : start + step])).to(device, torch.float32)
+        part = videos[start : start + step]
+        grey = torch.from_numpy(grey_bytes(part[..., ::-1] if exchanged else part)).to(device, torch.float32)
         flow = farneback(_resize(grey, (height, width)))
         flows.append(flow[..., places[0], places[1]].movedim(2, -1).cpu().numpy().astype(np.float16))
     return np.concatenate(flows)
@@ -267,6 +270,11 @@ def flow_cosine_pairs(predicted: np.ndarray, truth: np.ndarray, centred: bool = 
     return (rows[0] @ rows[1].T).astype(np.float64)
 
 
+def mean_speeds(flows: np.ndarray) -> np.ndarray:
+    """Mean length of the flow of each clip: (n, F - 1, h, w, 2) -> (n,) float64, pixels per frame."""
+    return np.hypot(*np.moveaxis(flows.astype(np.float64), -1, 0)).mean(axis=(1, 2, 3))
+
+
 def motion_energy_pairs(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Products of standardised ranks of the mean speeds, whose mean over matched clips is Spearman's rho.
 
@@ -280,7 +288,7 @@ def motion_energy_pairs(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     ranks = []
     for flow in (predicted, truth):
-        speed = np.hypot(*np.moveaxis(flow.astype(np.float64), -1, 0)).mean(axis=(1, 2, 3))
+        speed = mean_speeds(flow)
         rank = rankdata(speed) - (len(speed) + 1) / 2
         spread = rank.std()
         ranks.append(rank / spread if spread > 0 else rank)

@@ -17,9 +17,9 @@ from pydantic import Field
 
 from neurocine.errors import InputError
 from neurocine.fmri.vertices import Part, VertexSelection, list_parts
-from neurocine.metrics.null import allowed_shifts, draw_shifts, null_distribution, summarise_null
+from neurocine.metrics.null import shift_null
 from neurocine.metrics.settings import ScoreSettings
-from neurocine.metrics.statistics import block_bootstrap, block_length, interval
+from neurocine.metrics.statistics import mean_intervals
 from neurocine.section_checks import penalties_in_order
 from neurocine.seeds import numpy_generator
 from neurocine.settings import Check, Count, Settings, Unit
@@ -187,18 +187,18 @@ def _agreement_rows(
     """
     n = sum(map(len, clips.values()))
     pairs = {movie: _pairs(predicted[movie], measured[movie], parts) * n for movie in clips}
-    allowed = [allowed_shifts(index, settings.min_shift_tr) for index in clips.values()]
-    shifts = draw_shifts(allowed, settings.null_draws, numpy_generator(seed, "score", "null"))
+    times = list(clips.values())
+    generator = numpy_generator(seed, "score", "null")
+    null = shift_null(times, settings.min_shift_tr, settings.null_draws, generator)
     own = [np.diagonal(scores, axis1=1, axis2=2).T for scores in pairs.values()]  # (n, parts) of each movie
-    blocks = [block_length(index, settings.block_tr) for index in clips.values()]
     generator = numpy_generator(seed, "score", "bootstrap")
-    low, high = interval(block_bootstrap(own, blocks, settings.bootstrap_draws, generator))
+    ends = mean_intervals(own, times, settings.block_tr, settings.bootstrap_draws, generator)
     values = np.concatenate(own).mean(0)
     rows: list[list[float]] = []
     for number in range(len(parts)):
-        distribution = null_distribution([scores[number] for scores in pairs.values()], shifts)
-        null = summarise_null(values[number], distribution)
-        rows.append([values[number], null.mean, null.p99, null.p_value, low[number], high[number]])
+        beside = null.summarise(values[number], [scores[number] for scores in pairs.values()])
+        row = [values[number], beside.mean, beside.p99, beside.p_value]
+        rows.append([*row, ends.low[number], ends.high[number]])
     return rows
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, from_numpy
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri, existing_repeats
 from neurocine.metrics.agreement import SCORES, Targets, agreement, find_rivals, mean_direction
-from neurocine.metrics.statistics import block_bootstrap, interval
+from neurocine.metrics.statistics import mean_intervals
 from neurocine.seeds import numpy_generator
 from neurocine.settings import Count, Holds, Positive, Settings, Unique, Unit
 
@@ -38,7 +38,7 @@ class SweepLagsSettings(Settings):
     min_distance_tr: Annotated[Count, Unit("TR")] = 15
     """Clips of a movie nearer than this are no alternatives in the identification."""
     block_tr: Annotated[Count, Unit("TR")] = 15
-    """The bootstrap draws blocks of this length."""
+    """The bootstrap draws blocks of this length, longer ones where scores change slowly."""
     bootstrap_draws: Annotated[int, Field(ge=100), Unit("draws")] = 2000
     """The bootstrap over time takes this many draws."""
 
@@ -144,12 +144,12 @@ def sweep_lags(
         for name in SCORES:
             parts = [values[name][number == place] for place in range(len(scored))]
             generator = numpy_generator(seed, "sweep_lags", "bootstrap")
-            blocks = [settings.block_tr] * len(parts)
-            low, high = interval(block_bootstrap(parts, blocks, settings.bootstrap_draws, generator))
+            known = list(scored.values()), settings.block_tr, settings.bootstrap_draws
+            ends = mean_intervals([part[:, None] for part in parts], *known, generator)
             found |= {
                 name: float(values[name].mean()),
-                f"{name}_low": float(low),
-                f"{name}_high": float(high),
+                f"{name}_low": float(ends.low[0]),
+                f"{name}_high": float(ends.high[0]),
             }
             found[f"{name}_chance"] = CHANCE[name]
         return found

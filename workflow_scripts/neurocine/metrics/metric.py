@@ -62,6 +62,8 @@ class Metric:
     chances : name of each value -> chance level (NaN: none is known), in the order of the tables
     needs : features of the clips
     min_frames : fewest frames of a clip
+    min_side : fewest pixels of the shorter side of frames
+    value_range : smallest and largest value
     lower_is_better : whether a smaller value is the better one
     sees_original : False where the original has no part in it: value and null then agree, and p tells nothing
     default : whether it is computed unless others are asked for
@@ -78,6 +80,8 @@ class Metric:
     chances: Chances
     needs: tuple[str, ...] = ()
     min_frames: int = 1
+    min_side: int = 1
+    value_range: tuple[float, float] = (-1.0, 1.0)
     lower_is_better: bool = False
     sees_original: bool = True
     default: bool = False

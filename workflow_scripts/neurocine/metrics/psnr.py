@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio of RGB frames with 255 as the peak."""
+"""Scores of single pixels: peak signal-to-noise ratio with 255 as the peak, and Pearson correlation."""
 
 import numpy as np
 
@@ -28,9 +28,29 @@ def psnr255(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     ------
     InputError : other dtype or unequal shapes
     """
-    check_videos(predicted, truth, matched=True)
+    check_videos(predicted, truth, matched=True, smallest=(1, 1))
     difference = predicted.astype(np.float64) - truth
     return _decibel(np.square(difference).mean(axis=(2, 3, 4)))
+
+
+def frame_products(predicted: np.ndarray, truth: np.ndarray, frame: int) -> np.ndarray:
+    """Products of the pixels of a frame of all clips, summed: (n, m) float64, exact.
+
+    Whole numbers below 2^53, which float64 holds exactly: equal frames have equal sums, whatever their order.
+    """
+    products = np.zeros((len(predicted), len(truth)))
+    rows = max(1, BLOCK_VALUES // (predicted.shape[3] * 3))
+    for row in range(0, predicted.shape[2], rows):
+        part = slice(row, row + rows)
+        x = predicted[:, frame, part].reshape(len(predicted), -1).astype(np.float64)
+        products += x @ truth[:, frame, part].reshape(len(truth), -1).astype(np.float64).T
+    return products
+
+
+def frame_sums(videos: np.ndarray, frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of the values and of their squares over the pixels of a frame of each clip: (n,) int64 each."""
+    flat = videos[:, frame].reshape(len(videos), -1)
+    return flat.sum(axis=1, dtype=np.int64), np.array([np.square(row.astype(np.int64)).sum() for row in flat])
 
 
 def psnr_pairs(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -48,17 +68,43 @@ def psnr_pairs(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     ------
     InputError : other dtype, unequal frame counts or sizes
     """
-    check_videos(predicted, truth, matched=False)
+    check_videos(predicted, truth, matched=False, smallest=(1, 1))
     total = np.zeros((len(predicted), len(truth)))
-    rows = max(1, BLOCK_VALUES // (predicted.shape[3] * 3))
     for frame in range(predicted.shape[1]):
-        squares = np.zeros_like(total)
-        for row in range(0, predicted.shape[2], rows):
-            part = slice(row, row + rows)
-            # Sums of squares of whole numbers stay below 2^53: float64 holds them exactly, so equal frames
-            # give MSE 0.
-            x = predicted[:, frame, part].reshape(len(predicted), -1).astype(np.float64)
-            y = truth[:, frame, part].reshape(len(truth), -1).astype(np.float64)
-            squares += np.square(x).sum(1)[:, None] + np.square(y).sum(1)[None, :] - 2 * (x @ y.T)
+        (_, x), (_, y) = frame_sums(predicted, frame), frame_sums(truth, frame)
+        squares = x[:, None] + y[None] - 2 * frame_products(predicted, truth, frame)
         total += _decibel(squares / predicted[0, frame].size)
+    return total / predicted.shape[1]
+
+
+def pix_corr_pairs(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Pearson correlation of the pixels of every predicted with every true clip, mean over frames.
+
+    Over all pixels and channels of a frame, as image decoding reports it ("PixCorr"); a frame of one value
+    has none and counts 0, so that a grey frame is given nothing.
+
+    Parameters
+    ----------
+    predicted, truth : uint8 (n, F, H, W, 3) and (m, F, H, W, 3)
+
+    Returns
+    -------
+    (n, m) float64, -1 to 1
+
+    Raises
+    ------
+    InputError : other dtype, unequal frame counts or sizes
+    """
+    check_videos(predicted, truth, matched=False, smallest=(1, 1))
+    total = np.zeros((len(predicted), len(truth)))
+    for frame in range(predicted.shape[1]):
+        size = predicted[0, frame].size
+        sums, spreads = [], []
+        for videos in (predicted, truth):
+            plain, squares = frame_sums(videos, frame)
+            sums.append(plain)
+            spreads.append(np.sqrt(size * squares - plain**2))  # of whole numbers: 0 for a frame of one value
+        covariance = size * frame_products(predicted, truth, frame) - np.outer(*sums).astype(np.float64)
+        scale = np.outer(*spreads)
+        total += np.where(scale > 0, covariance / np.where(scale > 0, scale, 1), 0)
     return total / predicted.shape[1]

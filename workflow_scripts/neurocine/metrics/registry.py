@@ -1,6 +1,7 @@
 """All metrics and features, found in the modules of ``definitions``, and what others ask of them."""
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
@@ -54,6 +55,18 @@ def lower_is_better(value: str) -> bool:
     """Whether a smaller value of this name is the better one; of unknown names it is not."""
     metric = metric_of(value)
     return metric is not None and metric.lower_is_better
+
+
+def value_range(value: str) -> tuple[float, float]:
+    """Return the smallest and the largest value of this name; unbounded where it is of no metric."""
+    metric = metric_of(value)
+    return metric.value_range if metric else (-math.inf, math.inf)
+
+
+def is_tested(value: str) -> bool:
+    """Whether pairing with other originals can change a value of this name."""
+    metric = metric_of(value)
+    return metric is None or metric.sees_original
 
 
 def best(name: str, values: list[float]) -> float:

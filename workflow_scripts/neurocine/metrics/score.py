@@ -14,17 +14,17 @@ from neurocine.metrics.definitions.embeddings import retrieval_name
 from neurocine.metrics.features import Clips, FeatureStore
 from neurocine.metrics.judges import Networks, make_store, with_fallbacks
 from neurocine.metrics.metric import Judge, Labels
-from neurocine.metrics.null import allowed_shifts, draw_shifts, null_distribution, summarise_null
-from neurocine.metrics.registry import chosen_metrics, lower_is_better
+from neurocine.metrics.null import random_null, shift_null
+from neurocine.metrics.registry import chosen_metrics, lower_is_better, value_range
 from neurocine.metrics.settings import ScoreSettings
-from neurocine.metrics.statistics import block_bootstrap, block_length, interval
+from neurocine.metrics.statistics import mean_intervals
 from neurocine.seeds import numpy_generator
 
 log = logging.getLogger(__name__)
 BASELINES = ("constant", "mean_frame")
 RESULT_COLUMNS = [
-    *("metric", "value", "chance", "null_mean", "null_p99", "p_value"),
-    *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "n_clips"),
+    *("metric", "value", "chance", "null_mean", "null_p99", "p_value", "draws", "memory_tr", "p_holds"),
+    *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "block_tr", "n_clips"),
 ]
 
 
@@ -38,12 +38,14 @@ class Predictions:
     seed : they were made with
     clips : movie -> (n,) indices of its clips, TR, in any order
     read : movie -> its clips uint8 (n, F, H, W, 3), in the order of ``clips``
+    sources : of a control decoded from fMRI of other times: movie -> (n,) the clips on screen then
     """
 
     condition: str
     seed: int
     clips: Mapping[str, np.ndarray]
     read: Callable[[str], np.ndarray]
+    sources: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class MovieScores:
     baselines : per baseline and metric, (n,) score of the baseline with each true clip
     embeddings : for retrieval, if chosen: ``predicted`` and ``truth`` (n, E) of length 1 and each baseline's
         (1, E)
+    sources : of a control decoded from fMRI of other times: (n,) the clips on screen then; else None
     """
 
     movie: str
@@ -99,6 +102,7 @@ class MovieScores:
     pairs: dict[str, np.ndarray]
     baselines: dict[str, dict[str, np.ndarray]]
     embeddings: dict[str, np.ndarray] = field(default_factory=dict)
+    sources: np.ndarray | None = None
 
     @property
     def matched(self) -> dict[str, np.ndarray]:
@@ -222,7 +226,11 @@ def add_retrieval(
 
 
 def summarise_scores(
-    movies: list[MovieScores], chances: dict[str, float], settings: ScoreSettings, seed: int
+    movies: list[MovieScores],
+    chances: dict[str, float],
+    settings: ScoreSettings,
+    seed: int,
+    unrelated: bool = False,
 ) -> pd.DataFrame:
     """Bring the movies together: one row per metric, columns ``RESULT_COLUMNS``.
 
@@ -234,27 +242,36 @@ def summarise_scores(
     chances : metrics in order with their analytic chance
     settings : section score
     seed : of the permutation null and the bootstrap; all metrics share their draws
+    unrelated : the clips of a movie have nothing to do with each other: the null pairs them at random
 
     Raises
     ------
     InputError : a movie that cannot be shifted far enough
     """
-    allowed = [allowed_shifts(movie.clips, settings.min_shift_tr) for movie in movies]
-    shifts = draw_shifts(allowed, settings.null_draws, numpy_generator(seed, "score", "null"))
+    clips = [movie.clips for movie in movies]
+    generator = numpy_generator(seed, "score", "null")
+    if unrelated:
+        null = random_null(clips, settings.null_draws, generator)
+    else:
+        sources = [movie.sources for movie in movies if movie.sources is not None]
+        null = shift_null(clips, settings.min_shift_tr, settings.null_draws, generator, sources or None)
     values = [np.stack([movie.matched[metric] for metric in chances], axis=1) for movie in movies]
-    blocks = [block_length(movie.clips, settings.block_tr) for movie in movies]
     generator = numpy_generator(seed, "score", "bootstrap")
-    low, high = interval(block_bootstrap(values, blocks, settings.bootstrap_draws, generator))
+    shortest = 1 if unrelated else settings.block_tr
+    found = mean_intervals(values, clips, shortest, settings.bootstrap_draws, generator)
     means = np.concatenate(values).mean(axis=0)
     rows = []
     for column, (metric, chance) in enumerate(chances.items()):
-        distribution = null_distribution([movie.pairs[metric] for movie in movies], shifts)
-        null = summarise_null(means[column], distribution, lower_is_better(metric))
+        pairs = [movie.pairs[metric] for movie in movies]
+        beside = null.summarise(means[column], pairs, lower_is_better(metric))
         trivial = [
             np.concatenate([movie.baselines[name][metric] for movie in movies]).mean() for name in BASELINES
         ]
-        row = [metric, means[column], chance, null.mean, null.p99, null.p_value, *trivial]
-        rows.append([*row, low[column], high[column], sum(len(movie.clips) for movie in movies)])
+        row = [metric, means[column], chance, beside.mean, beside.p99, beside.p_value, beside.draws]
+        row += [beside.memory_tr, "yes" if beside.holds else "no", *trivial]
+        edges = np.clip((found.low[column], found.high[column]), *value_range(metric))
+        row += [*edges, found.block_tr[column]]
+        rows.append([*row, sum(map(len, clips))])
     return pd.DataFrame(rows, columns=RESULT_COLUMNS)
 
 
@@ -298,7 +315,10 @@ def score_predictions(
             )
         predicted, shown = store.run(videos), store.run(truth)
         log.info("%s: scoring %d clips of %s", predictions.condition, len(clips), movie)
-        scores.append(score_movie(movie, clips[order], predicted, shown, baselines, judge))
+        scored = score_movie(movie, clips[order], predicted, shown, baselines, judge)
+        if movie in predictions.sources:
+            scored = replace(scored, sources=predictions.sources[movie][order])
+        scores.append(scored)
     return scores
 
 
@@ -310,6 +330,7 @@ def score(
     seed: int,
     cached: Mapping[str, np.ndarray] | None = None,
     device: str = "cpu",
+    unrelated: bool = False,
 ) -> Scores:
     """Score clips of one or several conditions, all in the same way.
 
@@ -322,6 +343,7 @@ def score(
     seed : of the null's and the bootstrap's draws
     cached : features of an earlier run
     device : cpu or cuda
+    unrelated : the clips of a movie have nothing to do with each other: the null pairs them at random
 
     Raises
     ------
@@ -342,7 +364,7 @@ def score(
         movies = score_predictions(condition, originals, store, baselines, judge)
         movies, of_retrieval = add_retrieval(movies, settings)
         chances = analytic | of_retrieval
-        tables.append(summarise_scores(movies, chances, settings, seed))
+        tables.append(summarise_scores(movies, chances, settings, seed, unrelated))
         clips.append(clip_table(movies, list(chances)))
         for table in (tables[-1], clips[-1]):
             table.insert(0, "condition", condition.condition)

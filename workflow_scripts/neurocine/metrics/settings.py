@@ -33,11 +33,11 @@ class ScoreSettings(Settings):
     retrieval_drop_tr: Annotated[CountOrZero, Unit("TR")] = 5
     """Neighbours of a clip within this distance do not compete in the second retrieval score."""
     min_shift_tr: Annotated[Count, Unit("TR")] = 15
-    """The permutation null shifts predictions by at least this much."""
+    """The permutation null shows predictions shifted by at least this much; p counts all shifts."""
     null_draws: Annotated[int, Field(ge=1000), Unit("draws")] = 10_000
     """The null takes this many draws, or all combinations of shifts if there are fewer."""
     block_tr: Annotated[Count, Unit("TR")] = 15
-    """The bootstrap draws blocks of this length."""
+    """The bootstrap draws blocks of this length, longer ones where scores change slowly."""
     bootstrap_draws: Annotated[int, Field(ge=1000), Unit("draws")] = 10_000
     """The bootstrap takes this many draws."""
     grey: Annotated[int, Field(ge=0, le=255)] = GREY

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.metrics.published import NEUROCINE, StudyFacts, published_ablation
-from neurocine.metrics.registry import best
+from neurocine.metrics.registry import best, is_tested
 from neurocine.metrics.statistics import holm
 from neurocine.settings import Settings
 
@@ -58,6 +58,8 @@ class TabulateScoresSettings(Settings):
 def gather_scores(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Join the tables of ``score`` and add ``p_holm``, corrected over the metrics of one result.
 
+    Metrics of the prediction alone are no tests: they do not count, and theirs is 1.
+
     Parameters
     ----------
     tables : columns dataset subject method experiment condition metric value ... n_clips seed
@@ -68,8 +70,10 @@ def gather_scores(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """
     # The same ceiling, such as the captions' condition, stands in the tables of all subjects' jobs.
     scores = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
-    groups = scores.groupby([*KEYS, "seed"], sort=False)["p_value"]
-    scores["p_holm"] = groups.transform(lambda values: holm(values.to_numpy(dtype=float)))
+    # What no pairing can change is no test, and must not cost the others.
+    tested = scores["p_value"].where(scores["metric"].map(is_tested))
+    groups = tested.groupby([scores[name] for name in (*KEYS, "seed")], sort=False)
+    scores["p_holm"] = groups.transform(lambda values: holm(values.to_numpy(dtype=float))).fillna(1.0)
     return scores
 
 

@@ -62,8 +62,12 @@ COMPARISONS = (
     *(Shown("subject"), Shown("kind", "compared"), Shown("first"), Shown("second"), Shown("metric")),
     Shown("difference", kind="number", hint="first minus second, mean over the same clips"),
     Shown("ci_low", "95 % interval", "interval", "paired block bootstrap inside movies", minor=True),
-    Shown("p_value", "p", "p", "two-sided, signs of whole blocks of time flipped", minor=True),
-    Shown("p_holm", "p Holm", "p", "corrected over the metrics of a comparison"),
+    Shown(
+        *("p_value", "p", "p"),
+        "two-sided, signs of whole blocks of time flipped; none between experiments of one training each",
+        minor=True,
+    ),
+    Shown("p_family", "p family", "p", "corrected over metrics, pairs and subjects of its kind"),
     Shown("n_clips", "clips", "count", minor=True),
 )
 CEILINGS = (

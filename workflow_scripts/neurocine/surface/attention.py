@@ -42,7 +42,7 @@ class ExtractAttentionSettings(Settings):
     min_distance_tr: Annotated[Count, Unit("TR")] = 15
     """Clips of a movie nearer than this are no alternatives in the identification."""
     block_tr: Annotated[Count, Unit("TR")] = 15
-    """The bootstrap draws blocks of this length."""
+    """The bootstrap draws blocks of this length, longer ones where scores change slowly."""
     bootstrap_draws: Annotated[int, Field(ge=100), Unit("draws")] = 2000
     """The bootstrap over time takes this many draws."""
     batch_size: Annotated[Count, Unit("windows")] = 8

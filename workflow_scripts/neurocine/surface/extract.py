@@ -12,7 +12,7 @@ from neurocine.errors import InputError
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.fmri.windows import FmriWindows
 from neurocine.metrics.agreement import SCORES, Targets, find_rivals, mean_direction
-from neurocine.metrics.statistics import block_bootstrap, block_length, interval
+from neurocine.metrics.statistics import mean_intervals
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.seeds import numpy_generator
 from neurocine.surface.attention import (
@@ -75,10 +75,13 @@ class _Sample:
         self, values: np.ndarray, settings: ExtractAttentionSettings, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the 95 % interval of the mean over clips of (n, columns): low and high, (columns,) each."""
-        parts = [values[self.movie == number] for number in np.unique(self.movie)]
-        blocks = [block_length(self.clip[self.movie == n], settings.block_tr) for n in np.unique(self.movie)]
+        parts, clips = (
+            [column[self.movie == number] for number in np.unique(self.movie)]
+            for column in (values, self.clip)
+        )
         generator = numpy_generator(seed, "extract_attention", "bootstrap")
-        return interval(block_bootstrap(parts, blocks, settings.bootstrap_draws, generator))
+        found = mean_intervals(parts, clips, settings.block_tr, settings.bootstrap_draws, generator)
+        return found.low, found.high
 
 
 def spaced(n_clips: int, count: int) -> np.ndarray:

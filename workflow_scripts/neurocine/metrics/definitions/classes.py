@@ -107,6 +107,7 @@ def _accuracy(kind: str, place: int) -> Metric:
         lambda *clips: _pairs(kind, *clips),
         lambda *asked: _chances(kind, *asked),
         needs=(f"{kind}_logits",),
+        value_range=(0.0, 1.0),
         default=True,
         short_table={f"acc_{kind}_2_": place, f"acc_{kind}_50_": place + 1},
     )

@@ -9,6 +9,27 @@ from neurocine.metrics.metric import Judge, Metric, single
 SMALL_FRAME, PAIR_WINDOWS = 64, 32  # pixels, windows per axis
 
 
+def with_exact_values(estimated: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """Put exact scores on the diagonal of estimated ones without moving it against the rest.
+
+    An estimate may err by an amount common to all pairs, and a value must not be compared with a null that
+    errs otherwise. All pairs are moved by the mean error of the matched ones, so the mean over clips lies to
+    the null as the estimated mean does to the estimated null.
+
+    Parameters
+    ----------
+    estimated : (n, n) scores of prediction i with true clip j
+    exact : (n,) scores of each prediction with its own clip
+
+    Returns
+    -------
+    (n, n) float64
+    """
+    moved = estimated + (exact.mean() - np.diagonal(estimated).mean())
+    np.fill_diagonal(moved, exact)
+    return moved
+
+
 def _ssim(name: str, predicted: Clips, truth: Clips, judge: Judge) -> np.ndarray:
     from neurocine.metrics import ssim
 
@@ -24,9 +45,7 @@ def _ssim(name: str, predicted: Clips, truth: Clips, judge: Judge) -> np.ndarray
     side = min(x.shape[2:4])
     stride = side // PAIR_WINDOWS if judge.matched and side > SMALL_FRAME else 1
     scores = ssim.ssim_pairs(x, y, judge.device, window, stride)
-    if stride > 1:
-        np.fill_diagonal(scores, exact(x, y).mean(axis=1))
-    return scores
+    return with_exact_values(scores, exact(x, y).mean(axis=1)) if stride > 1 else scores
 
 
 def _ssim_metric(
@@ -34,6 +53,7 @@ def _ssim_metric(
     definition: str,
     chance_text: str,
     comparable: str,
+    min_side: int,
     default: bool = False,
     short_table: dict[str, int] | None = None,
 ) -> Metric:
@@ -46,6 +66,7 @@ def _ssim_metric(
         "pixels",
         pairs,
         chances,
+        min_side=min_side,
         default=default,
         short_table=short_table or {},
     )
@@ -55,6 +76,12 @@ def _psnr(predicted: Clips, truth: Clips, _: Judge) -> np.ndarray:
     from neurocine.metrics.psnr import psnr_pairs
 
     return psnr_pairs(predicted.videos, truth.videos)
+
+
+def _pix_corr(predicted: Clips, truth: Clips, _: Judge) -> np.ndarray:
+    from neurocine.metrics.psnr import pix_corr_pairs
+
+    return pix_corr_pairs(predicted.videos, truth.videos)
 
 
 def _hue_cos(predicted: Clips, truth: Clips, _: Judge) -> np.ndarray:
@@ -73,8 +100,9 @@ METRICS = (
     _ssim_metric(
         "ssim_mv",
         "RGB, uniform 7 × 7 window, range 255, sample covariance, mean over channels",
-        "none; a grey frame reaches .04 to .23 at 256²",
-        "MinD-Video, NeuroCine at 256²",
+        "none; a grey frame reaches .44 and .51 (below)",
+        "MinD-Video at 256²; NeuroCine, whose definition is inferred",
+        min_side=7,
         default=True,
         short_table={"ssim_mv": 10},
     ),
@@ -83,27 +111,40 @@ METRICS = (
         "grey, Gaussian window σ 1.5, population covariance",
         "none",
         "papers that use scikit-image's Gaussian option on grey frames",
+        min_side=11,
     ),
     _ssim_metric(
         "ssim_colbug",
         "the same call with image columns taken for channels: 1-D windows",
-        "none; about twice `ssim_mv` for uninformative frames",
+        "none; 1.25 to 1.65 times `ssim_mv`",
         "parity only: NEURONS; the scale of NeuroClips",
+        min_side=11,
     ),
     Metric(
         "psnr255",
         "20 log10(255 / √MSE) per frame, at most 100 dB",
-        "none; a grey frame reaches about 13 dB",
+        "none; a grey frame reaches 11.7 to 12.0 dB",
         "MinD-Video, Mind-Animator",
         "pixels",
         *single("psnr255", _psnr),
+        value_range=(0.0, 100.0),
         default=True,
         short_table={"psnr255": 20},
     ),
     Metric(
+        "pix_corr",
+        "Pearson correlation over pixels and channels of a frame, mean over the frames; 0 where a frame has "
+        "one value",
+        "0; a grey frame gets 0",
+        'nothing of video; "PixCorr" of image decoding',
+        "pixels",
+        *single("pix_corr", _pix_corr, chance=0.0),
+        default=True,
+    ),
+    Metric(
         "hue_cos_ma",
         "cosine of 8-bit OpenCV hues with red and blue exchanged, / 360, mean over the frames; "
-        'published as "hue-pcc"',
+        'published as "hue-pcc"; 0 where a frame has no colour (their code: not a number)',
         "none; high for unrelated frames",
         "Mind-Animator's values of MinD-Video",
         "pixels",
