@@ -17,7 +17,7 @@ from neurocine.metrics.published import (
     published_table,
     read_published,
 )
-from neurocine.models.catalogue import describe_network
+from neurocine.models.catalogue import describe_network, describe_processor
 
 OWNER = re.compile(r"sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/[^/]+$")
 
@@ -63,6 +63,8 @@ def main(
     long = read_table(scores, ["dataset", "metric", "null_mean", "p_holm"])
     folders = parse_networks(networks)
     used = {name: describe_network(folder) for name, folder in folders.items() if name in COMPARED_NETWORKS}
+    if "vifi" in used:
+        used["vifi"] += f", {describe_processor(folders['vifi'])}"
     published = published_table(summary, read_published(), study, used)
     write_table(out_results, fixed_digits(minimal_table(summary, long)))
     write_table(out_comparisons, fixed_digits(comparisons))

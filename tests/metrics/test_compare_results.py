@@ -32,6 +32,7 @@ from neurocine.metrics.statistics import (
 )
 from neurocine.seeds import numpy_generator
 from neurocine.simulate.courses import COURSES
+from tiny_models import write_clip
 
 SETTINGS = CompareResultsSettings(block_tr=6, draws=2000)
 PAPER = StudyFacts(
@@ -325,6 +326,11 @@ def test_program(tmp_path: Path) -> None:
     ours = published[published["value"].notna()]
     assert ours["reason"].str.contains("measured on cc2017, not on toy").all()
     assert set(ours["subject"]) == {"1", "2"}
+    vifi = published[published["named"] == "vifi_clip"]["reason"]
+    assert vifi.str.contains(
+        "scored by CLIP ViT-B/16, shortest edge 256, crop 224, ImageNet statistics"
+    ).any()
+    assert vifi.str.contains("shortest edge 16, crop 16, CLIP statistics").any()
     written = ours[ours["metric"] == "acc_image_50_any3"]["reason"]
     assert written.str.contains(
         "scored by ViT-B/16 of 1000 classes, here ViT-(16 wide, 1 layers)/8 of 56", regex=False

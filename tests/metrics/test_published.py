@@ -19,7 +19,7 @@ from neurocine.metrics.published import (
     published_table,
     read_published,
 )
-from neurocine.models.catalogue import describe_network
+from neurocine.models.catalogue import describe_network, describe_processor
 
 ROOT = Path(__file__).parents[2]
 PAPER = StudyFacts(
@@ -37,11 +37,19 @@ NETWORKS = {
     "video_classifier": "VideoMAE-B/16 of 400 classes",
 }
 NETWORKS |= {"clip": "CLIP ViT-B/32"}
+NETWORKS |= {"vifi": "CLIP ViT-B/16, shortest edge 256, crop 224, ImageNet statistics"}
 EXPERIMENTS = ("paper_main", "paper_best", *(f"exp{number:02d}" for number in range(11)))
 METRICS = (
     *("ssim_mv", "ssim_gauss_gray", "ssim_colbug", "psnr255", "hue_cos_ma", "hue_circ_corr", "vifi"),
     *("clip_pcc_thresholded", "clip_pcc_unthresholded", "clip_pcc_allpairs", "epe_farneback"),
-    *("epe_farneback_512", "retrieval_clip_top1", "retrieval_clip_top10", "clip_video", "clip_image"),
+    *(
+        "epe_farneback_512",
+        "epe_farneback_ma",
+        "retrieval_clip_top1",
+        "retrieval_clip_top10",
+        "clip_video",
+        "clip_image",
+    ),
     *(
         f"acc_{kind}_{n}{top}_{rule}"
         for kind in ("image", "video")
@@ -83,11 +91,7 @@ def counts(table: pd.DataFrame) -> dict[tuple[str, str], int]:
 
 NEUROCINE_ROWS = {
     ("arXiv 2402.01590v1 Figure 2a", "NeuroCine"): 3,
-    ("arXiv 2402.01590v1 Figure 2a", "MinD-Video"): 3,
-    ("arXiv 2402.01590v1 Figure 2a", "Kupershmidt"): 3,
-    ("arXiv 2402.01590v1 Figure 2a", "Wang f-CVGAN"): 3,
     ("arXiv 2402.01590v1 Figure 2b", "NeuroCine"): 2,
-    ("arXiv 2402.01590v1 Figure 2b", "MinD-Video"): 2,
     ("arXiv 2402.01590v1 Table 1", "NeuroCine"): 11,
 }
 
@@ -124,7 +128,7 @@ def test_what_compares_is_this_and_nothing_else() -> None:
 def test_values_are_those_of_the_same_subject_experiment_metric_n_and_k() -> None:
     known = {(r.subject, r.experiment, r.metric): r.value for r in OURS.itertuples()}
     names = {"ssim": "ssim_mv", "psnr_db": "psnr255", "hue_pcc": "hue_cos_ma", "vifi_clip": "vifi"}
-    names |= {"epe_px": "epe_farneback_512", "clip_pcc_thresholded": "clip_pcc_thresholded"}
+    names |= {"epe_px": "epe_farneback_ma", "clip_pcc_thresholded": "clip_pcc_thresholded"}
     for row in pd.concat([comparable(verdicts()), comparable(verdicts(LARGE))]).itertuples():
         assert row.dataset == "CC2017"
         if row.named.startswith("acc_"):
@@ -157,9 +161,17 @@ def test_a_row_changed_in_one_thing_no_longer_compares(change: dict[str, str]) -
     assert (published_table(OURS, published, PAPER, NETWORKS)["comparable"] == "no").all()
 
 
+def test_what_is_inferred_is_said() -> None:
+    table = comparable(verdicts())
+    inferred = table["note"].str.contains("definition inferred, not stated")
+    assert set(table.loc[inferred, "system"]) == {"NeuroCine"}
+    assert inferred.sum() == sum(NEUROCINE_ROWS.values())
+
+
 def test_other_networks_do_not_compare() -> None:
     whole = counts(verdicts())
-    for name, lost in (("image_classifier", 3), ("video_classifier", 2), ("clip", 1)):
+    lost_rows = (("image_classifier", 2), ("video_classifier", 1), ("clip", 1), ("vifi", 2))
+    for name, lost in lost_rows:
         table = verdicts(**{name: "ViT-L/14"})
         assert sum(counts(table).values()) == sum(whole.values()) - lost
         assert table["reason"].str.contains(f"scored by {NETWORKS[name]}, here ViT-L/14").sum() > lost - 1
@@ -221,10 +233,48 @@ def test_protocols_are_found_by_source_and_system() -> None:
     assert {r["system"] for r in rows if protocol_of(r) is MIND_ANIMATOR} == {
         *("Mind-Animator", "Mind-Animator (CC2017+external video)")
     }
-    assert all(protocol_of(r) is NEUROCINE for r in rows if "2402.01590" in r["source"])
+    own = [r for r in rows if "2402.01590" in r["source"]]
+    for row in own:
+        assert (protocol_of(row) is NEUROCINE) == (row["system"] == "NeuroCine")
+    quoted = {r["system"]: protocol_of(r) for r in own if r["system"] != "NeuroCine"}
+    assert quoted["MinD-Video"] == "quoted from another paper"
+    assert "frames are not stated" in str(quoted["Kupershmidt"])
+    video = next(
+        r
+        for r in rows
+        if r["system"] == "MinD-Video" and r["metric"] == "acc_video" and "3280v2" in r["source"]
+    )
+    assert protocol_of(video) == "its 6 frames were enlarged to 512 x 512 for the classifier"
     hue = next(r for r in rows if r["system"] == "Mind-Animator" and r["metric"] == "hue_pcc")
     assert protocol_of(hue) == "of the first 6 of 8 frames, hue_cos_ma takes all"
     assert not [r for r in rows if protocol_of(r) == "how it was measured is not known"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (
+            {
+                "size": {"shortest_edge": 256},
+                "crop_size": {"height": 224},
+                "image_mean": [0.485, 0.456, 0.406],
+            },
+            "shortest edge 256, crop 224, ImageNet statistics",
+        ),
+        (
+            {"size": 224, "crop_size": 224, "image_mean": [0.48145466, 0.4578275, 0.40821073]},
+            "shortest edge 224, crop 224, CLIP statistics",
+        ),
+    ],
+)
+def test_processors_are_named_by_their_settings(
+    tmp_path: Path, settings: dict[str, object], named: str
+) -> None:
+    path = tmp_path / "preprocessor_config.json"
+    with pytest.raises(InputError, match="preprocessor_config"):
+        describe_processor(tmp_path)
+    path.write_text(json.dumps(settings))
+    assert describe_processor(tmp_path) == named
 
 
 def test_networks_are_named_by_their_config(tmp_path: Path) -> None:

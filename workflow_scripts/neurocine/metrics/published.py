@@ -35,20 +35,25 @@ class Protocol:
     size : height and width of the frames, px
     frames : of a clip
     others : name of the metric -> in what it differs from all of ours
+    inferred : what is not stated, where the metrics are compared all the same
     """
 
     metrics: Mapping[str, str]
     size: int
     frames: int
     others: Mapping[str, str] = field(default_factory=dict)
+    inferred: str = ""
 
 
 N_WAY = {"acc_image": "acc_image", "acc_video": "acc_video"}  # any-of-3 in the code of all that publish it
-# The paper compares with MinD-Video's numbers, so its SSIM and N-way rule are taken to be the same.
-NEUROCINE = MIND_VIDEO = Protocol({"ssim": "ssim_mv", **N_WAY}, 256, 6)
+MIND_VIDEO = Protocol({"ssim": "ssim_mv", **N_WAY}, 256, 6)
+NEUROCINE = Protocol(
+    *({"ssim": "ssim_mv", **N_WAY}, 256, 6),
+    inferred="definition inferred, not stated: taken for MinD-Video's, with whose numbers the paper compares",
+)
 MIND_ANIMATOR = Protocol(
     {
-        **{"ssim": "ssim_mv", "psnr_db": "psnr255", "vifi_clip": "vifi", "epe_px": "epe_farneback_512"},
+        **{"ssim": "ssim_mv", "psnr_db": "psnr255", "vifi_clip": "vifi", "epe_px": "epe_farneback_ma"},
         **{"clip_pcc_thresholded": "clip_pcc_thresholded", **N_WAY},
     },
     512,
@@ -63,13 +68,18 @@ MIND_VIDEO_BY_MIND_ANIMATOR = Protocol(
     256,
     6,
     {
-        "acc_video": "the classifier was made for 8 frames, the clips have 6",
+        "acc_video": "its 6 frames were enlarged to 512 x 512 for the classifier",
         "epe_px": "how the flow of 6 frames was compared with that of 8 is not stated",
     },
 )
 # Beginning of the source, systems (none: all), how they were measured or why that is not known.
 SOURCES: tuple[tuple[str, tuple[str, ...], Protocol | str], ...] = (
-    ("arXiv 2402.01590", (), NEUROCINE),
+    ("arXiv 2402.01590", ("NeuroCine",), NEUROCINE),
+    ("arXiv 2402.01590", ("MinD-Video",), "quoted from another paper"),
+    (
+        *("arXiv 2402.01590", ()),
+        "quoted from another paper, and size and number of this system's frames are not stated",
+    ),
     ("arXiv 2305.11675", (), MIND_VIDEO),
     ("arXiv 2405.03280v2", ("MinD-Video",), MIND_VIDEO_BY_MIND_ANIMATOR),
     (
@@ -104,13 +114,16 @@ UNLIKE = {
     "basic_h": "only its name is known",
     "basic_l": "only its name is known",
 }
-# Published metric -> our network that scores it, and what that was in the papers.
-NETWORKS = {
-    "acc_image": ("image_classifier", "ViT-B/16 of 1000 classes"),
-    "acc_video": ("video_classifier", "VideoMAE-B/16 of 400 classes"),
-    "clip_pcc_thresholded": ("clip", "CLIP ViT-B/32"),
+# ViFi-CLIP with the preprocessing of its own code, which Mind-Animator scores with.
+VIFI = ("vifi", "CLIP ViT-B/16, shortest edge 256, crop 224, ImageNet statistics")
+# Published metric -> our networks that score it, and what those were in the papers.
+NETWORKS: dict[str, tuple[tuple[str, str], ...]] = {
+    "acc_image": (("image_classifier", "ViT-B/16 of 1000 classes"),),
+    "acc_video": (("video_classifier", "VideoMAE-B/16 of 400 classes"),),
+    "clip_pcc_thresholded": (("clip", "CLIP ViT-B/32"), VIFI),
+    "vifi_clip": (VIFI,),
 }
-COMPARED_NETWORKS = {network for network, _ in NETWORKS.values()}
+COMPARED_NETWORKS = {network for used in NETWORKS.values() for network, _ in used}
 
 
 class StudyFacts(Settings):
@@ -277,7 +290,8 @@ def published_table(
     ----------
     summary : of `neurocine.metrics.comparisons.compare_results`
     published : of ``read_published``
-    networks : image_classifier, video_classifier and clip, as `catalogue.describe_network` names them
+    networks : image_classifier, video_classifier and clip, as `catalogue.describe_network` names them, and
+        vifi, followed by `catalogue.describe_processor`
 
     Returns
     -------
@@ -308,10 +322,11 @@ def published_table(
             ]
             experiment, value = next((pair for pair in values if pair[1]), values[0])
             wanted = f"{experiment} with {metric} of subject {entry['subject']}"
-            network, expected = NETWORKS.get(entry["metric"], ("", ""))
-            used = networks.get(network, "")
             reasons = [*([] if value else [f"here is no {wanted}"]), *facts.differences(protocol)]
-            reasons += [f"scored by {expected}, here {used or 'another'}"] if used != expected else []
+            for network, expected in NETWORKS.get(entry["metric"], ()):
+                used = networks.get(network, "")
+                reasons += [f"scored by {expected}, here {used or 'another'}"] if used != expected else []
+            row["note"] = "; ".join(filter(None, (str(row["note"]), protocol.inferred)))
             rank = 1 if reasons else 0
             row |= {"metric": metric, "experiment": experiment, **(value or {})}
         row["comparable"] = "no" if reasons else "yes"

@@ -261,6 +261,32 @@ def describe_network(folder: Path) -> str:
     return f"{name}-{size}/{tower.get('patch_size', patch)}{classes}"
 
 
+# Mean of red, green and blue -> whose statistics they are
+STATISTICS = {(0.485, 0.456, 0.406): "ImageNet", (0.481, 0.458, 0.408): "CLIP", (0.5, 0.5, 0.5): "symmetric"}
+
+
+def describe_processor(folder: Path) -> str:
+    """Say how a CLIP folder prepares pictures: "shortest edge 256, crop 224, ImageNet statistics".
+
+    Raises
+    ------
+    InputError : no preprocessor_config.json, or one of another kind
+    """
+    path = folder / "preprocessor_config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        size, crop = config["size"], config["crop_size"]
+        edge = size["shortest_edge"] if isinstance(size, dict) else size
+        crop = crop["height"] if isinstance(crop, dict) else crop
+        red, green, blue = (round(float(value), 3) for value in config["image_mean"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        todo = "Save the network's image processor into its folder."
+        expected = "size, crop_size and image_mean"
+        raise InputError(path, f"no such settings ({error!r})", expected, todo) from None
+    mean = (red, green, blue)
+    return f"shortest edge {edge}, crop {crop}, {STATISTICS.get(mean, str(mean))} statistics"
+
+
 class MissingModels(InputError):
     """All networks that are not there, in one message: which, how large, licence, and how to get them."""
 
