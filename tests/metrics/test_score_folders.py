@@ -1,5 +1,6 @@
 """The stand-alone scorer: clips in all kinds of files, what is reconciled and what is refused."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from metrics.tiny import moving_movie, write_classifiers, write_decoded
 from neurocine.errors import InputError
 from neurocine.io import read_table
 from neurocine.metrics.clip_files import (
+    ClipFile,
+    cut_side,
     find_clips,
     pair_clips,
     reconcile,
@@ -148,22 +151,101 @@ def test_names_are_paired(tmp_path: Path) -> None:
     assert told == ["2 clips are paired by name; 4 originals are left out."]
     with pytest.raises(InputError, match="4 without original, such as test1_2"):
         pair_clips(six, two)
-    other = find_clips(write_npys(tmp_path / "other", CLIPS[:6], "clip{}"))
-    pairs, told = pair_clips(other, six)
+    letters = find_clips(write_npys(tmp_path / "letters", CLIPS[:6]))
+    letters = [dataclasses.replace(clip, name="abcdef"[place]) for place, clip in enumerate(letters)]
+    pairs, told = pair_clips(letters, six)
     assert [b.name for _, b in pairs] == [clip.name for clip in six]
-    assert "No name is shared" in told[0]
+    assert told[0].startswith("Neither names nor numbers in them are shared: 6 clips are paired in order")
     with pytest.raises(InputError, match="or give as many of both"):
-        pair_clips(other, two)
+        pair_clips(letters, two)
+
+
+def named(*names: str) -> list[ClipFile]:
+    return [ClipFile(name, name, None, lambda: CLIPS[0]) for name in names]
+
+
+def test_names_that_share_numbers_only_are_paired_by_them() -> None:
+    pairs, told = pair_clips(named("22", "9"), named("gt_9", "gt_22", "gt_31"))
+    assert [(a.name, b.name) for a, b in pairs] == [("22", "gt_22"), ("9", "gt_9")]
+    assert told == ["2 clips are paired by the numbers in their names; 1 originals are left out."]
+    # One is missing on each side: in order 27 would stand beside 31.
+    with pytest.raises(InputError, match="1 without original, such as 27"):
+        pair_clips(named("22", "27"), named("gt_22", "gt_31"))
+    # All numbers where they tell clips apart, else the last: the others may name the movie on one side only.
+    pairs, _ = pair_clips(named("test1_3", "test2_3"), named("seg2-3", "seg1-3"))
+    assert [(a.name, b.name) for a, b in pairs] == [("test1_3", "seg1-3"), ("test2_3", "seg2-3")]
+    pairs, _ = pair_clips(named("clip3", "clip5"), named("test1_5", "test1_3"))
+    assert [(a.name, b.name) for a, b in pairs] == [("clip3", "test1_3"), ("clip5", "test1_5")]
+
+
+@pytest.mark.parametrize("border", [0, 2])
+def test_clips_side_by_side_are_cut(tmp_path: Path, border: int) -> None:
+    """Two squares in a torchvision grid with a border of 2 pixels, as MinD-Video's GIFs, or in none."""
+    noisy = np.clip(CLIPS + np.random.default_rng(0).normal(0, 30, CLIPS.shape), 0, 255).astype(np.uint8)
+    n, frames, size = CLIPS.shape[:3]
+    both = np.zeros((n, frames, size + 2 * border, 2 * size + 3 * border, 3), np.uint8)
+    both[:, :, border : border + size, border : border + size] = CLIPS
+    both[:, :, border : border + size, 2 * border + size : 2 * border + 2 * size] = noisy
+    folder = write_npys(tmp_path / "both", both)
+    table, clips, told = score_folders(folder, None, {}, metrics=CHEAP, split="left")
+    expected = psnr255(noisy, CLIPS).mean(axis=1)
+    np.testing.assert_allclose(clips["psnr255"], expected)
+    assert told[0] == "Cut in two: originals are on the left, predictions on the right."
+    again, _, _ = score_folders(folder, None, {}, metrics=CHEAP, split="right")
+    np.testing.assert_allclose(again["value"], table["value"])
+    with pytest.raises(InputError, match="ORIGINALS"):
+        score_folders(folder, None, {}, metrics=CHEAP)
+    with pytest.raises(InputError, match="side by side"):
+        cut_side(CLIPS[0][:, :, :31], "left", "clip")
+
+
+def test_the_same_files_on_both_sides_are_told(tmp_path: Path) -> None:
+    folder = write_npys(tmp_path / "clips", CLIPS)
+    _, _, told = score_folders(folder, folder, {}, metrics=CHEAP)
+    assert "Both sides are the same files: these are the scores of the originals themselves." in told
+
+
+def test_frames_too_small_for_a_metric_leave_it_out(tmp_path: Path) -> None:
+    folder = write_npys(tmp_path / "small", CLIPS[:, :, :4, :4])
+    table, _, told = score_folders(folder, folder, {}, metrics=("ssim_mv", "psnr255", "flow_cos"))
+    assert table["metric"].tolist() == ["psnr255"]
+    assert "Left out: ssim_mv (they need frames of 7 pixels or more)." in told
+    assert "Left out: flow_cos (they need frames of 5 pixels or more)." in told
+    seven = write_npys(tmp_path / "seven", CLIPS[:, :, :7, :7])
+    everything, _, _ = score_folders(seven, seven, {}, metrics=["all"])
+    assert {"ssim_mv", "flow_cos", "hue_cos_ma"} <= set(everything["metric"])
+    assert "ssim_gauss_gray" not in set(everything["metric"])
+
+
+def test_unrelated_clips_are_paired_at_random(tmp_path: Path) -> None:
+    """Eight clips 40 TR apart, as another lab shows them: seven shifts could not get p below .125."""
+    folder = write_npys(tmp_path / "far", CLIPS)
+    for number in reversed(range(8)):
+        (folder / f"test1_{number}.npy").rename(folder / f"test{40 * number + 11}.npy")
+    table, _, told = score_folders(folder, folder, {}, metrics=CHEAP)
+    assert any("test (8); paired at random, as unrelated" in line for line in told)
+    assert (table["draws"] == 10_000).all()
+    assert (table["p_value"] < 0.001).all()
+    table, _, told = score_folders(folder, folder, {}, metrics=CHEAP, pairing="shifts")
+    assert table["p_value"].tolist() == [1 / 8] * 2
+    assert any("test (8); shifted by" in line for line in told)
 
 
 def test_movies_are_read_from_names() -> None:
     movies = split_movies(["test2_07", "test1_3", "test2_05", "test1_10"])
+    assert movies is not None
     assert [(name, places.tolist(), clips.tolist()) for name, places, clips in movies] == [
         ("test1", [1, 3], [3, 10]),
         ("test2", [2, 0], [5, 7]),
     ]
-    assert [name for name, _, _ in split_movies(["a_1", "b"])] == ["all"]
-    assert split_movies(["03", "01"])[0][2].tolist() == [1, 3]
+    assert split_movies(["a_1", "b"]) is None
+    assert split_movies(["a_1", "a1b"]) is None
+    numbers = split_movies(["03", "01"])
+    assert numbers is not None
+    assert numbers[0][2].tolist() == [1, 3]
+    joined = split_movies(["test1011", "test7", "test100"])
+    assert joined is not None
+    assert [(name, clips.tolist()) for name, _, clips in joined] == [("test", [7, 100, 1011])]
 
 
 def test_what_cannot_be_reconciled_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from neurocine.stimuli.video import read_all_frames, video_info
 
 MOVIES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 PICTURES = (".png", ".jpg", ".jpeg")
+MOST_BORDER = 8  # pixels around pictures that stand side by side
 DURATION_SLACK = 0.1  # part by which the durations of two movies may differ
 ASPECT_SLACK = 0.02
 
@@ -181,10 +182,76 @@ def find_clips(path: Path) -> list[ClipFile]:
     return clips
 
 
+def cut_side(clip: np.ndarray, side: str, where: str) -> np.ndarray:
+    """Cut one of two pictures that stand side by side, and the border around them.
+
+    As released with papers: two square pictures with a border of p pixels around and between them (p may be
+    0), as torchvision's grids have it; or two pictures of any shape without a border.
+
+    Parameters
+    ----------
+    clip : uint8 (F, H, W, 3)
+    side : left or right
+    where : for the message
+
+    Returns
+    -------
+    uint8 (F, h, w, 3)
+
+    Raises
+    ------
+    InputError : no such pair of pictures
+    """
+    height, width = clip.shape[1:3]
+    border = 2 * height - width  # of square pictures: (h + 2 p) * 2 - (2 h + 3 p)
+    if not (0 < border <= MOST_BORDER and np.ptp(clip[:, :border]) == 0):
+        border = 0
+    inner, rest = divmod(width - 3 * border, 2)
+    if rest or inner < 1:
+        found = f"{width} x {height} pixels"
+        raise InputError(where, found, "two pictures of one size side by side", "Leave out --split.")
+    start = border if side == "left" else width - border - inner
+    return clip[:, border : height - border, start : start + inner]
+
+
+def split_sides(clips: list[ClipFile], originals: str) -> list[tuple[ClipFile, ClipFile]]:
+    """Make pairs of clips that show prediction and original side by side.
+
+    Parameters
+    ----------
+    originals : side of the originals, left or right
+    """
+
+    def half(clip: ClipFile, side: str) -> ClipFile:
+        where = f"{clip.where} ({side})"
+        return ClipFile(clip.name, where, clip.seconds, lambda: cut_side(clip.read(), side, where))
+
+    other = {"left": "right", "right": "left"}[originals]
+    return [(half(clip, other), half(clip, originals)) for clip in clips]
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", name)))
+
+
+def _by_numbers(
+    predicted: list[ClipFile], originals: list[ClipFile]
+) -> tuple[dict[str, ClipFile], dict[str, ClipFile]] | None:
+    """Name clips by all numbers in their names, or by the last; None where neither names clips of both."""
+    for part in (slice(None), slice(-1, None)):
+        sides = []
+        for clips in (predicted, originals):
+            named = {"_".join(map(str, _numbers(clip.name)[part])): clip for clip in clips}
+            sides.append(named if len(named) == len(clips) and "" not in named else {})
+        if sides[0].keys() & sides[1].keys():
+            return sides[0], sides[1]
+    return None
+
+
 def pair_clips(
     predicted: list[ClipFile], originals: list[ClipFile]
 ) -> tuple[list[tuple[ClipFile, ClipFile]], list[str]]:
-    """Pair predictions with originals by name, or by order where no name is shared.
+    """Pair predictions with originals by name; else by the numbers in their names; else by order.
 
     Returns
     -------
@@ -194,28 +261,30 @@ def pair_clips(
     ------
     InputError : predictions without original; other names and other counts; movies of other durations
     """
-    known = {clip.name: clip for clip in originals}
-    shared = [clip for clip in predicted if clip.name in known]
-    told = []
-    if not shared:
+    by, told = "name", []
+    ours, known = ({clip.name: clip for clip in clips} for clips in (predicted, originals))
+    if not ours.keys() & known.keys():
+        by, numbered = "the numbers in their names", _by_numbers(predicted, originals)
+        ours, known = numbered or ({}, {})
+    if not ours:
         if len(predicted) != len(originals):
             found = f"{len(predicted)} clips, such as {predicted[0].name}"
             expected = f"the names of the {len(originals)} originals, such as {originals[0].name}"
             raise InputError("PREDICTIONS", found, expected, "Name clips alike, or give as many of both.")
         pairs = list(zip(predicted, originals, strict=True))
         told.append(
-            f"No name is shared: {len(pairs)} clips are paired in order, from "
+            f"Neither names nor numbers in them are shared: {len(pairs)} clips are paired in order, from "
             f"{pairs[0][0].name} = {pairs[0][1].name} to {pairs[-1][0].name} = {pairs[-1][1].name}."
         )
     else:
-        alone = [clip.name for clip in predicted if clip.name not in known]
+        alone = [clip.name for name, clip in ours.items() if name not in known]
         if alone:
             found = f"{len(alone)} without original, such as {alone[0]}"
             raise InputError("PREDICTIONS", found, "only names of ORIGINALS", "Rename or remove them.")
-        pairs = [(clip, known[clip.name]) for clip in shared]
+        pairs = [(clip, known[name]) for name, clip in ours.items()]
         left = len(originals) - len(pairs)
         told.append(
-            f"{len(pairs)} clips are paired by name" + (f"; {left} originals are left out." if left else ".")
+            f"{len(pairs)} clips are paired by {by}" + (f"; {left} originals are left out." if left else ".")
         )
     for first, second in pairs:
         if first.seconds is not None and second.seconds is not None:
@@ -326,17 +395,23 @@ def reconcile(
     return PairReader(pairs, (first, second), n_frames, target), told
 
 
-def split_movies(names: list[str]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Read names such as ``test1_0012`` as movie and clip index; other names as one movie in order.
+def one_movie(n: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return n clips, of whose times nothing is known, as one movie (``split_movies``)."""
+    return [("all", np.arange(n), np.arange(n))]
+
+
+def split_movies(names: list[str]) -> list[tuple[str, np.ndarray, np.ndarray]] | None:
+    """Read names such as ``test1_0012``, ``test1011`` or ``12`` as movie and clip index.
 
     Returns
     -------
-    per movie its name, the places of its clips in ``names`` (n,) and their increasing indices (n,)
+    per movie its name, the places of its clips in ``names`` (n,) and their increasing indices (n,), TR; None
+    where names say no times
     """
-    parts = [re.fullmatch(r"(.+?)[_-](\d+)", name) or re.fullmatch(r"()(\d+)", name) for name in names]
-    keys = [(part[1], int(part[2])) for part in parts if part]
+    parts = [re.fullmatch(r"(?:(.+?)[_-]|(\D*))(\d+)", name) for name in names]
+    keys = [(part[1] or part[2] or "", int(part[3])) for part in parts if part]
     if len(keys) < len(names) or len(set(keys)) < len(keys):
-        return [("all", np.arange(len(names)), np.arange(len(names)))]
+        return None
     movies = []
     for movie in sorted({movie for movie, _ in keys}, key=natural):
         places = np.array([place for place, key in enumerate(keys) if key[0] == movie])
