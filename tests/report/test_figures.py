@@ -1,12 +1,14 @@
 """Small pieces of the page: numbers, order, tracks and curves."""
 
 import json
+import math
 import re
 
 import pandas as pd
 import pytest
 from jinja2 import UndefinedError
 
+from neurocine.metrics.registry import METRICS
 from neurocine.report.figures import (
     BOTTOM,
     HEIGHT,
@@ -21,6 +23,7 @@ from neurocine.report.figures import (
     track,
 )
 from neurocine.report.markup import Cell, Column, Row, row_data
+from neurocine.report.meaning import asks, meaning_frame
 from neurocine.report.study import Order, Owner, score_records
 from neurocine.report.templates import piece, render
 from neurocine.report.text import breakable, number, p_text
@@ -85,6 +88,29 @@ def test_only_what_beats_a_hundred_pairings_is_above_its_null() -> None:
         for p in (1 / 6, 0.0099, float("nan"))
     ]
     assert found == [False, True, False]
+
+
+def test_what_is_too_slow_for_its_p_is_not_above_its_null() -> None:
+    row = {"subject": "1", "method": "neurocine", "experiment": "main", "metric": "ssim_mv", "p_value": 0.001}
+    row |= {"value": 0.7, "null_p99": 0.5, "baseline_constant": 0.1, "baseline_mean_frame": 0.1}
+    for holds, above in (("yes", True), ("no", False)):
+        found = score_records(pd.DataFrame([row | {"p_holds": holds}]), Order((), ()))[0]
+        assert (found["above"], found["slow"]) == (above, not above)
+
+
+def test_every_metric_says_what_it_asks_and_what_trivial_clips_reach() -> None:
+    assert [name for name in METRICS if not asks(name)] == []
+    assert asks("ssim_colbug") != asks("ssim_mv")
+    rows = [
+        {"metric": "epe_farneback", "condition": condition, "value": value, "chance": math.nan}
+        | {"baseline_constant": 2.0, "baseline_mean_frame": 3.0}
+        for condition, value in (("fmri", 4.0), ("fmri", 6.0), ("retrieval", 7.0), ("shifted", 9.0))
+    ]
+    row = meaning_frame(pd.DataFrame(rows)).iloc[0]
+    assert (row["worst"], row["best"]) == (math.inf, 0)
+    assert (row["grey"], row["mean frame"], row["fmri"], row["retrieval"]) == (2, 3, 5, 7)
+    assert math.isnan(row["training_caption"])
+    assert math.isnan(row["chance"])
 
 
 def test_log_and_curve_helpers() -> None:

@@ -22,6 +22,7 @@ from neurocine.report.details import cost_table, detail_templates
 from neurocine.report.glance import glance_section
 from neurocine.report.lags import lag_section
 from neurocine.report.markup import select
+from neurocine.report.meaning import MEANING, meaning_frame
 from neurocine.report.media import film_section, map_section
 from neurocine.report.study import Medium, Order, Results, score_records
 from neurocine.report.templates import piece, render
@@ -120,6 +121,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     methods = dict.fromkeys(str(method) for method in results.scores["method"])
     order = Order(tuple(results.config.get("experiments", {})), tuple(methods))
     records = score_records(results.scores, order)
+    meaning = meaning_frame(results.scores)
     choices = _choices(records, [*results.strips, *results.clips, *results.maps], order)
     folder = Path(__file__).parent / "templates"
     conditions = {name: describe(name).text for name in CONDITIONS if name in choices["condition"]}
@@ -145,6 +147,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
             name: frame_table(f"{name}-table", caption, frame, columns, settings.digits)
             for name, caption, frame, columns in (
                 ("summary", "Mean over generation seeds", results.summary, SUMMARY),
+                ("meaning", "What metrics ask, and what trivial clips reach", meaning, MEANING),
                 ("comparisons", "Paired differences of results", results.comparisons, COMPARISONS),
                 ("published", "Published values beside ours", results.published, PUBLISHED),
                 ("ceilings", "Noise ceilings of the fMRI", results.ceilings, CEILINGS),

@@ -83,8 +83,9 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
         Column("in context", sortable=False, minor=True),
         Column("95 % interval", "block bootstrap over time", numeric=True, minor=True),
         Column("null p99", "what 99 % of the null do not reach", numeric=True, minor=True),
-        Column("p", "permutation test, not corrected", numeric=True, minor=True),
+        Column("p", "permutation test, not corrected; ? where scores are too slow", numeric=True, minor=True),
         Column("p Holm", "corrected over the metrics of a result", numeric=True, minor=True),
+        Column("pairings", "of the permutation test", numeric=True, minor=True),
         Column("grey", "a constant grey video", numeric=True, minor=True),
         Column("mean frame", "the mean training frame", numeric=True, minor=True),
         Column("clips", numeric=True, minor=True),
@@ -111,7 +112,11 @@ def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order)
             Cell(track(record, *axes[record["metric"]]), kind="drawn"),
             Cell(interval, record["ci_low"], kind="number quiet"),
             plain("null_p99"),
-            *(Cell(p_text(record[name]), record[name], kind="number") for name in ("p_value", "p_holm")),
+            *(
+                Cell(p_text(record[name]) + " ?" * record["slow"], record[name], kind="number")
+                for name in ("p_value", "p_holm")
+            ),
+            plain("draws", 0),
             *(plain(name) for name in ("baseline_constant", "baseline_mean_frame")),
             *(plain(name, 0) for name in ("n_clips", "seed")),
         ]

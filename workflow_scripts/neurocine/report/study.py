@@ -19,7 +19,7 @@ SCORE_COLUMNS = ["dataset", "subject", "method", "experiment", "condition", "met
 KEY_COLUMNS = ("subject", "method", "experiment", "condition", "metric", "kind", "system", "comparable")
 NULL_BEATEN = 0.01  # p of what is marked as above its null
 SCORE_NUMBERS = [
-    *("value", "chance", "null_mean", "null_p99", "p_value", "p_holm"),
+    *("value", "chance", "null_mean", "null_p99", "p_value", "p_holm", "draws"),
     *("baseline_constant", "baseline_mean_frame", "ci_low", "ci_high", "n_clips", "seed"),
 ]
 
@@ -159,8 +159,8 @@ def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
     """Return the rows of the score table as dictionaries, in order.
 
     ``id`` names a row on the page, ``owner`` is what it belongs to, ``baseline`` the better of the trivial
-    predictions, ``above`` whether the value beats 99 % of the null, which takes a hundred pairings to tell;
-    numbers that are not there are NaN.
+    predictions, ``above`` whether the value beats 99 % of the null, which takes a hundred pairings to tell,
+    ``slow`` whether scores change too slowly to tell at all; numbers that are not there are NaN.
     """
     records = []
     for row in scores.to_dict("records"):
@@ -173,7 +173,8 @@ def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
         trivial = [record["baseline_constant"], record["baseline_mean_frame"]]
         known = [value for value in trivial if math.isfinite(value)]
         record["baseline"] = best(str(record["metric"]), known) if known else math.nan
-        record["above"] = record["p_value"] <= NULL_BEATEN
+        record["slow"] = record.get("p_holds", "yes") == "no"
+        record["above"] = record["p_value"] <= NULL_BEATEN and not record["slow"]
         records.append(record)
     records.sort(key=lambda record: order.rank(record["owner"]))  # stable: metrics keep their order
     return [record | {"id": f"score-{place}"} for place, record in enumerate(records)]
