@@ -32,6 +32,7 @@ def test_an_account_may_be_a_number(tmp_path: Path) -> None:
         ({"acount": "lab"}, r"acount: found an unknown key.*Did you mean account\?"),
         ({"ask_gpus_by": "gpu"}, "ask_gpus_by: found gpu; expected gpus or gres"),
         ({"gpu_type": "a100:2"}, "gpu_type: found a100:2"),
+        ({"gpu_type": "A100-1g.5gb"}, r"Slurm plugin passes on no other name\. Leave gpu_type out"),
         ({"partitions": None}, "found no partitions"),
     ],
 )

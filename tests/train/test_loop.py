@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.train import checkpoint
+from neurocine.train.checkpoint import finish_training
 from neurocine.train.loop import LoopSettings, TrainingReport, epoch_rows, learning_rate_factor, train
 from neurocine.train.task import EpochSettings
 
@@ -434,3 +435,12 @@ def test_schedules_that_need_more_settings_are_refused() -> None:
         EpochSettings(schedule="inverse_sqrt")
     with pytest.raises(ValueError, match="epoch_decay"):
         EpochSettings(epoch_decay=0.0)
+
+
+def test_results_do_not_name_the_computer(tmp_path: Path) -> None:
+    state, out = tmp_path / "state", tmp_path / "out"
+    (state / "tensorboard").mkdir(parents=True)
+    name = "events.out.tfevents.1764252000"
+    (state / "tensorboard" / f"{name}.node7.cluster.example.org.4711.0").write_bytes(b"events")
+    finish_training(state, out, {})
+    assert [path.name for path in (out / "tensorboard").iterdir()] == [f"{name}.4711.0"]

@@ -93,7 +93,9 @@ def read_site(path: Path) -> Site:
     if site.ask_gpus_by not in ASK_BY:
         raise InputError(f"{path}: ask_gpus_by", site.ask_gpus_by, " or ".join(ASK_BY), todo)
     if site.gpu_type is not None and not re.fullmatch(r"[\w.]+", site.gpu_type):
-        raise InputError(f"{path}: gpu_type", site.gpu_type, "a name as `sinfo -o %G` prints it", todo)
+        expected = "letters, digits, dots and underscores: Snakemake's Slurm plugin passes on no other name"
+        todo = "Leave gpu_type out, and name the partition that has these GPUs (a MIG slice has a hyphen)."
+        raise InputError(f"{path}: gpu_type", site.gpu_type, expected, todo)
     return site
 
 

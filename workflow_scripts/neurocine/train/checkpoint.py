@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,6 +132,12 @@ def remove_states(state_dir: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _remove_host_names(folder: Path) -> None:
+    """Rename TensorBoard's files, which carry the name of the computer; results are shared."""
+    for path in list(folder.rglob("events.out.tfevents.*")):
+        path.rename(path.with_name(re.sub(r"(tfevents\.[0-9]+)\..*?(\.[0-9]+\.[0-9]+)$", r"\1\2", path.name)))
+
+
 def finish_training(state_dir: Path, out: Path, report: Mapping[str, Any]) -> None:
     """Close a training whose results are written: logs move to ``out``, ``done.json`` is written, states go.
 
@@ -148,6 +155,7 @@ def finish_training(state_dir: Path, out: Path, report: Mapping[str, Any]) -> No
         if source.is_dir():
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(source, target)
+            _remove_host_names(target)
         elif source.is_file():
             shutil.copyfile(source, target)
     for leftover in list(out.rglob(".*.part")):  # of a process that was killed while it wrote results
