@@ -91,6 +91,7 @@ rule write_methods:
             labels={"what": "methods"},
         ),
         references=results("methods.bib"),
+        description=results("dataset_description.json"),
     log:
         log_file("write_methods/write_methods"),
     benchmark:
@@ -110,7 +111,7 @@ rule write_methods:
         "python workflow_scripts/write_methods.py --scores {input.scores:q} --vertices {input.vertices:q} "
         "--logs {input.logs:q} --experiments {params.experiments:q} --rest-subjects {params.rest_subjects:q} "
         "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} --config {params.config:q} "
-        "--out {output.text:q} --references {output.references:q} 2> >(tee {log:q} >&2)"
+        "--out {output.text:q} --references {output.references:q} --description {output.description:q} 2> >(tee {log:q} >&2)"
 
 
 rule build_browser:
@@ -271,6 +272,7 @@ use rule write_methods as write_ablation_methods with:
             labels={"what": "methods of the ablation"},
         ),
         references=results("ablation/methods.bib"),
+        description=results("ablation/dataset_description.json"),
     log:
         log_file("write_methods/ablation"),
     benchmark:

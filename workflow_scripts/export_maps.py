@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from neurocine import __version__
 from neurocine.cli import program
 from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import read_arrays
 from neurocine.surface.export import export_maps, named_maps
 from neurocine.surface.plot import PlotSurfaceSettings, attention_scale, occlusion_scale, select_maps
+from neurocine.version import code_version
 
 
 @program
@@ -26,7 +26,7 @@ def main(*, attention: Path, settings: PlotSurfaceSettings, out: Path, page: Pat
     maps, occlusion = select_maps(arrays, meta["stages"], meta["layers"], settings.quantity)
     scales = attention_scale(list(maps.values()), settings), occlusion_scale(occlusion, settings)
     grid = VoxelGrid.from_meta(meta["grid"]) if "grid" in meta else None
-    made_by = {"Name": "neurocine", "Version": __version__}
+    made_by = {"Name": "neurocine", "Version": code_version()}
     sources = {"Description": name, "GeneratedBy": [made_by], "ComputedFrom": meta["computed_from"]}
     export_maps(
         named_maps(maps, occlusion, scales), grid, f"Occlusion of each area, {name}", sources, out, page

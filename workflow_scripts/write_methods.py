@@ -5,8 +5,8 @@ from pathlib import Path
 
 from neurocine.cli import program
 from neurocine.costs import Asked, sum_costs
-from neurocine.io import open_arrays, read_table, replacing
-from neurocine.report.methods import Ran, write_methods
+from neurocine.io import open_arrays, read_table, replacing, write_json
+from neurocine.report.methods import Ran, describe_dataset, write_methods
 from neurocine.report.study import SUBJECT_FOLDER, TrainingLog
 
 
@@ -39,10 +39,11 @@ def main(
     rest_subjects: int,
     out: Path,
     references: Path,
+    description: Path,
     benchmarks: Path | None = None,
     asked: str = "{}",
 ) -> None:
-    """Write the methods of a study, and the references that they cite.
+    """Write the methods of a study, the references that they cite, and the description of its results.
 
     Parameters
     ----------
@@ -54,6 +55,7 @@ def main(
     rest_subjects : subjects whose rest runs the encoder was pretrained on
     out : the text, Markdown
     references : what it cites, BibTeX
+    description : what made the results and from what, dataset_description.json of BIDS derivatives
     benchmarks : folder of Snakemake's benchmarks of the study, for the hours
     asked : GPUs and memory that a job of each step asks for, as JSON
     """
@@ -72,6 +74,7 @@ def main(
     for path, content in zip((out, references), written, strict=True):
         with replacing(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
+    write_json(description, describe_dataset(study, ran.commits))
 
 
 if __name__ == "__main__":

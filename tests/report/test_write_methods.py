@@ -12,10 +12,19 @@ import yaml
 from snakemake.utils import update_config
 
 import write_methods as program
+from neurocine import __version__
 from neurocine.config import complete_config
 from neurocine.costs import Cost
 from neurocine.io import write_arrays
-from neurocine.report.methods import Ran, plain, references, step_counts, words, write_methods
+from neurocine.report.methods import (
+    Ran,
+    describe_dataset,
+    plain,
+    references,
+    step_counts,
+    words,
+    write_methods,
+)
 from neurocine.report.sections import methods_section
 from neurocine.report.study import TrainingLog
 
@@ -81,6 +90,8 @@ def test_another_study_is_told_otherwise() -> None:
     for other in ("CC2017", "Human Connectome", "Left out", "DDIM", "hours"):
         assert other not in text
     assert "wen2018" not in bibliography
+    described = describe_dataset(config, {})
+    assert described["SourceDatasets"] == described["Networks"] == []
 
 
 def test_paragraphs_and_sentences_do_not_run_into_each_other() -> None:
@@ -129,7 +140,18 @@ def test_program_reads_what_was_run(tmp_path: Path) -> None:
         rest_subjects=5,
         out=tmp_path / "methods.md",
         references=tmp_path / "methods.bib",
+        description=tmp_path / "dataset_description.json",
     )
+    described = json.loads((tmp_path / "dataset_description.json").read_text())
+    assert described["DatasetType"] == "derivative"
+    assert {"Name", "BIDSVersion", "GeneratedBy"} <= set(described)
+    assert described["GeneratedBy"][0]["Version"].startswith(__version__)
+    assert [source.get("DOI") for source in described["SourceDatasets"]] == ["doi:10.4231/R7X63K3M", None]
+    assert described["Networks"][0] == {
+        "Name": "CLIP ViT-L/14",
+        "Source": "openai/clip-vit-large-patch14@feed",
+        "License": "MIT",
+    }
     text = (tmp_path / "methods.md").read_text()
     assert "7 vertices of subject 1 were decoded" in text
     assert "42 steps of 64 clips" in text

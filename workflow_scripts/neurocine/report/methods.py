@@ -11,12 +11,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from neurocine import __version__
 from neurocine.costs import Cost
 from neurocine.methods import method_of
 from neurocine.models.catalogue import PUBLISHED, used_models
 from neurocine.report.study import TrainingLog
+from neurocine.version import code_version
 
+BIDS = "1.10.0"  # version of the standard whose keys dataset_description.json has
+PURR = "doi:10.4231/R7X63K3M"  # CC2017, subject 1, at the Purdue University Research Repository
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "nilearn", "nibabel", "numpy", "scipy")
 # Key of the config section ``models`` -> key in references.bib.
 CITED = {
@@ -102,6 +104,32 @@ def networks(config: Mapping[str, Any], commits: Mapping[str, str]) -> list[dict
     return listed
 
 
+def describe_dataset(config: Mapping[str, Any], commits: Mapping[str, str]) -> dict[str, Any]:
+    """Describe a study's results as BIDS describes derivatives: what made them, and from what.
+
+    Parameters
+    ----------
+    config : the study's complete configuration
+    commits : repository -> commit that was downloaded, where it was recorded
+    """
+    sources: list[dict[str, str]] = []
+    if str(config["dataset"]).startswith("cc2017") and not config["simulate"]:
+        sources.append({"DOI": PURR, "Description": "CC2017 (Wen 2018), open access"})
+    if config["pretrain_on"] == "rest" and not config["simulate"]:
+        terms = "rest runs of the Human Connectome Project, under its data use terms"
+        sources.append({"URL": "https://www.humanconnectome.org", "Description": terms})
+    # The embedded study's networks are its own.
+    used = [] if config["simulate"] else networks(config, commits)
+    return {
+        "Name": f"{config['dataset']}: video reconstructed from fMRI",
+        "BIDSVersion": BIDS,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "neurocine", "Version": code_version()}],
+        "SourceDatasets": sources,
+        "Networks": [{"Name": n["what"], "Source": n["source"], "License": n["licence"]} for n in used],
+    }
+
+
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that results depend on, as far as they are installed here."""
     versions = {}
@@ -150,7 +178,7 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
         .get_template("methods.md")
         .render(
             config=config,
-            version=__version__,
+            version=code_version(),
             cc2017=str(config["dataset"]).startswith("cc2017"),
             tr=stimuli["tr"],
             minutes=stimuli["clips_per_movie"] * stimuli["tr"] / 60,
