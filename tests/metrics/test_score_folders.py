@@ -9,7 +9,7 @@ from PIL import Image
 
 from metrics.tiny import moving_movie, write_classifiers, write_decoded
 from neurocine.errors import InputError
-from neurocine.io import read_table
+from neurocine.io import read_table, write_arrays
 from neurocine.metrics.clip_files import (
     ClipFile,
     cut_side,
@@ -321,3 +321,34 @@ def test_the_smallest_shift_fits_the_movies() -> None:
     assert smallest_shift([np.arange(240)], 30) == 30
     with pytest.raises(InputError, match="min_shift"):
         smallest_shift([np.arange(12)], 30)
+
+
+NPY = b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', "  # how a header begins that is damaged further on
+
+
+def test_pictures_and_arrays_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "archive.npz", a=np.zeros(3))
+    bad = {
+        "archive.npy": (tmp_path / "archive.npz").read_bytes(),
+        "empty.npy": b"",
+        "shape.npy": NPY + b"'fortran_order': False, 'shape': (-9,)}".ljust(108),
+        "open.npy": NPY + b"'fortran_order': (".ljust(108),
+        "huge.gif": b"GIF89a\xff\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\xff\xff\xff\xff\x00\x02\x01\x00;",
+        "text.gif": b"no picture",
+    }
+    for name, content in bad.items():
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        with pytest.raises(InputError, match=name):
+            find_clips(folder)[0].read()
+
+
+@pytest.mark.parametrize(
+    "numbers", [np.zeros((2, 1), np.int64), np.zeros(2, np.float32), np.zeros(3, np.int64)]
+)
+def test_numbers_of_clips_that_do_not_fit_are_refused(tmp_path: Path, numbers: np.ndarray) -> None:
+    path = tmp_path / "x.safetensors"
+    write_arrays(path, {"test1": np.zeros((2, 1, 4, 4, 3), np.uint8), "test1/clip": numbers}, {})
+    with pytest.raises(InputError, match="a whole number for each of 2 clips"):
+        find_clips(path)

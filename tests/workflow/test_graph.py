@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -456,3 +457,23 @@ def test_several_nodes_are_for_slurm(checkout: Path, tmp_path: Path) -> None:
     run = snakemake(checkout, "--cores", "1", *TOY, str(mine))
     assert run.returncode != 0
     assert "compute.nodes: found 2 in a run on this machine alone" in run.stdout + run.stderr
+
+
+def test_hostile_names_do_not_run_as_code(checkout: Path, tmp_path: Path) -> None:
+    """Real rules, with a python that does nothing, so that only the shell could run what a name holds."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "python").chmod(0o755)
+    hostile = tmp_path / "my study $(touch ran1) ;touch ran2;'`touch ran3`"
+    shutil.copytree(checkout, hostile)
+    mine = hostile / "mine.yaml"
+    mine.write_text(
+        'data_dir: "data $(touch ran4);`touch ran5`/x"\nrest: {dir: "hcp;touch ran6&&touch ran7"}\n'
+    )
+    wanted = ("--cores", "1", "--keep-going", "check_data")
+    run = snakemake(hostile, *wanted, *TOY, str(mine), programs=(programs,))
+    said = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert {"simulate_movies", "simulate_rest"} <= set(re.findall(r"Error in rule (\w+)", said))
+    assert not [path for path in hostile.rglob("ran*") if path.name[3:].isdigit()]

@@ -5,20 +5,25 @@ What differs is reconciled by few stated rules (docs/scoring.md) or refused with
 
 import itertools
 import re
+import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageSequence
 
 from neurocine.errors import InputError
-from neurocine.io import open_arrays
+from neurocine.io import MAKE_AGAIN, open_arrays
 from neurocine.naming import natural
 from neurocine.stimuli.video import read_all_frames, video_info
 
 MOVIES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 PICTURES = (".png", ".jpg", ".jpeg")
+# Pillow refuses pictures that would fill the memory by an error of its own.
+PICTURE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError)
+# A header of .npy is read as text of Python, so that damage has the errors of a parser.
+NPY_ERRORS = (OSError, ValueError, SyntaxError, EOFError, OverflowError, MemoryError, tokenize.TokenError)
 MOST_BORDER = 8  # pixels around pictures that stand side by side
 DURATION_SLACK = 0.1  # part by which the durations of two movies may differ
 ASPECT_SLACK = 0.02
@@ -50,8 +55,11 @@ def _check_array(array: np.ndarray, where: str, axes: int) -> None:
 
 def _read_npy(path: Path) -> np.ndarray:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of arrays")
+        return array
+    except NPY_ERRORS as error:
         raise InputError(
             path, f"a file that cannot be read ({error})", "an array saved by numpy.save", "Save it again."
         ) from None
@@ -64,7 +72,7 @@ def _read_pictures(paths: Sequence[Path], where: str) -> np.ndarray:
         try:
             with Image.open(path) as image:
                 frames.append(np.asarray(image.convert("RGB")))
-        except (UnidentifiedImageError, OSError) as error:
+        except PICTURE_ERRORS as error:
             raise InputError(path, f"no picture ({error})", "PNG or JPEG", "Save it again.") from None
         if frames[-1].shape != frames[0].shape:
             found = f"{path.name} of {frames[-1].shape[1]} x {frames[-1].shape[0]} pixels"
@@ -77,7 +85,7 @@ def _read_gif(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
-    except (UnidentifiedImageError, OSError) as error:
+    except PICTURE_ERRORS as error:
         raise InputError(path, f"no GIF ({error})", "an animated GIF", "Save it again.") from None
 
 
@@ -132,7 +140,11 @@ def _of_file(path: Path) -> list[ClipFile]:
                 raise InputError(path, found, "uint8 (clips, frames, height, width, 3)", todo)
             indices = range(shape[0])
             if f"{movie}/clip" in names:
-                indices = handle.get_tensor(f"{movie}/clip").tolist()
+                numbers = handle.get_tensor(f"{movie}/clip")
+                if numbers.shape != shape[:1] or numbers.dtype.kind not in "iu":
+                    found = f"{movie}/clip: {numbers.dtype} {numbers.shape}"
+                    raise InputError(path, found, f"a whole number for each of {shape[0]} clips", MAKE_AGAIN)
+                indices = numbers.tolist()
             for row, index in enumerate(indices):
                 reader = _tensor_reader(path, movie, row)
                 clips.append(ClipFile(f"{movie}_{index:04d}", f"{path} {movie} row {row}", None, reader))
