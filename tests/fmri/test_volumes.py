@@ -144,7 +144,10 @@ def test_an_axis_of_length_one_is_left_out(tmp_path: Path, run: Path) -> None:
     image = nibabel.load(run)
     values = np.asarray(image.dataobj)
     path = tmp_path / "seg1_2_mni.nii.gz"
-    Nifti1Image(values[:, :, :, None, :], image.affine).to_filename(path)
+    longer = Nifti1Image(values[:, :, :, None, :], image.affine)
+    longer.header.set_zooms((*longer.header.get_zooms()[:4], 2.5))
+    longer.to_filename(path)
+    assert volumes_tr(path) == 2.5
     count, grid = check_volumes(path)
     assert count == values.shape[3]
     assert grid.same(check_volumes(run)[1])

@@ -134,12 +134,16 @@ def check_volumes(path: Path) -> tuple[int, VoxelGrid]:
     return count, VoxelGrid((first, second, third), np.asarray(image.affine, np.float64))
 
 
+def _time_axis(image: Nifti1Image, count: int) -> int:
+    """Return the axis of so many volumes; others behind the three of space have length 1."""
+    return next(axis for axis in range(3, len(image.shape)) if image.shape[axis] == count)
+
+
 def volumes_tr(path: Path) -> float:
     """Return the time between volumes in seconds as the header gives it; 0 where it gives none."""
-    header = _series(Path(path))[0].header
-    zooms = header.get_zooms()
-    unit = {"msec": 1e-3, "usec": 1e-6}.get(header.get_xyzt_units()[1], 1.0)
-    return float(zooms[3] if zooms[3] or len(zooms) < 5 else zooms[4]) * unit
+    image, (*_, count) = _series(Path(path))
+    unit = {"msec": 1e-3, "usec": 1e-6}.get(image.header.get_xyzt_units()[1], 1.0)
+    return float(image.header.get_zooms()[_time_axis(image, count)]) * unit
 
 
 def sample_volumes(path: Path) -> np.ndarray:
@@ -151,7 +155,7 @@ def sample_volumes(path: Path) -> np.ndarray:
     """
     image, (*_, count) = _series(Path(path))
     assert isinstance(image.dataobj, ArrayProxy)
-    axis = next((axis for axis in range(3, len(image.shape)) if image.shape[axis] == count), 3)
+    axis = _time_axis(image, count)
     try:
         volumes = [
             np.asarray(image.dataobj[(slice(None),) * axis + (place,)], np.float32).ravel()
