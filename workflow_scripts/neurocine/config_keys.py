@@ -4,9 +4,9 @@ It imports the whole library, so neither the workflow nor the programs import it
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from neurocine.check import CheckDataSettings
 from neurocine.conditions import CONDITIONS, DEFAULT_CONDITIONS
@@ -24,6 +24,7 @@ from neurocine.metrics.lags import SweepLagsSettings
 from neurocine.metrics.retrieval import RetrieveClipsSettings
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.tables import TabulateScoresSettings
+from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.fetch import FetchModelsSettings
 from neurocine.models.published_encoder import ImportEncoderSettings
 from neurocine.report.browser import BuildBrowserSettings
@@ -122,8 +123,8 @@ class RestKeys(Settings):
     """Name the rest runs that are taken of each subject."""
 
 
-class ModelsKeys(Settings):
-    """Folders of networks."""
+class NeededModelsKeys(Settings):
+    """Folders of networks that steps read."""
 
     clip: str
     """CLIP with projections lies in this folder (ViT-L/14 as published)."""
@@ -135,11 +136,6 @@ class ModelsKeys(Settings):
     """The image classifier of the N-way scores lies in this folder (ViT-B/16, ImageNet)."""
     video_classifier: str
     """The video classifier of the N-way scores lies in this folder (VideoMAE-B, Kinetics-400)."""
-    vifi: str | None = None
-    """ViFi-CLIP's weights lie in this folder, in the layout of CLIP, for vifi and clip_pcc_thresholded.
-
-    Without them (null), clip_video and clip_pcc_thresholded_clip are scored in their place.
-    """
     lavis: str = "models/lavis-blip"
     """BLIP as LAVIS publishes it lies in this folder (weights .pth, bert-base-uncased/vocab.txt).
 
@@ -148,6 +144,21 @@ class ModelsKeys(Settings):
     fmri_encoder: str = "models/fmri_encoder.pth"
     """This file holds published encoder weights (.pth of DC-MAE or MinD-Vis), where pretrain_on is published.
     """
+
+
+if TYPE_CHECKING:
+    ModelsKeys = NeededModelsKeys
+else:  # networks that only metrics need are declared in the catalogue, once
+    ModelsKeys = create_model(
+        "ModelsKeys",
+        __base__=NeededModelsKeys,
+        __doc__="Folders of networks.",
+        **{
+            name: (str | None, Field(default=None, description=network.folder_sentence))
+            for name, network in PUBLISHED.items()
+            if network.use == "if given"
+        },
+    )
 
 
 class ComputeKeys(Settings):

@@ -29,6 +29,7 @@ class Published:
     revision : commit that fetch_models takes unless the config names another
     use : loaded always, if the config gives its folder, or if another key of the config asks for it
     scores : whether metrics need it
+    folder_sentence : explains its key in the config section ``models``, where it is loaded if given
     fetched : whether fetch_models gets it
     pretrained : whether its folder is in the layout of ``from_pretrained``, which check_data looks at
     types : ``model_type`` of its config.json; of Stable Diffusion see PIPELINE_TYPES
@@ -41,6 +42,7 @@ class Published:
     revision: str = ""
     use: Literal["always", "if given", "by key"] = "always"
     scores: bool = False
+    folder_sentence: str = ""
     fetched: bool = True
     pretrained: bool = True
     types: tuple[str, ...] = ()
@@ -105,6 +107,9 @@ PUBLISHED = {
         "see there",
         use="if given",
         scores=True,
+        folder_sentence="ViFi-CLIP's weights lie in this folder, in the layout of CLIP, for vifi and "
+        "clip_pcc_thresholded. Without them (null), clip_video and clip_pcc_thresholded_clip are scored in "
+        "their place.",
         fetched=False,
         types=("clip",),
     ),
