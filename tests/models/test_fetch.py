@@ -16,10 +16,11 @@ import pytest
 import fetch_models as program
 from neurocine.errors import InputError
 from neurocine.models import pretrained
-from neurocine.models.catalogue import ALWAYS, MissingModels, used_models
+from neurocine.models.catalogue import PUBLISHED, MissingModels, used_models
 from neurocine.models.fetch import FetchModelsSettings, choose_files, fetch_models
 from tiny_models import write_tiny_models
 
+ALWAYS = [name for name, network in PUBLISHED.items() if network.use == "always"]
 REPOSITORIES = {name: f"someone/{name}" for name in ALWAYS}
 COMMIT = {"first": "1" * 40, "second": "2" * 40}
 
