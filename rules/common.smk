@@ -20,6 +20,7 @@ from neurocine.conditions import made_by
 from neurocine.config import complete_config, refuse_repeated_keys
 from neurocine.errors import InputError, InputErrors
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
+from neurocine.methods.mind_animator import motion_key
 from neurocine.methods.neurocine import decoder_key, encoder_key, export_names, prior_key
 from neurocine.models.catalogue import PUBLISHED, MissingModels, model_files, used_models
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher
@@ -533,7 +534,8 @@ def subject_results(subject, experiment):
         of_experiment(name).format(subject=subject, method=method.name, experiment=experiment)
         for name in result_files(method)
     ]
-    return [*found, of_subject("noise_ceiling.tsv").format(subject=subject)]
+    further = [*method.further(EXPERIMENTS[experiment]), "noise_ceiling.tsv"]
+    return [*found, *(of_subject(name).format(subject=subject) for name in further)]
 
 
 def study_results(experiments, part=""):

@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from neurocine.io import write_arrays
 from neurocine.models.pretrained import load_unet
+from neurocine.models.structure import StructureConfig, StructureDecoder
 from neurocine.models.video_unet import VideoUNet
 from neurocine.provenance import stamp_weights
 from tiny_models import N_TOKENS, WIDTH
 from tiny_study import FRAMES, TR, VERTICES, stable_diffusion, tiny_encoder, write_fmri, write_latents
 
 PROGRAMS = Path(__file__).parents[1] / "workflow_scripts"
-TRAININGS = ("pretrain_encoder", "train_encoder", "train_video_prior", "train_decoder")
+NEUROCINE = ("pretrain_encoder", "train_encoder", "train_video_prior", "train_decoder")
+ANIMATOR = ("train_semantic", "train_structure", "train_motion")
+TRAININGS = (*NEUROCINE, *ANIMATOR)
 MOVIES = ["seg1", "seg2", "seg3"]
 LOOP = {"warmup_steps": 0, "precision": "no", "log_every": 1, "tensorboard": False, "learning_rate": 1e-3}
 NETWORK = {"patch": 8, "depth": 1, "width": 8, "heads": 2}
@@ -42,8 +46,27 @@ def write_embeddings(path: Path, n_frames: int) -> Path:
     return path
 
 
+def write_variants(path: Path) -> Path:
+    """Embeddings of embed_variants with three texts and two crops per clip."""
+    random = np.random.default_rng(2)
+    arrays = {"texts": random.normal(size=(7, 8)).astype(np.float16)}
+    for movie in MOVIES:
+        arrays[f"{movie}/variant_index"] = random.integers(0, 7, (TR, 3))
+        arrays[f"{movie}/image_crops"] = random.normal(size=(TR, 2, 8)).astype(np.float16)
+    write_arrays(path, arrays, {"step": "embed_variants", "movies": MOVIES, "computed_from": MOVIES})
+    return path
+
+
+def tiny_structure(folder: Path) -> Path:
+    """A structure decoder for the clips of `write_latents`."""
+    torch.manual_seed(0)
+    StructureDecoder(StructureConfig(VERTICES, (4, 4, 4), width=8)).save_pretrained(folder)
+    stamp_weights(folder, MOVIES, "train_structure")
+    return folder
+
+
 def write_trainings(folder: Path, n_frames: int = FRAMES, **loop: Any) -> dict[str, list[str]]:
-    """Write the inputs of all four; return program -> arguments, without state and out.
+    """Write the inputs of all; return program -> arguments, without state and out.
 
     Parameters
     ----------
@@ -78,6 +101,21 @@ def write_trainings(folder: Path, n_frames: int = FRAMES, **loop: Any) -> dict[s
             DENOISING,
         ),
     }
+    # The released augmentation, in place, is what a resumed training could lose; the semantic decoder has it.
+    given |= {
+        "train_semantic": (
+            ["--fmri", fmri, "--embeddings", embeddings, "--variant", "code"],
+            {"head_widths": [8], "tokens": 3, "image_frame": 0, "code_steps": loop.get("steps", 1000)},
+        ),
+        "train_structure": (["--fmri", fmri, "--latents", latents, "--variant", "paper"], {"width": 8}),
+        "train_motion": (
+            ["--fmri", fmri, "--latents", latents, "--variant", "paper", "--memory-tokens", 2],
+            {"encoder_width": 8, "feedforward_width": 8, "schedule": "exponential"},
+        ),
+    }
+    given["train_semantic"][0].extend(["--variants", write_variants(folder / "variants.safetensors")])
+    given["train_motion"][0].extend(["--motion-from", "fmri"])
+    given["train_motion"][0].extend(["--structure", tiny_structure(folder / "structure")])
     settings = {"batch_size": 4, "patience": 0} | LOOP | loop
     commands = {}
     for name, (arguments, own) in given.items():

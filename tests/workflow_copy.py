@@ -10,7 +10,14 @@ from tiny_models import write_tiny_models
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config.yaml", "rules", "schemas", "envs", "slurm", "workflow_scripts")
-STUDIES = ("studies/toy/config.yaml", "tests/micro/config.yaml")
+STUDIES = (
+    "studies/toy/config.yaml",
+    "studies/toy/animator.yaml",
+    "studies/toy/animator_rows.yaml",
+    "studies/cc2017_animator/config.yaml",
+    "tests/micro/config.yaml",
+    "tests/micro/animator.yaml",
+)
 
 
 def copy_workflow(folder: Path) -> Path:

@@ -156,8 +156,8 @@ def test_finished_groups_are_not_drawn_again(
 
     monkeypatch.setattr(Reconstructor, "frames", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        reconstruct(make(folder), given, tmp_path, ["same"])
-    made, store = reconstruct(make(folder), given, tmp_path, ["same"])
+        reconstruct(make(folder), given, 1, tmp_path, ["same"])
+    made, store = reconstruct(make(folder), given, 1, tmp_path, ["same"])
     assert calls == [2, 1, 1]
     assert np.array_equal(made["test1"].frames, whole)
     assert made["test1"].clip.tolist() == [0, 1, 2]
@@ -166,7 +166,7 @@ def test_finished_groups_are_not_drawn_again(
 
 
 def test_every_other_clip(folder: Path) -> None:
-    made = reconstruct(make(folder, SETTINGS.replace(every=2)), features())[0]["test1"]
+    made = reconstruct(make(folder), features(), every=2)[0]["test1"]
     assert made.clip.tolist() == [0, 2]
 
 

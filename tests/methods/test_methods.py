@@ -130,10 +130,12 @@ def test_a_row_has_the_keys_of_its_method(two: dict[str, Any]) -> None:
 
 def test_rows_that_mix_methods_are_refused_by_name(two: dict[str, Any]) -> None:
     misspelt = problems(two, theirs={"method": "othr"})
-    assert 'experiments.theirs.method: found "othr"; expected one of neurocine, other' in misspelt
+    assert (
+        'experiments.theirs.method: found "othr"; expected one of neurocine, mind_animator, other' in misspelt
+    )
     assert "Did you mean other?" in misspelt
     foreign = problems(two, mine={"variant": "code"})
-    assert "experiments.mine.variant: found a key of method other; expected keys of" in foreign
+    assert "experiments.mine.variant: found a key of method mind_animator and other; expected keys" in foreign
     # paper_main stands in config.yaml already, so both rows are merged: one name for two methods.
     twice = problems(two, paper_main={"method": "other"})
     assert "experiments.paper_main.spatial_ratio: found a key of method neurocine" in twice
@@ -166,5 +168,6 @@ def test_a_table_has_the_parameters_of_all_methods(two: dict[str, Any]) -> None:
 def test_the_page_knows_every_training(two: dict[str, Any]) -> None:
     assert list(training_titles()) == [
         *("pretrain_encoder", "train_encoder", "train_video_prior", "train_decoder"),
+        *("train_semantic", "train_structure", "train_motion"),
         "train_other",
     ]

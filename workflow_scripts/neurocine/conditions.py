@@ -104,6 +104,13 @@ CONDITIONS = {
             "which metrics reward smooth clips",
         ),
         Condition(
+            "features",
+            "ceiling",
+            "reconstruct",
+            "true meaning and true latents instead of decoded ones",
+            "the ceiling of Mind-Animator's drawing",
+        ),
+        Condition(
             "vae",
             "ceiling",
             "score",

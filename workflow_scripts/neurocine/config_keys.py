@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model
 
+from neurocine.animator.features import DecodeFeaturesSettings
+from neurocine.animator.reconstruct import ReconstructExperiment, ReconstructSettings
 from neurocine.check import CheckDataSettings
 from neurocine.conditions import CONDITIONS, DEFAULT_CONDITIONS
 from neurocine.diffusion.decode import DecodeSettings
@@ -19,6 +21,7 @@ from neurocine.fmri.rest import PreprocessHcpSettings
 from neurocine.fmri.vertices import SelectVerticesSettings
 from neurocine.metrics.baselines import MakeBaselinesSettings
 from neurocine.metrics.comparisons import CompareResultsSettings
+from neurocine.metrics.feature_scores import ScoreFeaturesSettings
 from neurocine.metrics.fmri_agreement import AgreeFmriSettings
 from neurocine.metrics.lags import SweepLagsSettings
 from neurocine.metrics.retrieval import RetrieveClipsSettings
@@ -46,16 +49,21 @@ from neurocine.simulate.movies import SimulateMoviesSettings
 from neurocine.simulate.rest import SimulateRestSettings
 from neurocine.simulate.toy_models.scores import ScoreToyModelsSettings
 from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.stimuli.augment import AugmentCaptionsSettings
 from neurocine.stimuli.caption import CaptionClipsSettings
 from neurocine.stimuli.embed import EmbedClipsSettings
 from neurocine.stimuli.latents import EncodeLatentsSettings
 from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.show import ShowClipsSettings
+from neurocine.stimuli.variants import EmbedVariantsSettings
 from neurocine.surface.attention import ExtractAttentionSettings
 from neurocine.surface.plot import PlotAgreementSettings, PlotSurfaceSettings
 from neurocine.train.decoder import TrainDecoderSettings
 from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings
+from neurocine.train.motion import TrainMotionSettings
 from neurocine.train.pretrain import PretrainEncoderSettings
+from neurocine.train.semantic import TrainSemanticSettings
+from neurocine.train.structure import TrainStructureSettings
 from neurocine.train.video_prior import TrainVideoPriorSettings
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")]
@@ -186,6 +194,17 @@ class Experiment(EncoderExperiment):
     """The frames of a clip have this fraction of the noise's variance in common (beta); 0 is plain noise."""
 
 
+class AnimatorExperiment(ReconstructExperiment):
+    """One row of Mind-Animator."""
+
+    method: Literal["mind_animator"]
+    """The experiment is decoded by this method, which decides what the other keys of the row are."""
+    memory_tokens: Annotated[Count, Unit("tokens")] = 1
+    """The fMRI becomes this many tokens in the motion generator."""
+    motion_from: Literal["fmri", "frame"] = "fmri"
+    """The motion generator sees fMRI and the first frame, or the first frame alone (frame, a control)."""
+
+
 class StudyKeys(Settings):
     """The study's own keys."""
 
@@ -240,7 +259,9 @@ class StudyKeys(Settings):
     """The HCP rest runs are described here; they are read where pretrain_on is rest."""
     models: ModelsKeys
     """Networks that are used as they are lie in these folders, in the layout of from_pretrained."""
-    experiments: Annotated[Mapping[str, Experiment], Field(min_length=1), KeyPattern(r"^[A-Za-z0-9_]+$")]
+    experiments: Annotated[
+        Mapping[str, Experiment | AnimatorExperiment], Field(min_length=1), KeyPattern(r"^[A-Za-z0-9_]+$")
+    ]
     """Each experiment is one row; rows share every training that they have in common."""
     run_experiments: Annotated[tuple[str, ...], Field(min_length=1), Unique()] = ("paper_main",)
     """Name the experiments that the target all makes."""
@@ -252,7 +273,8 @@ class StudyKeys(Settings):
     """Name what is scored, each in the same way, fmri among them.
 
     From fMRI: fmri; the controls shifted (in time), shuffled (windows in random order), mean (training mean),
-    noise. From text: caption (the original one, a ceiling), training_caption (a random one). Without the
+    noise. From text: caption (the original one, a ceiling), training_caption (a random one). From true
+    meaning and latents: features (a ceiling, of Mind-Animator). Without the
     generator: vae (round trip, a ceiling), static (first true frame held), blurred (random training frames),
     retrieval (training clip with the nearest embedding).
     """
@@ -330,6 +352,22 @@ class ConfigKeys(StudyKeys):
     """This step fine-tunes the diffusion model and the encoder on fMRI."""
     decode: DecodeSettings = DecodeSettings()
     """This step samples video from fMRI of the test movies, and from captions."""
+    augment_captions: AugmentCaptionsSettings = AugmentCaptionsSettings()
+    """This step varies captions for the contrasts of Mind-Animator's semantic decoder."""
+    embed_variants: EmbedVariantsSettings = EmbedVariantsSettings()
+    """This step embeds varied captions and random crops with CLIP, once for all trainings."""
+    train_semantic: TrainSemanticSettings = TrainSemanticSettings()
+    """This step trains Mind-Animator's decoder of what a clip means."""
+    train_structure: TrainStructureSettings = TrainStructureSettings()
+    """This step trains Mind-Animator's decoder of how a clip looks."""
+    train_motion: TrainMotionSettings = TrainMotionSettings()
+    """This step trains Mind-Animator's generator of how a clip moves."""
+    decode_features: DecodeFeaturesSettings = DecodeFeaturesSettings()
+    """This step decodes meaning and latents of test clips from fMRI, with the three of them."""
+    score_features: ScoreFeaturesSettings = ScoreFeaturesSettings()
+    """This step scores decoded features before they are drawn."""
+    reconstruct: ReconstructSettings = ReconstructSettings()
+    """This step draws clips from decoded features with an inflated image diffusion model."""
     show_clips: ShowClipsSettings = ShowClipsSettings()
     """This step writes decoded clips as movies and strips to look at."""
     make_baselines: MakeBaselinesSettings = MakeBaselinesSettings()

@@ -17,6 +17,7 @@ from neurocine.schema import SCHEMA_FILE, default_of
 from neurocine.schema_words import Schema, range_words, resolve
 from neurocine.settings import Settings, settings_schema
 from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.train.animator import AnimatorSettings
 from neurocine.train.denoising import DenoisingSettings
 from neurocine.train.task import LoopSettings
 
@@ -26,11 +27,13 @@ SHARED: dict[str, type[Settings]] = {
     "all_trainings": LoopSettings,
     "diffusion_trainings": DenoisingSettings,
     "toy_models": ToyModelSettings,
+    "animator_trainings": AnimatorSettings,
 }
 SHARED_TITLES = {
     "all_trainings": "All trainings",
     "diffusion_trainings": "Both diffusion trainings",
     "toy_models": "All trainings of toy models",
+    "animator_trainings": "All trainings of Mind-Animator",
 }
 HEAD = ["| key | default | unit | allowed | meaning |", "| --- | --- | --- | --- | --- |"]
 GENERATED = "# Made from the settings classes by: make docs\n"

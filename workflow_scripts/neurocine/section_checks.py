@@ -28,6 +28,12 @@ def root_needs_warmup(section: Section) -> Iterator[InputError]:
         yield InputError("schedule", "inverse_sqrt without warmup_steps", "a schedule that fits", todo)
 
 
+def exponential_needs_epochs(section: Section) -> Iterator[InputError]:
+    """Only some trainings let their rate fall by epochs."""
+    if section["schedule"] == "exponential" and "epoch_decay" not in section:
+        yield InputError("schedule", "exponential", "constant, cosine or inverse_sqrt", "Choose one of them.")
+
+
 def equal_parts(section: Section) -> Iterator[InputError]:
     """A batch is cut into equal parts."""
     if section["batch_size"] % section["gradient_accumulation"]:
@@ -132,6 +138,7 @@ SECTION_CHECKS: dict[str, Callable[[Section], Iterator[InputError]]] = {
         patience_needs_validation,
         equal_parts,
         root_needs_warmup,
+        exponential_needs_epochs,
         heads_divide_width,
         heads_divide_attention,
         frames_within_tr,

@@ -44,8 +44,6 @@ class ReconstructSettings(Settings):
     """Classifier-free guidance has this scale; 1 is none."""
     negative_prompt: str = NEGATIVE_PROMPT
     """Guidance points away from this text, cut to as many tokens as the decoded states have."""
-    every: Annotated[Count, Unit("clips")] = 1
-    """Clips 0, k, 2k ... of each test movie are reconstructed, where k is this value."""
     batch_size: Annotated[Count, Unit("clips")] = 8
     """This many clips are sampled together, and saved together."""
     precision: Precision = "no"
@@ -204,13 +202,18 @@ def make_reconstructor(
 
 
 def reconstruct(
-    reconstructor: Reconstructor, features: Features, state_dir: Path | None = None, identity: Any = None
+    reconstructor: Reconstructor,
+    features: Features,
+    every: int = 1,
+    state_dir: Path | None = None,
+    identity: Any = None,
 ) -> tuple[dict[str, Decoded], GroupStore]:
     """Draw each k-th clip of the movies, group by group; finished groups survive an interruption.
 
     Parameters
     ----------
-    features : of all clips; ``settings.every`` chooses among them
+    features : of all clips
+    every : draw clips 0, k, 2k ... of each movie
     state_dir : where finished groups are kept until the result is written
     identity : JSON values for what the reconstructor does not know: hashes of weights and features
 
@@ -219,7 +222,7 @@ def reconstruct(
     Movie to its clips, and the store, whose ``remove`` is called when the result is on disk
     """
     settings = reconstructor.settings
-    rows = clips_to_decode(features.clips, settings.every)
+    rows = clips_to_decode(features.clips, every)
     facts = [settings.model_dump(), reconstructor.experiment.model_dump(), reconstructor.seed]
     store = GroupStore(state_dir, [*facts, rows, identity])
     groups = [rows[start : start + settings.batch_size] for start in range(0, len(rows), settings.batch_size)]

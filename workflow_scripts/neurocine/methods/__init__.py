@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from neurocine.methods.base import Method, Training, register
+from neurocine.methods.mind_animator import MindAnimator
 from neurocine.methods.neurocine import NeuroCine
 
 __all__ = ["DEFAULT", "METHODS", "Method", "Training", "method_of", "methods_of", "training_titles"]
 
 DEFAULT = NeuroCine.name  # of an experiment that names none
-METHODS = register(NeuroCine())
+METHODS = register(NeuroCine(), MindAnimator())
 
 
 def method_of(row: Mapping[str, Any]) -> Method:

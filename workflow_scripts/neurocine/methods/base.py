@@ -87,6 +87,10 @@ class Method(ABC):
         """Name the files of a result that other tools read."""
         return []
 
+    def further(self, row: Row) -> list[str]:
+        """Name the tables of a subject that an experiment shares with others, below the subject's folder."""
+        return []
+
     def check(self, config: Config) -> Iterator[InputError]:
         """Find settings of its steps that exclude each other."""
         yield from ()

@@ -8,7 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from neurocine.section_checks import equal_parts, patience_needs_validation, root_needs_warmup
+from neurocine.section_checks import (
+    equal_parts,
+    exponential_needs_epochs,
+    patience_needs_validation,
+    root_needs_warmup,
+)
 from neurocine.settings import (
     Check,
     Cosmetic,
@@ -22,13 +27,16 @@ from neurocine.settings import (
     Unit,
 )
 
-EpochSchedule = Literal["constant", "cosine", "exponential", "inverse_sqrt"]
-
 
 class LoopSettings(Settings):
     """How to train. The task says what is trained."""
 
-    checks: ClassVar[tuple[Check, ...]] = (patience_needs_validation, equal_parts)
+    checks: ClassVar[tuple[Check, ...]] = (
+        patience_needs_validation,
+        equal_parts,
+        root_needs_warmup,
+        exponential_needs_epochs,
+    )
 
     steps: Annotated[Count, Unit("steps")] = 1000
     """Training ends after this many optimiser steps, unless patience ends it earlier."""
@@ -43,8 +51,12 @@ class LoopSettings(Settings):
     """AdamW shrinks weights at this rate times the learning rate, independently of the gradient."""
     warmup_steps: Annotated[CountOrZero, Unit("steps")] = 0
     """The learning rate rises linearly from zero over this many steps."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """After the warm-up the learning rate stays constant or falls along a cosine to zero at the last step."""
+    schedule: Literal["constant", "cosine", "inverse_sqrt", "exponential"] = "cosine"
+    """After the warm-up the rate stays constant, or falls along a cosine to zero, or in another way.
+
+    It falls with the root of the step (inverse_sqrt), or by a factor per epoch (exponential), which only the
+    trainings of Mind-Animator do.
+    """
     gradient_clip: NotNegative = 1.0
     """Gradients are scaled down where their global norm exceeds this value; 0 does not clip."""
     precision: Precision = "no"
@@ -74,15 +86,9 @@ class LoopSettings(Settings):
     """Training aborts if the logged loss exceeds this multiple of its first logged value; 0 never aborts."""
 
 
-class EpochSettings(LoopSettings):
+class EpochSettings(LoopSettings, defaults={"schedule": "exponential"}):
     """How to train with a learning rate that falls with epochs or with the root of steps."""
 
-    checks: ClassVar[tuple[Check, ...]] = (*LoopSettings.checks, root_needs_warmup)
-
-    schedule: EpochSchedule = "exponential"  # type: ignore[assignment]  # a wider choice
-    """After the warm-up the learning rate stays constant, falls along a cosine to zero, falls by epoch_decay
-    in each epoch (exponential), or falls with the root of the step (inverse_sqrt, Noam).
-    """
     epoch_decay: Annotated[float, Field(gt=0, le=1)] = 0.999
     """The learning rate is multiplied by this factor after each epoch, where schedule is exponential."""
 

@@ -1,0 +1,68 @@
+"""Train Mind-Animator's structure decoder of one subject."""
+
+import dataclasses
+from pathlib import Path
+
+from neurocine.cli import program
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.io import file_sha256
+from neurocine.provenance import header, refuse_leaks, stamp_weights
+from neurocine.stimuli.cached import CachedClips
+from neurocine.train.checkpoint import finish_training
+from neurocine.train.loop import is_main_process
+from neurocine.train.structure import TrainStructureSettings, train_structure
+
+
+@program
+def main(
+    *,
+    fmri: Path,
+    latents: list[Path],
+    train_movies: list[str],
+    variant: str,
+    seed: int,
+    settings: TrainStructureSettings,
+    state: Path,
+    out: Path,
+    validation: list[str] = [],  # noqa: B006  (never changed; a command line has no other empty list)
+    device: str = "auto",
+) -> None:
+    """Decode the latent of a clip's first frame from fMRI; interrupted, the training is resumed.
+
+    Parameters
+    ----------
+    fmri : training file of assemble_subject
+    latents : files of encode_latents that hold the training movies
+    train_movies : movies that trainings may see; what was computed from any other is refused
+    variant : paper, or code as the released script
+    seed : of all random numbers
+    settings : section train_structure of the config, as JSON
+    state : folder of the resumable state
+    out : folder that receives decoder/, log.jsonl and, last, done.json
+    validation : movies held out to choose the weights
+    device : auto, cpu or cuda
+    """
+    behind = refuse_leaks([fmri, *latents], train_movies)
+    subject = SubjectFmri.read(fmri, with_repeats=False)
+    inputs = {str(path): file_sha256(path) for path in [fmri, *latents]}
+    decoder, report, quality = train_structure(
+        subject,
+        CachedClips.read(latents, movies=subject.movies),
+        validation,
+        variant,
+        settings,
+        seed,
+        state,
+        identity=sorted(inputs.values()),
+        device=device,
+    )
+    if is_main_process():
+        decoder.save_pretrained(out / "decoder")
+        stamp_weights(out / "decoder", behind, "train_structure")
+        facts = {"seed": seed, "variant": variant, "inputs": inputs, "quality": quality}
+        facts["report"] = dataclasses.asdict(report)
+        finish_training(state, out, header("train_structure", settings, behind, **facts))
+
+
+if __name__ == "__main__":
+    main()
