@@ -11,10 +11,11 @@ RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-in
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help demo install test test-kills test-cluster test-cluster-short lint docs site toy-models lavis-env clean-env
+.PHONY: help demo demo-animator install test test-kills test-cluster test-cluster-short lint docs site toy-models lavis-env clean-env
 
 help:
 	@echo "make demo        run the embedded study: no data, no GPU (CORES=$(CORES))"
+	@echo "make demo-animator  add the second method to the embedded study, after make demo"
 	@echo "make install     install everything into $(VENV)"
 	@echo "make test        formatting, types, lint and all tests"
 	@echo "make test-kills  kill every training at ten random moments and compare the results (minutes)"
@@ -33,6 +34,10 @@ demo: $(INSTALLED)
 	@echo
 	@echo "Done. Open results/toy/browser/index.html in a web browser."
 	@echo "Tables are in results/toy/tables/, decoded clips in results/toy/sub-*/neurocine/paper_main/clips/."
+
+demo-animator: $(INSTALLED)
+	@echo "Adding Mind-Animator to the embedded study on $(CORES) cores; after make demo only its own jobs run."
+	$(RUN) $(TOY) studies/toy/animator.yaml
 
 install: $(INSTALLED)
 
