@@ -101,7 +101,7 @@ def choose_files(names: Iterable[str]) -> list[str]:
             found = [
                 name
                 for name, part in zip(used, parts, strict=True)
-                if part[0] == folder and weights_kind(part[2]) == (suffix, False)
+                if part[0] == folder and weights_kind(part[2]) == (suffix, "")
             ]
             if found:
                 chosen += found
