@@ -50,9 +50,9 @@ def drawing(wildcards):
 
 
 ANIMATOR = METHODS["mind_animator"]
-VARIANTS = shared_trainings(ANIMATOR.name, "train_structure")
-MOTIONS = shared_trainings(ANIMATOR.name, "train_motion")
-FEATURES_OF = conditions_among(ANIMATOR.fmri_conditions)
+VARIANTS = studies.trainings(config, ANIMATOR, "train_structure")
+MOTIONS = studies.trainings(config, ANIMATOR, "train_motion")
+FEATURES_OF = studies.conditions_among(config, ANIMATOR.fmri_conditions)
 
 
 wildcard_constraints:

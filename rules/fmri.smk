@@ -3,7 +3,7 @@
 ATLAS = [config["atlas"]] if config["atlas"] else []
 LABELS = [config["atlas_labels"]] if config["atlas_labels"] else []
 # Volumes: one run, whose grid all have.
-LIKE = used_runs(SUBJECTS[0], TRAIN)[:1] if config["space"] == "mni" else []
+LIKE = STUDY.runs(SUBJECTS[0], TRAIN)[:1] if config["space"] == "mni" else []
 SELECTED = of_vertices("select_vertices/vertices.safetensors")
 VERTICES = SELECTED if FROM_RUNS else of_subject("import_fmri/vertices.safetensors")
 CLEANED_RUNS = of_subject("preprocess_run/{batch}.safetensors")
@@ -16,7 +16,8 @@ rule select_vertices:
         atlas=ATLAS,
         labels=LABELS,
         like=LIKE,
-        runs=reliability_runs,
+        runs=to_choose_vertices(STUDY.runs),
+        confounds=to_choose_vertices(STUDY.confounds),
     output:
         vertices=SELECTED,
         table=of_vertices("select_vertices/vertices.tsv"),
@@ -35,17 +36,21 @@ rule select_vertices:
         labels="--labels" if LABELS else "",
         like="--like" if LIKE else "",
         settings=settings("select_vertices"),
+        recordings=to_choose_vertices(STUDY.recordings),
+        confounds=STUDY.confound_columns,
         preprocess_run=settings("preprocess_run") if OWN_VERTICES else "{}",
     shell:
         "python workflow_scripts/select_vertices.py {params.atlas:q} {input.atlas:q} "
         "{params.labels:q} {input.labels:q} {params.like:q} {input.like:q} --runs {input.runs:q} "
-        "--settings {params.settings:q} --preprocess-run {params.preprocess_run:q} --out {output.vertices:q} --table {output.table:q} "
+        "--recordings {params.recordings:q} --confounds {params.confounds:q} --settings {params.settings:q} "
+        "--preprocess-run {params.preprocess_run:q} --out {output.vertices:q} --table {output.table:q} "
         "2> >(tee {log:q} >&2)"
 
 
 rule preprocess_run:
     input:
-        runs=batch_runs,
+        runs=of_batch(STUDY.runs),
+        confounds=of_batch(STUDY.confounds),
         vertices=SELECTED,
     output:
         CLEANED_RUNS,
@@ -59,10 +64,13 @@ rule preprocess_run:
         mem_mb=memory(8),
         runtime=minutes(60),
     params:
-        excluded=batch_excluded,
+        recordings=of_batch(STUDY.recordings),
+        confounds=STUDY.confound_columns,
+        excluded=of_batch(STUDY.excluded),
         settings=settings("preprocess_run"),
     shell:
-        "python workflow_scripts/preprocess_run.py --runs {input.runs:q} --excluded {params.excluded:q} "
+        "python workflow_scripts/preprocess_run.py --runs {input.runs:q} "
+        "--recordings {params.recordings:q} --confounds {params.confounds:q} --excluded {params.excluded:q} "
         "--vertices {input.vertices:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
@@ -91,8 +99,8 @@ rule import_fmri:
         vertex=lambda wildcards, input: "--vertex" if input.vertex else "",
         roi=lambda wildcards, input: "--roi" if input.roi else "",
         atlas="--atlas" if ATLAS else "",
-        excluded=lambda wildcards: excluded_runs(wildcards.subject, MOVIES),
-        package=PACKAGE,
+        excluded=lambda wildcards: STUDY.excluded(wildcards.subject, MOVIES),
+        package=STUDY.package_layout(),
         settings=settings("import_fmri"),
     shell:
         "python workflow_scripts/import_fmri.py --train {input.train:q} --test {input.test:q} "

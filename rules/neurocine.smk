@@ -34,6 +34,16 @@ def prior_file(wildcards):
     return results(f"train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors")
 
 
+def condition_of(wildcards):
+    """The condition of a decoding, without the seed that may follow it."""
+    return wildcards.condition.partition("_seed")[0]
+
+
+def seed_of(wildcards):
+    """The seed of the initial noise: the study's, or the one in the file's name."""
+    return int(wildcards.condition.partition("_seed")[2] or config["seed"])
+
+
 def noise_ratio(wildcards):
     return neurocine_row(wildcards)["noise_ratio"]
 
@@ -46,8 +56,8 @@ def drawn_captions(wildcards):
 
 NEUROCINE = METHODS["neurocine"]
 # All experiments with the same key have the same parameters (the config check sees to it).
-ENCODERS = shared_trainings(NEUROCINE.name, "train_encoder")
-PRIORS = shared_trainings(NEUROCINE.name, "train_video_prior")
+ENCODERS = studies.trainings(config, NEUROCINE, "train_encoder")
+PRIORS = studies.trainings(config, NEUROCINE, "train_video_prior")
 
 
 wildcard_constraints:

@@ -1,15 +1,69 @@
-"""Tables and the page that shows everything."""
+"""What a person asks for: results of each subject, tables, and the page that shows everything."""
 
-# What decides whether published values may be compared with those of this study.
-STUDY_FACTS = {
-    "dataset": DATASET,
-    "test_movies": TEST,
-    "height": config["prepare_stimuli"]["height"],
-    "width": config["prepare_stimuli"]["width"],
-    "frames_per_tr": config["prepare_stimuli"]["frames_per_tr"],
-    "every": config["decode"]["every"],
-    "test_repeats": config["assemble_subject"]["test_repeats"],
-}
+
+def each_result(names, experiments, subjects=SUBJECTS):
+    """Files of every subject under each experiment; ``names``, or a function of the method, tells which.
+
+    ``subjects`` may be the wildcard of one.
+    """
+    taken = {}
+    for experiment in experiments:
+        method = method_of(EXPERIMENTS[experiment])
+        for name in names(method) if callable(names) else names:
+            taken.setdefault(name, []).append((method.name, experiment))
+    return [
+        of_experiment(name).format(subject=subject, method=method, experiment=experiment)
+        for name, owners in taken.items()
+        for subject in subjects
+        for method, experiment in owners
+    ]
+
+
+def subject_results(subject, experiment):
+    """All that one subject gets under one experiment."""
+    method = method_of(EXPERIMENTS[experiment])
+    found = [
+        of_experiment(name).format(subject=subject, method=method.name, experiment=experiment)
+        for name in studies.result_files(config, method)
+    ]
+    further = [*method.further(EXPERIMENTS[experiment]), "noise_ceiling.tsv"]
+    return [*found, *(of_subject(name).format(subject=subject) for name in further)]
+
+
+def study_results(experiments, part=""):
+    """The results of all subjects, the tables and the page that shows them."""
+    each = [subject_results(subject, name) for subject in SUBJECTS for name in experiments]
+    return [
+        CHECKED,
+        *sum(each, []),
+        results(f"{part}tables/scores.tsv"),
+        *(results(f"{part}tables/{name}.tsv") for name in ("results", "comparisons", "published")),
+        results(f"{part}browser"),
+    ]
+
+
+def training_logs(experiments, subjects=SUBJECTS):
+    """The logs of all trainings behind these experiments of subjects, or of the wildcard of one."""
+    place = {"study": results, "subject": of_subject, "vertices": of_vertices}
+    found = studies.trainings_behind(config, experiments)
+    logs = [place[training.of](f"{training.folder}/log.jsonl") for training in found]
+    return sorted(set(expand(logs, subject=subjects)))
+
+
+def maps_of(method):
+    return studies.result_maps(config, method)
+
+
+def tables_of(method):
+    return method.tables(config)
+
+
+def exports_of(method):
+    return method.exports(config)
+
+
+def controls_of(method):
+    return studies.control_strips(config, method)
 
 
 rule tabulate_scores:
@@ -34,7 +88,7 @@ rule tabulate_scores:
         mem_mb=memory(4),
         runtime=minutes(10),
     params:
-        study=json.dumps(STUDY_FACTS),
+        study=STUDY.facts(),
         experiments=json.dumps({"rows": EXPERIMENTS}, sort_keys=True),
         settings=settings("tabulate_scores"),
     shell:
@@ -62,7 +116,7 @@ rule compare_results:
         mem_mb=memory(4),
         runtime=minutes(30),
     params:
-        study=json.dumps(STUDY_FACTS),
+        study=STUDY.facts(),
         networks=[f"{name}={folder}" for name, folder in SCORING_NETWORKS.items()],
         seed=config["seed"],
         settings=settings("compare_results"),
@@ -122,8 +176,8 @@ rule build_browser:
         published=rules.compare_results.output.published,
         tables=[rules.tabulate_scores.output.main, rules.tabulate_scores.output.ablation],
         strips=each_result(STRIPS, config["run_experiments"]),
-        controls=each_result(control_strips, config["run_experiments"]),
-        clips=each_result([f"clips/{movie}.mp4" for movie in TEST], config["run_experiments"]),
+        controls=each_result(controls_of, config["run_experiments"]),
+        clips=each_result(studies.clip_films(config), config["run_experiments"]),
         maps=each_result(maps_of, config["run_experiments"]),
         attention_tables=each_result(tables_of, config["run_experiments"]),
         agreement=each_result(["agree_fmri.tsv"], config["run_experiments"]),
@@ -178,8 +232,8 @@ use rule build_browser as build_subject_browser with:
         published=[],
         tables=[],
         strips=each_result(STRIPS, config["run_experiments"], ONE_SUBJECT),
-        controls=each_result(control_strips, config["run_experiments"], ONE_SUBJECT),
-        clips=each_result([f"clips/{movie}.mp4" for movie in TEST], config["run_experiments"], ONE_SUBJECT),
+        controls=each_result(controls_of, config["run_experiments"], ONE_SUBJECT),
+        clips=each_result(studies.clip_films(config), config["run_experiments"], ONE_SUBJECT),
         maps=each_result(maps_of, config["run_experiments"], ONE_SUBJECT),
         attention_tables=each_result(tables_of, config["run_experiments"], ONE_SUBJECT),
         agreement=each_result(["agree_fmri.tsv"], config["run_experiments"], ONE_SUBJECT),
@@ -201,7 +255,7 @@ rule sweep_lags:
     input:
         train=expand(of_subject("assemble_subject/train.safetensors"), subject=SUBJECTS),
         test=expand(of_subject("assemble_subject/test.safetensors"), subject=SUBJECTS),
-        embeddings=expand(results("embed_clips/{batch}.safetensors"), batch=BATCHES),
+        embeddings=expand(results("embed_clips/{batch}.safetensors"), batch=STUDY.batches),
     output:
         results("tables/lag_sweep.tsv"),
     log:
@@ -292,8 +346,8 @@ use rule build_browser as build_ablation_browser with:
         published=rules.compare_ablation.output.published,
         tables=[rules.tabulate_ablation.output.main, rules.tabulate_ablation.output.ablation],
         strips=each_result(STRIPS, config["ablation_experiments"]),
-        controls=each_result(control_strips, config["ablation_experiments"]),
-        clips=each_result([f"clips/{movie}.mp4" for movie in TEST], config["ablation_experiments"]),
+        controls=each_result(controls_of, config["ablation_experiments"]),
+        clips=each_result(studies.clip_films(config), config["ablation_experiments"]),
         maps=each_result(maps_of, config["ablation_experiments"]),
         attention_tables=each_result(tables_of, config["ablation_experiments"]),
         agreement=each_result(["agree_fmri.tsv"], config["ablation_experiments"]),

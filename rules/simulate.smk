@@ -3,7 +3,7 @@
 if SIMULATED:
 
     TRUTH = f"{config['data_dir']}/truth"
-    VIDEOS = list(map(str, STUDY.stimuli.values()))
+    VIDEOS = STUDY.videos(MOVIES)
     SCRIPTS = [f"{TRUTH}/{movie}.tsv" for movie in MOVIES]
     # Only drawn movies have scripts that say what is shown; brains see image features of natural ones.
     SHOWN_SCRIPTS = [] if config["simulate_movies"]["sources"] else SCRIPTS
@@ -40,12 +40,7 @@ if SIMULATED:
                 videos=VIDEOS,
                 scripts=SHOWN_SCRIPTS,
             output:
-                runs=[
-                    str(path)
-                    for key, runs in STUDY.runs.items()
-                    if key[0] == subject
-                    for path in runs.values()
-                ],
+                runs=[str(run.path) for run in STUDY.found.runs if run.subject == subject],
                 truth=f"{TRUTH}/sub-{subject}.safetensors",
             log:
                 log_file(f"simulate_subject/sub-{subject}"),
@@ -58,6 +53,7 @@ if SIMULATED:
                 runtime=minutes(120),
             params:
                 subject=subject,
+                recordings=[run.recording.text() for run in STUDY.found.runs if run.subject == subject],
                 train_movies=TRAIN,
                 seed=config["seed"],
                 settings=settings("simulate_subject"),
@@ -65,11 +61,11 @@ if SIMULATED:
                 "python workflow_scripts/simulate_subject.py --subject {params.subject:q} "
                 "--videos {input.videos:q} --scripts {input.scripts:q} --train-movies {params.train_movies:q} "
                 "--seed {params.seed:q} --settings {params.settings:q} --out {output.runs:q} "
-                "--truth {output.truth:q} 2> >(tee {log:q} >&2)"
+                "--recordings {params.recordings:q} --truth {output.truth:q} 2> >(tee {log:q} >&2)"
 
     rule simulate_rest:
         output:
-            datasets.rest_run(config["rest"]["dir"], "{rest}", "{run}"),
+            rest_run(config["rest"]["dir"], "{rest}", "{run}"),
         log:
             log_file("simulate_rest/{rest}_{run}"),
         benchmark:

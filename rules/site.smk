@@ -42,6 +42,15 @@ def growing(request):
     return grow
 
 
+def asked(rule, resource):
+    """The number of something that a rule asks for, else 0.
+
+    An expression can only come from --set-resources, and who gives one says the rest as well.
+    """
+    value = rule.resources.get(resource)
+    return 0 if value is None or value.is_evaluable() else value.value or 0
+
+
 ASKED = {}  # stage, as its benchmarks are called -> what its jobs ask for
 MISFITS = {}  # rule -> why no partition takes its jobs
 for site_rule in workflow.rules:

@@ -3,7 +3,7 @@
 
 rule prepare_stimuli:
     input:
-        videos=batch_videos,
+        videos=of_batch(STUDY.videos),
     output:
         results("prepare_stimuli/{batch}.safetensors"),
     log:
@@ -17,10 +17,11 @@ rule prepare_stimuli:
         mem_mb=memory(8),
         runtime=minutes(60),
     params:
+        movies=of_batch(STUDY.movies),
         settings=settings("prepare_stimuli"),
     shell:
-        "python workflow_scripts/prepare_stimuli.py --videos {input.videos:q} --settings {params.settings:q} "
-        "--out {output:q} 2> >(tee {log:q} >&2)"
+        "python workflow_scripts/prepare_stimuli.py --videos {input.videos:q} --movies {params.movies:q} "
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
 # LAVIS fits into no environment with anything else: its own by conda, or .venv-lavis (make lavis-env).

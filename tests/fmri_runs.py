@@ -1,10 +1,13 @@
 """Small runs in real files, and the slow obvious cleaning to compare with."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import assemble_subject
+from neurocine.datasets.base import Recording
 from neurocine.fmri.assemble import AssembleSubjectSettings
 from neurocine.fmri.cifti import write_dtseries
 from neurocine.fmri.grayordinates import GRAYORDINATES
@@ -29,6 +32,17 @@ def write_run(path: Path, bold: np.ndarray, tr: float = 2.0, vertices: np.ndarra
     data[:, vertices] = bold
     write_dtseries(path, data, tr)
     return path
+
+
+def recording(name: str = "seg1_1", n_clips: int = 10, **more: Any) -> Recording:
+    """A recording called movie_repeat, as in the names of the files here."""
+    movie, repeat = name.split("_")[:2]
+    return Recording(movie, int(repeat), n_clips, 2.0, **more)
+
+
+def recordings_of(paths: Iterable[Path], n_clips: int = 10) -> list[Recording]:
+    """What files named movie_repeat_... are recordings of."""
+    return [recording(path.name, n_clips) for path in paths]
 
 
 def slow_clean(bold: np.ndarray, volumes: list[int], order: int, ddof: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 import check_data as program
 from neurocine.check import CheckDataSettings, check_data
+from neurocine.datasets.base import Movie, Recording
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import write_dtseries
 from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES
@@ -25,6 +26,7 @@ from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.video import write_video
 
 SETTINGS = CheckDataSettings(min_free_gb=0.001, min_rest_volumes=5)
+MOVIE, RUN = Movie("seg1", 3, 2.0), Recording("seg1", 1, 3, 2.0)
 PREPARE = PrepareStimuliSettings(clips_per_movie=3)  # last frame at 4 + 5/3 s
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 PREPROCESS = PreprocessRunSettings(crop={8: (1, 4)})
@@ -60,8 +62,8 @@ def write_model(folder: Path, kind: str = "clip") -> Path:
 def look(
     folder: Path, stimulus: Path | None = None, run: Path | None = None, model: Path | None = None
 ) -> pd.DataFrame:
-    stimuli = [stimulus or folder / "seg1.mp4"]
-    runs = [run or folder / "seg1_1_Atlas.dtseries.nii"]
+    stimuli = [(stimulus or folder / "seg1.mp4", MOVIE)]
+    runs = [(run or folder / "seg1_1_Atlas.dtseries.nii", RUN)]
     models = [model or folder / "model"]
     rest = [folder / REST]
     return check_data(stimuli, runs, rest, models, folder, SETTINGS, PREPARE, PREPROCESS)
@@ -70,7 +72,9 @@ def look(
 def test_good_files_make_a_report(good: Path, tmp_path: Path) -> None:
     program.main(
         stimuli=[good / "seg1.mp4"],
+        movies=[MOVIE.text()],
         runs=[good / "seg1_1_Atlas.dtseries.nii"],
+        recordings=[RUN.text()],
         rest=[good / REST],
         models=[good / "model"],
         settings=SETTINGS,
@@ -112,18 +116,15 @@ def test_truncated_files_are_found(good: Path, tmp_path: Path) -> None:
         look(good, model=model)
 
 
-def test_wrong_length_and_name_are_found(good: Path, tmp_path: Path) -> None:
+def test_wrong_length_is_found(good: Path, tmp_path: Path) -> None:
     short = tmp_path / "seg1.mp4"
     write_video(short, [np.zeros((16, 16, 3), np.uint8)] * 50, 10)
     with pytest.raises(InputErrors, match=r"movie of 5.00 s; expected more than 5.67 s"):
         look(good, stimulus=short)
     long = tmp_path / "seg1_2_Atlas.dtseries.nii"
     write_dtseries(long, np.zeros((9, GRAYORDINATES), np.float32), 2.0)
-    with pytest.raises(InputErrors, match="found 9 volumes; expected 8 volumes"):
+    with pytest.raises(InputErrors, match="found 9 volumes; expected 8"):
         look(good, run=long)
-    other = long.rename(tmp_path / "run.dtseries.nii")
-    with pytest.raises(InputErrors, match="a name of another form"):
-        look(good, run=other)
 
 
 def test_all_problems_are_in_one_message(good: Path, tmp_path: Path) -> None:
@@ -292,7 +293,7 @@ def test_a_full_disk_is_told(good: Path) -> None:
 
 
 def check_runs(folder: Path, *runs: Path) -> pd.DataFrame:
-    return check_data([], runs, [], [], folder, SETTINGS, PREPARE, PREPROCESS)
+    return check_data([], [(path, RUN) for path in runs], [], [], folder, SETTINGS, PREPARE, PREPROCESS)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +305,7 @@ def test_another_tr_in_the_header_is_told(
     path = tmp_path / "seg1_1_Atlas.dtseries.nii"
     write_dtseries(path, fake_bold(8), tr)
     table = check_runs(tmp_path, path)
-    expected = f"a TR of {told} in its header where prepare_stimuli.tr is 2 s, which is used"
+    expected = f"a TR of {told} in its header where the study has 2 s, which is used"
     assert (expected in caplog.text) == (expected in table["found"][0]) == bool(told)
 
 
@@ -338,6 +339,7 @@ def test_vertices_that_were_not_recorded_are_counted_by_area(
     assert "53 of 59412 vertices without signal (constant or NaN in all volumes): V1 50, MT 3" in caplog.text
     cleaned = preprocess_run(
         [path],
+        [RUN],
         np.concatenate([v1[:60]]),
         PreprocessRunSettings(crop={8: (1, 4)}, extra_lag_tr=0, detrend_order=0),
     )
@@ -364,7 +366,7 @@ def test_runs_full_of_zeros_are_refused(tmp_path: Path, filled: int) -> None:
     rest = tmp_path / REST
     write_dtseries(rest, bold, 0.72)
     with pytest.raises(InputErrors) as raised:
-        check_data([], [path], [rest], [], tmp_path, SETTINGS, PREPARE, PREPROCESS)
+        check_data([], [(path, RUN)], [rest], [], tmp_path, SETTINGS, PREPARE, PREPROCESS)
     found = [problem.found for problem in raised.value.problems]
     assert found[0] == f"{CORTEX - filled} of {CORTEX} vertices constant or NaN in all volumes"
     assert "of 513 vertices constant" in found[1]
@@ -382,6 +384,7 @@ def test_copies_of_a_run_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the same values as repeat 1 of seg1"):
         preprocess_run(
             [paths[0], paths[2]],
+            [RUN, Recording("seg1", 2, 3, 2.0)],
             np.arange(9),
             PreprocessRunSettings(crop={8: (1, 4)}, extra_lag_tr=0, detrend_order=0),
         )

@@ -1,8 +1,6 @@
 """Properties that hold for any size: windows, padding, masks, interpolation, N-way accuracy, names."""
 
 import itertools
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurocine.datasets import REST_NAME
-from neurocine.errors import InputError
-from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run, volumes_kept
+from neurocine.datasets.base import Recording
+from neurocine.fmri.preprocess import PreprocessRunSettings, volumes_kept
 from neurocine.fmri.windows import window_index
 from neurocine.metrics.n_way import chance_n_way, exact_n_way, target_classes
 from neurocine.models.fmri_encoder import FmriEncoder, FmriEncoderConfig
@@ -44,7 +41,7 @@ def test_the_crop_keeps_the_movie_whatever_the_lag(first: int, last: int, kept: 
     n_volumes = first + kept + last
     crop = PreprocessRunSettings(crop={n_volumes: (first, last)}, extra_lag_tr=lag)
     expected = [min(max(first + sample + lag, 0), n_volumes - 1) for sample in range(kept)]
-    assert volumes_kept(n_volumes, crop, "run").tolist() == expected
+    assert volumes_kept(n_volumes, Recording("a", 1, len(expected), 2.0), crop, "run").tolist() == expected
 
 
 @settings(max_examples=15, deadline=None)
@@ -105,32 +102,17 @@ def test_n_way_equals_counting_all_draws(
 
 @quick
 @given(
-    st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,9}", fullmatch=True),
+    st.text(min_size=1, max_size=20),
     st.integers(1, 9999),
-    st.sampled_from("_."),
+    st.integers(1, 500),
+    st.integers(0, 9),
     st.booleans(),
 )
-def test_names_of_runs_are_read_back(movie: str, repeat: int, dot: str, packed: bool) -> None:
-    name = f"{movie}_{repeat}{dot}Atlas.dtseries.nii" + (".gz" if packed else "")
-    if movie.isascii():
-        assert parse_run(Path(name)) == (movie, repeat)
-    for other in (f"{name}\n", f"x{name}_", f"._{name}"):
-        with pytest.raises(InputError):
-            parse_run(Path(other))
-
-
-@quick
-@given(st.text(max_size=60))
-def test_any_text_is_a_name_or_an_input_error(name: str) -> None:
-    if "\0" in name or "/" in name:
-        return
-    try:
-        movie, repeat = parse_run(Path(name))
-    except InputError:
-        return
-    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", movie)
-    assert 1 <= repeat <= 9999
-    assert not REST_NAME.fullmatch(name)
+def test_recordings_are_read_back(movie: str, repeat: int, clips: int, first: int, trusted: bool) -> None:
+    recording = Recording(
+        movie, repeat, clips, 1.5, first=first, lag=first, header_tr=trusted, confounds=movie
+    )
+    assert Recording.read(recording.text()) == recording
 
 
 @quick

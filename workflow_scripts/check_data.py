@@ -4,6 +4,7 @@ from pathlib import Path
 
 from neurocine.check import CheckDataSettings, check_data
 from neurocine.cli import program
+from neurocine.datasets.base import Movie, Recording, pair
 from neurocine.fmri.package import Package, PackageLayout
 from neurocine.fmri.preprocess import PreprocessRunSettings
 from neurocine.io import write_table
@@ -14,7 +15,9 @@ from neurocine.stimuli.prepare import PrepareStimuliSettings
 def main(
     *,
     stimuli: list[Path],
+    movies: list[str],
     runs: list[Path],
+    recordings: list[str],
     rest: list[Path],
     models: list[Path],
     settings: CheckDataSettings,
@@ -32,7 +35,9 @@ def main(
     Parameters
     ----------
     stimuli : movies
+    movies : name, clips and TR of each, as JSON, in the same order
     runs : fMRI runs of all subjects
+    recordings : what each is a recording of, as JSON, in the same order
     rest : rest runs
     models : folders of the networks that are used as they are
     settings : section check_data of the config, as JSON
@@ -52,9 +57,12 @@ def main(
         for train, test, vertex in zip(trains, tests, places, strict=True)
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
+    looks = (
+        pair(stimuli, [Movie.read(text) for text in movies]),
+        pair(runs, [Recording.read(text) for text in recordings]),
+    )
     table = check_data(
-        stimuli,
-        runs,
+        *looks,
         rest,
         models,
         out.parent,

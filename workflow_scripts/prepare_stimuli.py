@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.datasets.base import Movie, pair
 from neurocine.errors import InputError
 from neurocine.io import file_sha256, write_arrays
 from neurocine.provenance import header
@@ -10,20 +11,22 @@ from neurocine.stimuli.prepare import PrepareStimuliSettings, prepare_stimuli
 
 
 @program
-def main(*, videos: list[Path], settings: PrepareStimuliSettings, out: Path) -> None:
+def main(*, videos: list[Path], movies: list[str], settings: PrepareStimuliSettings, out: Path) -> None:
     """Cut movies into clips of one TR and keep a few frames of each.
 
     Parameters
     ----------
-    videos : movies, each named like its file without the suffix
+    videos : files
+    movies : name, clips and TR of each, as JSON, in the same order
     settings : section prepare_stimuli of the config, as JSON
     out : file to write: per movie uint8 (clips, frames, height, width, 3)
     """
-    named = {path.stem: path for path in videos}
+    rows = [Movie.read(text) for text in movies]
+    named = {movie.name: path for path, movie in pair(videos, rows)}
     if len(named) != len(videos) or not videos:
-        found = ", ".join(map(str, videos)) or "nothing"
-        raise InputError("--videos", found, "movies with different names", "Name each movie once.")
-    clips = prepare_stimuli(named, settings)
+        found = ", ".join(movie.name for movie in rows) or "nothing"
+        raise InputError("--movies", found, "movies with different names", "Name each movie once.")
+    clips = prepare_stimuli(videos, rows, settings)
     meta = header(
         "prepare_stimuli",
         settings,

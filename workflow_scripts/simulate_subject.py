@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from neurocine.cli import program, progress
+from neurocine.datasets.base import Recording, pair
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import write_dtseries
-from neurocine.fmri.preprocess import parse_run
 from neurocine.io import read_table, write_arrays
 from neurocine.provenance import header
 from neurocine.seeds import numpy_generator
@@ -30,6 +30,7 @@ def main(
     seed: int,
     settings: SimulateSubjectSettings,
     out: list[Path],
+    recordings: list[str],
     truth: Path,
     scripts: list[Path] | None = None,
 ) -> None:
@@ -42,12 +43,14 @@ def main(
     train_movies : movies that standardise features and signals
     seed : of the study
     settings : section simulate_subject of the config, as JSON
-    out : runs to write, named movie_repeat_Atlas.dtseries.nii
+    out : runs to write
+    recordings : what each run is a recording of, as JSON, in the same order
     truth : what is known about the subject (safetensors)
     scripts : scripts of all movies (TSV), where there are any
     """
     paths = {path.stem: path for path in videos}
-    runs = {path: parse_run(path) for path in out}
+    rows = pair(out, [Recording.read(text) for text in recordings])
+    runs = {path: (row.movie, row.repeat) for path, row in rows}
     for path, (movie, _) in runs.items():
         if movie not in paths:
             raise InputError(path, f"movie {movie}", f"one of {', '.join(paths)}", "Give its video too.")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import measure_noise_ceiling as program
+from fmri_runs import recording
 from neurocine.errors import InputError
 from neurocine.fmri.ceiling import (
     MeasureNoiseCeilingSettings,
@@ -54,7 +55,9 @@ def simulated() -> tuple[dict[str, np.ndarray], VertexSelection, np.ndarray]:
             simulate_run(brain, features, 245, settings, numpy_generator(7, movie, repeat))[:, place]
             for repeat in range(4)
         ]
-        repeats[movie] = np.stack([clean_run(run, PreprocessRunSettings(), movie) for run in runs])
+        repeats[movie] = np.stack(
+            [clean_run(run, recording(n_clips=240), PreprocessRunSettings(), movie) for run in runs]
+        )
     repeats["test2"][1] = np.nan
     return repeats, selection, brain.share[place].astype(np.float64)
 

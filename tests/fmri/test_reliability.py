@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import select_vertices as program
-from fmri_runs import SMALL, slow_clean, write_run
+from fmri_runs import SMALL, recordings_of, slow_clean, write_run
 from neurocine.errors import InputError
 from neurocine.fmri.reliability import (
     reliable,
@@ -84,7 +84,12 @@ def test_program_keeps_the_vertices_that_repeat_in_hierarchy_order(tmp_path: Pat
     runs = write_movies(tmp_path, MOVIES, signal, every.vertex)
     out = tmp_path / "vertices.safetensors"
     program.main(
-        settings=SETTINGS, preprocess_run=SMALL, out=out, table=tmp_path / "vertices.tsv", runs=runs[::-1]
+        settings=SETTINGS,
+        preprocess_run=SMALL,
+        out=out,
+        table=tmp_path / "vertices.tsv",
+        runs=runs[::-1],
+        recordings=[row.text() for row in recordings_of(runs[::-1])],
     )
     found = VertexSelection.read(out)
     np.testing.assert_array_equal(found.vertex, every.vertex[np.sort(chosen)])
@@ -109,7 +114,7 @@ def test_cleaning_is_that_of_the_training_data(tmp_path: Path) -> None:
             pair.append(slow_clean(bold, list(range(1, 11)), SMALL.detrend_order, SMALL.ddof))
         z.append(repeat_correlation(pair))
     expected = np.sort(np.argsort(-t_over_movies(np.array(z)))[:6])
-    found = select_reliable(every, runs, SETTINGS, SMALL)
+    found = select_reliable(every, runs, recordings_of(runs), SETTINGS, SMALL)
     np.testing.assert_array_equal(found.vertex, every.vertex[expected])
 
 
@@ -117,7 +122,7 @@ def test_too_little_to_tell_is_refused(tmp_path: Path) -> None:
     every = select_vertices(SelectVerticesSettings(roi_set="v1v4", every=150))
     runs = write_movies(tmp_path, MOVIES, np.full(len(every.vertex), 0.5), every.vertex)
     with pytest.raises(InputError, match="1 training movies with repeats; expected at least 2"):
-        select_reliable(every, runs[:3], SETTINGS, SMALL)
+        select_reliable(every, runs[:3], recordings_of(runs[:3]), SETTINGS, SMALL)
     given = {"preprocess_run": SMALL, "out": tmp_path / "v.safetensors", "table": tmp_path / "v.tsv"}
     with pytest.raises(InputError, match="0 runs; expected the runs of the training movies"):
         program.main(settings=SETTINGS, **given)

@@ -11,7 +11,7 @@ from nibabel.nifti1 import Nifti1Image
 import plot_surface as plot_program
 import preprocess_run as preprocess_program
 import select_vertices as select_program
-from fmri_runs import SMALL, fake_bold, slow_clean
+from fmri_runs import SMALL, fake_bold, recording, recordings_of, slow_clean
 from neurocine.check import check_run
 from neurocine.errors import InputError
 from neurocine.fmri.preprocess import PreprocessRunSettings, preprocess_run
@@ -183,7 +183,7 @@ def test_nan_stays_for_the_reader_to_refuse(tmp_path: Path) -> None:
     path = write_volumes(tmp_path / "seg1_1_mni.nii", bold)
     assert np.isnan(read_volumes(path, np.array([3]), GRID)).any()
     with pytest.raises(InputError, match="NaN or infinite values in 1 of 2 vertices"):
-        preprocess_run([path], np.array([3, 4]), SMALL, grid=GRID)
+        preprocess_run([path], [recording()], np.array([3, 4]), SMALL, grid=GRID)
 
 
 def test_programs_clean_voxels_as_vertices(tmp_path: Path) -> None:
@@ -207,7 +207,9 @@ def test_programs_clean_voxels_as_vertices(tmp_path: Path) -> None:
         like=paths[0],
     )
     selection = VertexSelection.read(vertices)
-    preprocess_program.main(runs=paths, vertices=vertices, settings=SMALL, out=out, excluded=["test1:1"])
+    rows = [row.text() for row in recordings_of([Path(p.name.replace(".", "_")) for p in paths])]
+    given = {"runs": paths, "recordings": rows, "vertices": vertices, "settings": SMALL}
+    preprocess_program.main(**given, out=out, excluded=["test1:1"])
     cleaned, meta = read_arrays(out)
     assert meta["movies"] == ["seg1", "test1"]
     for (movie, repeat), bold in runs.items():
@@ -224,6 +226,7 @@ def test_programs_clean_voxels_as_vertices(tmp_path: Path) -> None:
         atlas=tmp_path / "atlas.nii",
         like=paths[0],
         runs=paths,
+        recordings=rows,
     )
     kept = VertexSelection.read(vertices)
     assert len(kept.vertex) == 5
@@ -291,10 +294,10 @@ def test_bad_names_are_refused(tmp_path: Path, run: Path) -> None:
 
 
 def test_the_door_looks_at_volumes_too(run: Path) -> None:
-    finding = check_run(run, SMALL, 2.0)
+    finding = check_run(run, recording(), SMALL)
     assert finding.found == "13 volumes, 6x5x4 voxels of 4 x 4 x 4 mm from (10, -90, -20)"
-    with pytest.raises(InputError, match="13 volumes; expected 245 or 246 volumes"):
-        check_run(run, PreprocessRunSettings(), 2.0)
+    with pytest.raises(InputError, match="13 volumes; expected 245 or 246"):
+        check_run(run, recording(), PreprocessRunSettings())
 
 
 def test_maps_of_voxels_are_drawn_on_slices(tmp_path: Path, run: Path) -> None:

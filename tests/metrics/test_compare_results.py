@@ -37,6 +37,7 @@ from tiny_models import write_clip
 SETTINGS = CompareResultsSettings(block_tr=6, draws=2000)
 PAPER = StudyFacts(
     dataset="cc2017",
+    published=True,
     test_movies=tuple(f"test{n}" for n in range(1, 6)),
     height=256,
     width=256,
@@ -291,7 +292,7 @@ def test_program(tmp_path: Path) -> None:
             long.append(row)
     write_table(tmp_path / "scores.tsv", pd.DataFrame(long))
     outs = {name: tmp_path / f"{name}.tsv" for name in ("out_results", "out_comparisons", "out_published")}
-    facts = PAPER.replace(dataset="toy")
+    facts = PAPER.replace(dataset="toy", published=False)
     given = {"scores": tmp_path / "scores.tsv", "study": facts, "seed": 3, "settings": SETTINGS}
     image, video = write_classifiers(tmp_path)
     write_clip(tmp_path / "vifi")

@@ -24,6 +24,7 @@ from neurocine.models.catalogue import describe_network, describe_processor
 ROOT = Path(__file__).parents[2]
 PAPER = StudyFacts(
     dataset="cc2017",
+    published=True,
     test_movies=tuple(f"test{n}" for n in range(1, 6)),
     height=256,
     width=256,
@@ -180,7 +181,7 @@ def test_other_networks_do_not_compare() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"dataset": "toy"}, "measured on cc2017, not on toy"),
+        ({"dataset": "toy", "published": False}, "measured on cc2017, not on toy"),
         ({"test_movies": ("test1",)}, "five test movies, here test1"),
         ({"width": 512}, "frames of 256 x 256, here 256 x 512"),
         ({"frames_per_tr": 8}, "6 frames per clip, here 8"),
@@ -198,7 +199,7 @@ def test_another_study_does_not_compare(change: dict[str, object], reason: str) 
 
 
 def test_studies_of_the_same_data_with_other_names_compare() -> None:
-    other = verdicts(PAPER.replace(dataset="cc2017_neuroclips"))
+    other = verdicts(PAPER.replace(dataset="neuroclips"))
     pd.testing.assert_frame_equal(other, verdicts())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neurocine.datasets.base import Recording
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import check_dtseries, read_dtseries
 from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES
@@ -34,6 +35,7 @@ from neurocine.simulate.tuning import AREAS, Tuning, receptive_fields
 from neurocine.simulate.world import Scene, render_clip
 from neurocine.stimuli.video import write_video
 
+ROW = Recording("seg1", 1, 240, 2.0)
 NAMES = feature_names([(shape, "") for shape in ("arrow", "bird", "car", "fish")])
 SPACE = FeatureSpace(NAMES, np.zeros(len(NAMES), np.float32), np.ones(len(NAMES), np.float32))
 
@@ -66,7 +68,7 @@ def cleaned(
     n_volumes: int = 245,
 ) -> np.ndarray:
     run = simulate_run(brain, features, n_volumes, settings, numpy_generator(7, "run", repeat))
-    return clean_run(run, PreprocessRunSettings(ddof=0), "a simulated run")
+    return clean_run(run, ROW, PreprocessRunSettings(ddof=0), "a simulated run")
 
 
 @pytest.mark.parametrize(
@@ -90,8 +92,8 @@ def test_share_is_the_reliability_of_preprocessed_runs(
     assert np.abs(reliability - brain.share).max() < 0.12
     # A perfect prediction of the mean over repeats reaches the ceiling.
     truth = response_at(FEATURES, kept_times()) @ brain.weights
-    mean = clean_run(runs.mean(0), PreprocessRunSettings(crop={240: (0, 0)}), "mean")
-    truth = clean_run(truth, PreprocessRunSettings(crop={240: (0, 0)}), "truth")
+    mean = clean_run(runs.mean(0), ROW, PreprocessRunSettings(crop={240: (0, 0)}), "mean")
+    truth = clean_run(truth, ROW, PreprocessRunSettings(crop={240: (0, 0)}), "truth")
     reached = (mean[:, brain.tuned] * truth).mean(0)
     assert reached.mean() == pytest.approx(noise_ceiling(brain.share[brain.tuned], 24).mean(), abs=0.01)
 
@@ -185,7 +187,7 @@ def test_correlation_with_the_clip_peaks_without_extra_lag_or_one_later() -> Non
     drive = FEATURES.reshape(246, 4, -1).mean(1)[:240] @ brain.weights
     score = {}
     for lag in range(-2, 5):
-        bold = clean_run(run, PreprocessRunSettings(extra_lag_tr=lag), "lag")
+        bold = clean_run(run, ROW, PreprocessRunSettings(extra_lag_tr=lag), "lag")
         score[lag] = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(bold.T, drive.T, strict=True)])
     assert max(score, key=score.__getitem__) in (0, 1)
     assert min(score[0], score[1]) > max(score[-1], score[3])
@@ -283,8 +285,10 @@ def test_program_writes_the_same_run_whatever_else_it_writes(
         "seed": 5,
         "settings": SimulateSubjectSettings(),
     }
-    name = "test2_9_Atlas.dtseries.nii"
-    program.main(**common, out=[tmp_path / name], truth=tmp_path / "sub-3.safetensors")
+    name, row = "test2_9_Atlas.dtseries.nii", Recording("test2", 9, 240, 2.0)
+    program.main(
+        **common, out=[tmp_path / name], recordings=[row.text()], truth=tmp_path / "sub-3.safetensors"
+    )
     assert check_dtseries(tmp_path / name) == (246, 2.0)
     bold, _ = read_dtseries(tmp_path / name, vertices("V1"))
     assert (bold.std(0) > 0).all()
@@ -295,10 +299,15 @@ def test_program_writes_the_same_run_whatever_else_it_writes(
     written: dict[str, np.ndarray] = {}
     monkeypatch.setattr(program, "write_dtseries", lambda path, data, tr: written.update({path.name: data}))
     runs = [tmp_path / "seg1_1_Atlas.dtseries.nii", tmp_path / name]
-    program.main(**common, out=runs, truth=tmp_path / "sub-3.safetensors")
+    program.main(
+        **common, out=runs, recordings=[ROW.text(), row.text()], truth=tmp_path / "sub-3.safetensors"
+    )
     assert {key: len(data) for key, data in written.items()} == {runs[0].name: 245, name: 246}
     np.testing.assert_array_equal(written[name][:, vertices("V1")], bold)
     with pytest.raises(InputError, match="movie seg2"):
         program.main(
-            **common, out=[tmp_path / "seg2_1_Atlas.dtseries.nii"], truth=tmp_path / "no.safetensors"
+            **common,
+            out=[tmp_path / "seg2_1_Atlas.dtseries.nii"],
+            recordings=[Recording("seg2", 1, 240, 2.0).text()],
+            truth=tmp_path / "no.safetensors",
         )

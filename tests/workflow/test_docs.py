@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from neurocine.config import complete_config
-from neurocine.datasets import rest_run, wen2018_run, wen2018_stimulus
+from neurocine.datasets.hcp_rest import rest_run
+from neurocine.datasets.wen2018 import wen2018_run, wen2018_stimulus
 from workflow_copy import copy_workflow, snakemake
 
 ROOT = Path(__file__).parents[2]

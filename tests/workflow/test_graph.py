@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neurocine import datasets
+from neurocine.datasets import wen2018
 from tiny_models import write_clip
 from workflow_copy import ROOT, copy_workflow, snakemake
 
@@ -142,8 +142,8 @@ def test_volumes_need_an_atlas_and_no_rest(checkout: Path, tmp_path: Path) -> No
     runs = {"seg1": 2, "seg2": 2, "test1": 2}
     for movie, count in runs.items():
         for path in [
-            datasets.wen2018_stimulus(data, movie),
-            *(datasets.wen2018_run(data, "1", movie, repeat + 1, "mni") for repeat in range(count)),
+            wen2018.wen2018_stimulus(data, movie),
+            *(wen2018.wen2018_run(data, "1", movie, repeat + 1, "mni") for repeat in range(count)),
         ]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
@@ -170,7 +170,7 @@ def test_volumes_need_an_atlas_and_no_rest(checkout: Path, tmp_path: Path) -> No
     inputs = re.findall(r"rule select_vertices:\n +input: (.*)", said)
     assert inputs[0].split(", ") == [
         str(tmp_path / "atlas.nii.gz"),
-        str(datasets.wen2018_run(data, "1", "seg1", 1, "mni")),
+        str(wen2018.wen2018_run(data, "1", "seg1", 1, "mni")),
     ]
     assert "seg2_2_mni.nii.gz" in said
     assert "rule plot_surface" in said
@@ -231,7 +231,7 @@ def test_absent_data_make_one_message(checkout: Path, arguments: tuple[str, ...]
     said = run.stdout + run.stderr
     assert "cc2017: 280 files are missing" in said
     assert "data/cc2017/video_fmri_dataset/stimuli/seg1.mp4" in said
-    assert "data/cc2017/Subject01/video_fmri_dataset/subject1" in said
+    assert "data/cc2017/video_fmri_dataset/subject1" in said
     assert "5 networks are missing" in said
     assert "models.clip: found no model in models/clip-vit-large-patch14" in said
     assert "about 4.3 GB, licence CreativeML OpenRAIL-M" in said

@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +13,14 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
+from neurocine.datasets.base import Movie, Recording
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import check_dtseries, read_dtseries
 from neurocine.fmri.coverage import MOST, count_by_area, settle_samples
 from neurocine.fmri.grayordinates import CORTEX
 from neurocine.fmri.package import Package, check_package
 from neurocine.fmri.parcellation import area_vertices
-from neurocine.fmri.preprocess import PreprocessRunSettings, kept_samples, parse_run
+from neurocine.fmri.preprocess import PreprocessRunSettings, kept_samples, refuse_other_tr, volumes_kept
 from neurocine.fmri.rest import LEAVE_OUT, parse_rest
 from neurocine.fmri.volumes import check_volumes, sample_volumes, volumes_tr
 from neurocine.models.catalogue import PUBLISHED
@@ -62,13 +63,13 @@ class Finding:
     digest: str = ""
 
 
-def check_stimulus(path: Path, settings: PrepareStimuliSettings) -> Finding:
+def check_stimulus(path: Path, movie: Movie, settings: PrepareStimuliSettings) -> Finding:
     """Check that a movie can be read and holds the last frame of its last clip; it may go on after that."""
     info = video_info(path)
-    seconds = float(clip_times(settings).max())
+    seconds = float(clip_times(movie, settings).max())
     expected = f"more than {seconds:.2f} s"
     if info.duration <= seconds:
-        todo = "Copy or download the movie again, or correct prepare_stimuli.clips_per_movie in the config."
+        todo = "Copy or download the movie again, or correct its number of clips (docs/data.md)."
         raise InputError(path, f"a movie of {info.duration:.2f} s", expected, todo)
     return Finding(f"{info.duration:.2f} s, {info.fps:g} fps, {info.width}x{info.height}", expected)
 
@@ -97,28 +98,26 @@ def stated_tr(path: Path, header: float) -> tuple[float, str]:
 def _tr_warning(tr: float, where: str, study: float) -> str:
     if math.isfinite(tr) and abs(tr / study - 1) <= TR_SLACK:
         return ""
-    return f"a TR of {tr:g} s in its {where} where prepare_stimuli.tr is {study:g} s, which is used"
+    return f"a TR of {tr:g} s in its {where} where the study has {study:g} s, which is used"
 
 
 def _digest(values: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
-def check_run(path: Path, settings: PreprocessRunSettings, tr: float) -> Finding:
-    """Check name, grid, size, number of volumes, TR and values of an fMRI run, as preprocess_run reads it.
+def check_run(path: Path, recording: Recording, settings: PreprocessRunSettings) -> Finding:
+    """Check grid, size, number of volumes, TR and values of an fMRI run, as preprocess_run reads it.
 
     Parameters
     ----------
     path : the run
+    recording : what it is a recording of; where headers cannot be trusted, another TR is a warning only
     settings : section preprocess_run of the config
-    tr : seconds between volumes in this study; another one in the file is a warning, as headers of this
-        field are often wrong
 
     Raises
     ------
     InputError : what preprocess_run would refuse whichever vertices it was asked for
     """
-    parse_run(path)
     surface = "dtseries" in path.name
     grid: object = "91k grid"
     if surface:
@@ -126,18 +125,18 @@ def check_run(path: Path, settings: PreprocessRunSettings, tr: float) -> Finding
     else:
         volumes, grid = check_volumes(path)
         header_tr = volumes_tr(path)
-    expected = f"{' or '.join(map(str, sorted(settings.crop)))} volumes, {grid}"
-    if volumes not in settings.crop:
-        todo = "Copy the run again, list it in exclude_runs, or add its length to preprocess_run.crop."
-        raise InputError(path, f"{volumes} volumes", expected, todo)
-    warnings = [_tr_warning(*stated_tr(path, header_tr), tr)]
+    kept = len(volumes_kept(volumes, recording, settings, path))
+    tr, place = stated_tr(path, header_tr)
+    refuse_other_tr(tr, recording, path, place)
+    warnings = [_tr_warning(tr, place, recording.tr)]
     if surface:
-        samples = kept_samples(read_dtseries(path, np.arange(CORTEX))[0], settings, path, MOST)
+        samples = kept_samples(read_dtseries(path, np.arange(CORTEX))[0], recording, settings, path, MOST)
         warnings.append(count_by_area(samples.constant, area_vertices()))
         values = samples.bold[:, SAMPLE]
     else:
         values = _sampled_volumes(path)
     told = "; ".join(filter(None, warnings))
+    expected = f"at least {kept} volumes, {grid}"
     return Finding(f"{volumes} volumes, {grid}", expected, told, _digest(values))
 
 
@@ -225,8 +224,8 @@ def _unforeseen(path: Path, error: Exception) -> InputError:
 
 
 def check_data(
-    stimuli: Iterable[Path],
-    runs: Iterable[Path],
+    stimuli: Sequence[tuple[Path, Movie]],
+    runs: Sequence[tuple[Path, Recording]],
     rest: Iterable[Path],
     models: Iterable[Path],
     disk: Path,
@@ -240,8 +239,8 @@ def check_data(
 
     Parameters
     ----------
-    stimuli : movies
-    runs : fMRI runs
+    stimuli : files of movies, and how they are cut into clips
+    runs : fMRI runs, and what they are recordings of
     rest : rest runs
     models : folders of networks
     disk : folder on the disk that gets the results
@@ -261,10 +260,11 @@ def check_data(
     """
     models = list(map(Path, models))
     names = dict(zip(models, model_names, strict=False))
+    movie_of, recording_of = dict(stimuli), dict(runs)
     package_of = {package.train: package for package in packages}
     looks: list[tuple[str, Iterable[Path], Callable[[Path], Finding]]] = [
-        ("stimulus", stimuli, lambda path: check_stimulus(path, prepare)),
-        ("run", runs, lambda path: check_run(path, preprocess, prepare.tr)),
+        ("stimulus", movie_of, lambda path: check_stimulus(path, movie_of[path], prepare)),
+        ("run", recording_of, lambda path: check_run(path, recording_of[path], preprocess)),
         ("package", package_of, lambda path: check_fmri_package(package_of[path])),
         ("rest", rest, lambda path: check_rest(path, settings)),
         ("model", models, lambda path: check_model_folder(path, names.get(path, ""))),

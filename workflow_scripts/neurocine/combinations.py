@@ -86,7 +86,7 @@ def _check_seeds(config: Config) -> Iterator[InputError]:
 
 def _check_lengths(config: Config) -> Iterator[InputError]:
     """Runs and movies must agree: as many samples are left of a run as its movie has clips."""
-    if config["fmri_from"] != "runs":
+    if config["fmri_from"] != "runs" or config["layout"] != "wen2018":
         return
     clips = config["prepare_stimuli"]["clips_per_movie"]
     for volumes, (first, last) in config["preprocess_run"]["crop"].items():

@@ -12,6 +12,7 @@ from neurocine.animator.features import DecodeFeaturesSettings
 from neurocine.animator.reconstruct import ReconstructExperiment, ReconstructSettings
 from neurocine.check import CheckDataSettings
 from neurocine.conditions import CONDITIONS, DEFAULT_CONDITIONS
+from neurocine.datasets import LAYOUTS
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.assemble import AssembleSubjectSettings
 from neurocine.fmri.ceiling import MeasureNoiseCeilingSettings
@@ -69,7 +70,8 @@ from neurocine.train.video_prior import TrainVideoPriorSettings
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+$")]
 RestRun = Annotated[str, Field(pattern=r"^rfMRI_REST[0-9]*(_7T)?(_(LR|RL|AP|PA))?$")]
 Subject = Word | int
-Movies = Annotated[tuple[Word, ...], Field(min_length=1), Unique()]
+MovieName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Movies = Annotated[tuple[MovieName, ...], Field(min_length=1), Unique()]
 
 
 class MoviesKeys(Settings):
@@ -103,6 +105,20 @@ class ExcludedRun(Settings):
     """Give the number of the repeat, from 1."""
     reason: Annotated[str, Field(min_length=1)]
     """Say why the run is left out; the methods section repeats it."""
+
+
+class SheetKeys(Settings):
+    """The table of one's own recordings."""
+
+    file: str | None = None
+    """This table (TSV) has a row per run and decides subjects, movies and repeats; see docs/data.md."""
+    confounds: Annotated[tuple[str, ...], Unique()] = ()
+    """Name columns of the tables of confounds; they are removed from runs together with the drift."""
+    wrong_header_tr: bool = False
+    """True says that the TR in the headers of these runs is known to be wrong.
+
+    If not, one that differs from the sheet's is an error.
+    """
 
 
 class PackageKeys(Settings):
@@ -209,12 +225,16 @@ class StudyKeys(Settings):
     """The study's own keys."""
 
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
-    """Results, logs and benchmarks of the study lie in a folder of this name.
+    """Results, logs and benchmarks of the study lie in a folder of this name."""
+    layout: Annotated[str, OneOf(tuple(LAYOUTS))] = "wen2018"
+    """The recordings are of this data set, by its layout (docs/data.md).
 
-    Begin it with cc2017 where the data are CC2017; published values are then compared.
+    wen2018 is CC2017 as published, or simulated like it; with sheet a table describes recordings of your own.
     """
+    sheet: SheetKeys = SheetKeys()
+    """The table of your own recordings is described here; it is read where layout is sheet."""
     data_dir: str
-    """The unpacked archives lie in this folder."""
+    """The unpacked archives, or your own recordings, lie in this folder."""
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1), Unique()]
     """List the subjects to work on, as they are numbered in the data set."""
     movies: MoviesKeys

@@ -14,28 +14,23 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
+from neurocine.datasets.base import Recording, pair
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import read_dtseries
 from neurocine.fmri.coverage import Samples, settle_samples
 from neurocine.fmri.volumes import VoxelGrid, read_volumes
+from neurocine.io import read_table
 from neurocine.section_checks import crop_leaves_samples
 from neurocine.settings import Check, Count, CountOrZero, KeyPattern, Settings, Unit
 
 log = logging.getLogger(__name__)
 
-# A movie is a word such as seg12; one published file has a dot for the second underscore.
-RUN_NAME = re.compile(
-    r"(?P<movie>[A-Za-z][A-Za-z0-9-]*)_(?P<repeat>\d{1,4})[_.](Atlas\.dtseries|mni)\.nii(\.gz)?", re.ASCII
-)
-# fMRIPrep's: the task is the movie, the run its repeat.
-BIDS_NAME = re.compile(
-    r"sub-[A-Za-z0-9]+_(ses-[A-Za-z0-9]+_)?task-(?P<movie>[A-Za-z][A-Za-z0-9]*)_([a-z]+-[A-Za-z0-9]+_)*?"
-    r"run-0*(?P<repeat>\d{1,4})_([a-z]+-[A-Za-z0-9]+_)*bold(\.dtseries)?\.nii(\.gz)?",
-    re.ASCII,
-)
 MAX_LAG = 10  # TR
+TR_SLACK = 0.01  # fraction by which the TR of a header may differ
+RANK_SLACK = 1e-8  # of a confound's size: what is left of it beside the polynomial counts as none below this
 # Below this share of a vertex's largest value, what detrending leaves is rounding of float32, not signal.
 ROUNDING = 1e-6
 
@@ -68,26 +63,6 @@ class PreprocessRunSettings(Settings):
     """
 
 
-def parse_run(path: Path) -> tuple[str, int]:
-    """Movie and repeat (from 1) of a run, from its file name.
-
-    Raises
-    ------
-    InputError : another name
-    """
-    name = Path(path).name
-    match = RUN_NAME.fullmatch(name) or BIDS_NAME.fullmatch(name)
-    if match is None or int(match["repeat"]) < 1:
-        raise InputError(
-            path,
-            "a name of another form",
-            "a name like seg1_2_Atlas.dtseries.nii, seg1_2_mni.nii.gz or "
-            "sub-1_task-seg1_run-2_space-fsLR_den-91k_bold.dtseries.nii",
-            "Rename it or leave it out.",
-        )
-    return match["movie"], int(match["repeat"])
-
-
 def parse_excluded(entries: Iterable[str]) -> set[tuple[str, int]]:
     """Read ``movie:repeat`` entries.
 
@@ -104,39 +79,90 @@ def parse_excluded(entries: Iterable[str]) -> set[tuple[str, int]]:
     return pairs
 
 
-def volumes_kept(n_volumes: int, settings: PreprocessRunSettings, where: str | Path) -> np.ndarray:
+def volumes_kept(
+    n_volumes: int, recording: Recording, settings: PreprocessRunSettings, where: str | Path
+) -> np.ndarray:
     """Volume that each sample takes.
 
-    Sample j of the crop (first, last) takes volume ``first + j + extra_lag_tr``. With a lag it reaches into
-    the volumes that the crop drops; beyond the recording its first or last volume is repeated.
+    Sample j takes volume ``first + j + extra_lag_tr``, where ``first`` is that of the crop table, or where
+    the recording's movie begins, and its lag. With an extra lag it reaches into the volumes that are dropped;
+    beyond the recording its first or last volume is repeated.
 
     Returns
     -------
-    (n_volumes - first - last,) int64, indices into the file's volumes
+    (n_samples,) int64, indices into the file's volumes
 
     Raises
     ------
-    InputError : the crop table has no entry for this number of volumes
+    InputError : the crop table has no entry for this number of volumes or leaves another number of samples
+        than the movie has clips, or the recording ends before the movie
     """
-    if n_volumes not in settings.crop:
-        raise InputError(
-            where,
-            f"{n_volumes} volumes",
-            f"{' or '.join(map(str, sorted(settings.crop)))}",
-            "Add the length to preprocess_run.crop in the config, or list the run in exclude_runs.",
-        )
-    first, last = settings.crop[n_volumes]
-    wanted = np.arange(first, n_volumes - last) + settings.extra_lag_tr
+    if recording.first is None:
+        if n_volumes not in settings.crop:
+            raise InputError(
+                where,
+                f"{n_volumes} volumes",
+                f"{' or '.join(map(str, sorted(settings.crop)))}",
+                "Add the length to preprocess_run.crop in the config, or list the run in exclude_runs.",
+            )
+        first, last = settings.crop[n_volumes]
+        if n_volumes - first - last != recording.n_clips:
+            found, expected = (
+                f"{n_volumes - first - last} samples after the crop",
+                f"{recording.n_clips} clips",
+            )
+            raise InputError(where, found, expected, "Correct preprocess_run.crop or the movie's clips.")
+    else:
+        first = recording.first + recording.lag
+        if first + recording.n_clips > n_volumes:
+            expected = (
+                f"at least {first + recording.n_clips}: {recording.first} before the movie, a lag of "
+                f"{recording.lag} and {recording.n_clips} clips"
+            )
+            raise InputError(where, f"{n_volumes} volumes", expected, "Correct the sample sheet or the run.")
+    wanted = np.arange(first, first + recording.n_clips) + settings.extra_lag_tr
     return np.clip(wanted, 0, n_volumes - 1)
 
 
-def detrend(bold: np.ndarray, order: int) -> np.ndarray:
-    """Remove the least-squares polynomial of time (t in [0, 1]) from each vertex.
+def refuse_other_tr(tr: float, recording: Recording, where: str | Path, place: str = "header") -> None:
+    """Raise InputError where the TR (s) that a file states can be trusted and is not the recording's."""
+    if recording.header_tr and not abs(tr - recording.tr) <= TR_SLACK * recording.tr:
+        todo = "Correct the column tr, or set sheet.wrong_header_tr if the headers of these files are wrong."
+        raise InputError(where, f"a TR of {tr:g} s in its {place}", f"{recording.tr:g} s", todo)
+
+
+def read_confounds(path: Path, columns: Sequence[str], n_volumes: int) -> np.ndarray:
+    """Read nuisance time courses, such as fMRIPrep's table of confounds.
+
+    Parameters
+    ----------
+    path : TSV with a row per volume
+    columns : to read
+    n_volumes : of the run
+
+    Returns
+    -------
+    (n_volumes, n_columns) float64, NaN where the table has no number
+
+    Raises
+    ------
+    InputError : an absent column, or another number of rows
+    """
+    table = read_table(path, list(columns))
+    if len(table) != n_volumes:
+        todo = "Give the table of this run."
+        raise InputError(path, f"{len(table)} rows", f"{n_volumes}, one per volume", todo)
+    return table[list(columns)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+
+
+def detrend(bold: np.ndarray, order: int, confounds: np.ndarray | None = None) -> np.ndarray:
+    """Remove the least-squares polynomial of time (t in [0, 1]) from each vertex, with confounds in one fit.
 
     Parameters
     ----------
     bold : (T, V)
     order : degree, below T
+    confounds : (T, K) nuisance time courses, of any scale; a constant one changes nothing
 
     Returns
     -------
@@ -147,7 +173,18 @@ def detrend(bold: np.ndarray, order: int) -> np.ndarray:
     # Legendre polynomials span the same space as 1, t, t^2... and are better conditioned.
     basis, _ = np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, len(bold)), order))
     values = np.asarray(bold, np.float64)
+    if confounds is not None:
+        basis = np.hstack([basis, _beside(basis, np.asarray(confounds, np.float64))])
     return np.asarray(values - basis @ (basis.T @ values))
+
+
+def _beside(basis: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Orthonormal directions of columns (T, K) that a basis (T, B) does not span: (T, at most K)."""
+    scale = np.abs(columns).max(0)
+    unit = columns / np.where(scale > 0, scale, 1)
+    left = unit - basis @ (basis.T @ unit)
+    directions, sizes, _ = np.linalg.svd(left, full_matrices=False)
+    return np.asarray(directions[:, sizes > RANK_SLACK * np.sqrt(len(columns))])
 
 
 def zscore(values: np.ndarray, ddof: int, scale: np.ndarray, where: str | Path) -> np.ndarray:
@@ -173,34 +210,47 @@ def zscore(values: np.ndarray, ddof: int, scale: np.ndarray, where: str | Path) 
 
 
 def kept_samples(
-    bold: np.ndarray, settings: PreprocessRunSettings, where: str | Path, refused: float = 1.0
+    bold: np.ndarray,
+    recording: Recording,
+    settings: PreprocessRunSettings,
+    where: str | Path,
+    refused: float = 1.0,
 ) -> Samples:
     """Crop a run to the movie and check its values; what is not recorded of it counts as constant.
 
     Parameters
     ----------
     bold : (T, V) float32, scanner units
+    recording : what the run is a recording of
     settings : section preprocess_run of the config
     where : file or run, for messages
     refused : see `settle_samples`
 
     Raises
     ------
-    InputError : a number of volumes without a crop, NaN or infinity in some samples of a vertex, hardly any
+    InputError : as `volumes_kept`; NaN or infinity in some samples of a vertex, hardly any
         vertex with signal
     """
-    samples = bold[volumes_kept(len(bold), settings, where)]
+    samples = bold[volumes_kept(len(bold), recording, settings, where)]
     return settle_samples(samples, where, "list it in exclude_runs", refused)
 
 
-def clean_run(bold: np.ndarray, settings: PreprocessRunSettings, where: str | Path) -> np.ndarray:
+def clean_run(
+    bold: np.ndarray,
+    recording: Recording,
+    settings: PreprocessRunSettings,
+    where: str | Path,
+    confounds: Sequence[str] = (),
+) -> np.ndarray:
     """Crop, detrend and z-score one run.
 
     Parameters
     ----------
     bold : (T, V) float32, scanner units
+    recording : what the run is a recording of
     settings : section preprocess_run of the config
     where : file or run, for messages
+    confounds : columns of the recording's table that are removed with the polynomial
 
     Returns
     -------
@@ -208,40 +258,58 @@ def clean_run(bold: np.ndarray, settings: PreprocessRunSettings, where: str | Pa
 
     Raises
     ------
-    InputError : as `kept_samples`; too few samples
+    InputError : as `kept_samples` and `read_confounds`; too few samples
     """
-    samples = kept_samples(bold, settings, where).bold
-    if len(samples) <= settings.detrend_order + 1:
+    samples = kept_samples(bold, recording, settings, where).bold
+    nuisance = None
+    if confounds and recording.confounds:
+        volumes = volumes_kept(len(bold), recording, settings, where)
+        nuisance = read_confounds(Path(recording.confounds), confounds, len(bold))[volumes]
+        if not np.isfinite(nuisance).all():
+            bad = [
+                name for name, good in zip(confounds, np.isfinite(nuisance).all(0), strict=True) if not good
+            ]
+            todo = "Choose columns that have a number for every volume of the movie."
+            raise InputError(recording.confounds, f"gaps in {', '.join(bad)}", "finite values", todo)
+    fitted = settings.detrend_order + 1 + (0 if nuisance is None else nuisance.shape[1])
+    if len(samples) <= fitted:
         raise InputError(
             where,
             f"{len(samples)} samples after the crop",
-            f"more than detrend_order + 1 = {settings.detrend_order + 1}",
-            "Correct preprocess_run.crop or detrend_order.",
+            f"more than detrend_order + 1 and the confounds, {fitted}",
+            "Correct the crop, detrend_order or the confounds.",
         )
     scale = np.abs(samples).max(0).astype(np.float64)
-    return zscore(detrend(samples, settings.detrend_order), settings.ddof, scale, where)
+    return zscore(detrend(samples, settings.detrend_order, nuisance), settings.ddof, scale, where)
 
 
 def runs_by_movie(
-    runs: Iterable[Path], excluded: Iterable[tuple[str, int]]
-) -> tuple[dict[str, dict[int, Path]], dict[str, int]]:
-    """Tell runs apart by their names, never by their order, and leave out the excluded ones.
+    runs: Iterable[Path], recordings: Iterable[Recording], excluded: Iterable[tuple[str, int]]
+) -> tuple[dict[str, dict[int, tuple[Path, Recording]]], dict[str, int]]:
+    """Sort runs by movie and repeat, and leave out the excluded ones.
+
+    Parameters
+    ----------
+    runs : files
+    recordings : what they are recordings of, in the same order
+    excluded : (movie, repeat)
 
     Returns
     -------
-    files : movie -> repeat -> file, movies in the order in which they first appear
+    files : movie -> repeat -> file and recording, movies in the order in which they first appear
     n_repeats : movie -> highest repeat among its files and exclusions
 
     Raises
     ------
-    InputError : two files of one repeat, or a movie of which no run is left
+    InputError : other numbers of files and recordings, two files of one repeat, or a movie of which no run is
+        left
     """
     left_out = set(excluded)
-    files: dict[str, dict[int, Path]] = {}
+    files: dict[str, dict[int, tuple[Path, Recording]]] = {}
     n_repeats: dict[str, int] = {}
     seen: dict[tuple[str, int], Path] = {}
-    for path in map(Path, runs):
-        run = movie, repeat = parse_run(path)
+    for path, recording in pair(runs, recordings):
+        run = movie, repeat = recording.movie, recording.repeat
         if run in seen:
             raise InputError(
                 path, f"also {seen[run]}", f"one file for {movie} repeat {repeat}", "Remove one."
@@ -252,7 +320,7 @@ def runs_by_movie(
         if run in left_out:
             log.info("%s repeat %d left out, as the config says", movie, repeat)
         else:
-            files[movie][repeat] = path
+            files[movie][repeat] = path, recording
     for movie, repeat in left_out:
         if movie in n_repeats:
             n_repeats[movie] = max(repeat, n_repeats[movie])
@@ -264,27 +332,37 @@ def runs_by_movie(
     return files, n_repeats
 
 
-def read_run(path: Path, vertices: np.ndarray, grid: VoxelGrid | None = None) -> np.ndarray:
-    """Read the time courses (T, V) of vertices, or voxels of a grid. The header's TR is not used."""
-    return read_dtseries(path, vertices)[0] if grid is None else read_volumes(path, vertices, grid)
+def read_run(
+    path: Path, recording: Recording, vertices: np.ndarray, grid: VoxelGrid | None = None
+) -> np.ndarray:
+    """Read the time courses (T, V) of vertices or voxels; InputError where a header's TR is another."""
+    if grid is not None:
+        return read_volumes(path, vertices, grid)
+    bold, tr = read_dtseries(path, vertices)
+    refuse_other_tr(tr, recording, path)
+    return bold
 
 
 def preprocess_run(
     runs: Sequence[Path],
+    recordings: Sequence[Recording],
     vertices: np.ndarray,
     settings: PreprocessRunSettings,
     excluded: Iterable[tuple[str, int]] = (),
     grid: VoxelGrid | None = None,
+    confounds: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Clean the runs of one or more movies of one subject.
 
     Parameters
     ----------
-    runs : dense time series named ``{movie}_{repeat}_Atlas.dtseries.nii``, or volumes ``..._mni.nii.gz``
+    runs : dense time series, or volumes
+    recordings : what they are recordings of, in the same order
     vertices : (V,) cortical grayordinates, or voxels of the grid
     settings : section preprocess_run of the config
     excluded : (movie, repeat) that must not be used
     grid : of the volumes
+    confounds : columns of the recordings' tables that are removed
 
     Returns
     -------
@@ -292,13 +370,14 @@ def preprocess_run(
 
     Raises
     ------
-    InputError : bad file, name, number of volumes or values; repeats of one movie that differ in length
+    InputError : bad file, number of volumes or values; repeats of one movie that differ in length
     """
-    files, n_repeats = runs_by_movie(runs, excluded)
+    files, n_repeats = runs_by_movie(runs, recordings, excluded)
     cleaned: dict[str, np.ndarray] = {}
     for movie, repeats in files.items():
-        for repeat, path in sorted(repeats.items()):
-            samples = clean_run(read_run(path, vertices, grid), settings, path)
+        for repeat, (path, recording) in sorted(repeats.items()):
+            bold = read_run(path, recording, vertices, grid)
+            samples = clean_run(bold, recording, settings, path, confounds)
             if movie not in cleaned:
                 shape = (n_repeats[movie], *samples.shape)
                 cleaned[movie] = np.full(shape, np.nan, np.float32)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from neurocine.datasets.base import Recording
 from neurocine.errors import InputError
 from neurocine.fmri.preprocess import PreprocessRunSettings, clean_run, read_run, runs_by_movie
 from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection
@@ -84,8 +85,10 @@ def reliable(t: np.ndarray, n_movies: int, settings: SelectVerticesSettings) -> 
 def select_reliable(
     selection: VertexSelection,
     runs: Sequence[Path],
+    recordings: Sequence[Recording],
     settings: SelectVerticesSettings,
     preprocess: PreprocessRunSettings,
+    confounds: Sequence[str] = (),
 ) -> VertexSelection:
     """Keep the vertices of one subject whose repeats of the training movies agree, in the order they had.
 
@@ -93,8 +96,10 @@ def select_reliable(
     ----------
     selection : candidates
     runs : the subject's runs of training movies, at least two repeats of at least two movies
+    recordings : what they are recordings of, in the same order
     settings : section select_vertices of the config
     preprocess : section preprocess_run of the config; runs are cleaned as for training
+    confounds : columns of the recordings' tables that are removed
 
     Raises
     ------
@@ -102,16 +107,16 @@ def select_reliable(
 
     Source: Wen 2018, movie_fmri_reproducibility; Mind-Animator keeps 4500 vertices by the same test.
     """
-    files, _ = runs_by_movie(runs, ())
+    files, _ = runs_by_movie(runs, recordings, ())
     z = []
     for movie, repeats in files.items():
         if len(repeats) < 2:
             log.warning("%s: one repeat only, so it says nothing about reliability", movie)
             continue
-        cleaned = [
-            clean_run(read_run(path, selection.vertex, selection.grid), preprocess, path)
-            for _, path in sorted(repeats.items())
-        ]
+        cleaned = []
+        for _, (path, recording) in sorted(repeats.items()):
+            bold = read_run(path, recording, selection.vertex, selection.grid)
+            cleaned.append(clean_run(bold, recording, preprocess, path, confounds))
         z.append(repeat_correlation(cleaned))
         log.info("%s: mean correlation of repeats %.3f", movie, np.tanh(z[-1]).mean())
     if len(z) < 2:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import numpy as np
 
-from neurocine.datasets import REST_NAME
+from neurocine.datasets.hcp_rest import REST_NAME
 from neurocine.errors import InputError
 from neurocine.fmri.cifti import read_dtseries
 from neurocine.fmri.coverage import settle_samples

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import pandas as pd
 
+from neurocine.datasets.wen2018 import Wen2018
 from neurocine.io import read_table
 from neurocine.methods import DEFAULT, METHODS, Method
 from neurocine.metrics.registry import SHORT_TABLE
@@ -18,7 +19,6 @@ from neurocine.settings import Settings, Unit
 
 PUBLISHED = Path(__file__).with_name("published.tsv")
 RESULT = ["dataset", "subject", "method", "experiment", "condition"]
-SUBJECTS = ("1", "2", "3")  # of CC2017
 PUBLISHED_COLUMNS = [
     *("source", "reading", "system", "year", "dataset", "subject", "experiment", "metric", "named", "n_way"),
     *("top_k", "published", "std", "value", "ci_low", "ci_high", "seeds", "comparable", "reason", "note"),
@@ -131,6 +131,8 @@ class StudyFacts(Settings):
 
     dataset: str
     """The study has this name."""
+    published: bool
+    """The recordings are those that published values were measured on."""
     test_movies: tuple[str, ...]
     """These movies are scored."""
     height: Annotated[int, Unit("px")]
@@ -147,10 +149,9 @@ class StudyFacts(Settings):
     def differences(self, protocol: Protocol) -> Iterator[str]:
         """Name what differs from a published measurement."""
         size = protocol.size
-        # Studies that differ in choices only, or whose fMRI is of a package, need names of their own.
-        if not self.dataset.startswith("cc2017"):
+        if not self.published:
             yield f"measured on cc2017, not on {self.dataset}"
-        elif sorted(self.test_movies) != [f"test{number}" for number in range(1, 6)]:
+        elif sorted(self.test_movies) != list(Wen2018.test_movies):
             yield f"five test movies, here {', '.join(self.test_movies)}"
         if (self.height, self.width) != (size, size):
             yield f"frames of {size} x {size}, here {self.height} x {self.width}"
@@ -269,7 +270,7 @@ def _our_value(
     metric: str,
 ) -> dict[str, Any] | None:
     """Our value, interval and number of seeds; of a mean over subjects without interval."""
-    subjects = SUBJECTS if subject == "mean" else (subject,)
+    subjects = Wen2018.subjects if subject == "mean" else (subject,)
     rows = [results.get((one, method, experiment, metric)) for one in subjects]
     found = [row for row in rows if row]
     if len(found) < len(rows):

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from neurocine.costs import Cost
+from neurocine.datasets import data_set
 from neurocine.methods import method_of
 from neurocine.models.catalogue import PUBLISHED, used_models
 from neurocine.report.study import TrainingLog
@@ -113,7 +114,7 @@ def describe_dataset(config: Mapping[str, Any], commits: Mapping[str, str]) -> d
     commits : repository -> commit that was downloaded, where it was recorded
     """
     sources: list[dict[str, str]] = []
-    if str(config["dataset"]).startswith("cc2017") and not config["simulate"]:
+    if data_set(config).published and not config["simulate"]:
         sources.append({"DOI": PURR, "Description": "CC2017 (Wen 2018), open access"})
     if config["pretrain_on"] == "rest" and not config["simulate"]:
         terms = "rest runs of the Human Connectome Project, under its data use terms"
@@ -171,7 +172,7 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
     rows: dict[str, dict[str, Any]] = {}
     for name in experiments:
         rows.setdefault(method_of(config["experiments"][name]).name, {})[name] = config["experiments"][name]
-    stimuli = config["prepare_stimuli"]
+    movies = data_set(config).find(config, with_runs=False).movies.values()
     metrics = list(ran.metrics or config["score"]["metrics"])
     text = (
         environment()
@@ -179,9 +180,9 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
         .render(
             config=config,
             version=code_version(),
-            cc2017=str(config["dataset"]).startswith("cc2017"),
-            tr=stimuli["tr"],
-            minutes=stimuli["clips_per_movie"] * stimuli["tr"] / 60,
+            cc2017=data_set(config).published and not config["simulate"],
+            trs=sorted({movie.tr for movie in movies}),
+            minutes=sorted({round(movie.n_clips * movie.tr / 60, 2) for movie in movies}),
             train=config["movies"]["train"],
             validation=config["movies"]["validation"],
             test=config["movies"]["test"],

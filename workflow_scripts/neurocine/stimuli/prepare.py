@@ -1,12 +1,13 @@
 """Cut movies into clips of one TR and keep a few frames of each."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
 
+from neurocine.datasets.base import Movie, pair
 from neurocine.errors import InputError
 from neurocine.section_checks import frames_within_tr
 from neurocine.settings import Check, Count, Positive, Settings, Unit
@@ -36,19 +37,20 @@ class PrepareStimuliSettings(Settings):
     """Resizing changes the aspect ratio (stretch), or keeps it and cuts the longer sides (center_crop)."""
 
 
-def clip_times(settings: PrepareStimuliSettings) -> np.ndarray:
+def clip_times(movie: Movie, settings: PrepareStimuliSettings) -> np.ndarray:
     """Return when each kept frame is on screen: clip j, frame k at tr * j + k / fps, (n_clips, F) seconds."""
-    clips = np.arange(settings.clips_per_movie) * settings.tr
+    clips = np.arange(movie.n_clips) * movie.tr
     return clips[:, None] + np.arange(settings.frames_per_tr) / settings.fps
 
 
-def prepare_movie(path: Path, settings: PrepareStimuliSettings) -> np.ndarray:
+def prepare_movie(path: Path, movie: Movie, settings: PrepareStimuliSettings) -> np.ndarray:
     """Read the clips of one movie.
 
     Parameters
     ----------
     path : movie file of any frame rate; it may be longer than the clips (a still end is normal)
-    settings : clips, frames and size
+    movie : its clips
+    settings : frames and size
 
     Returns
     -------
@@ -58,15 +60,16 @@ def prepare_movie(path: Path, settings: PrepareStimuliSettings) -> np.ndarray:
     ------
     InputError : the movie is missing, unreadable, cut short, or too short for the clips
     """
-    times = clip_times(settings)
+    times = clip_times(movie, settings)
     info = video_info(path)
     if info.duration <= times[-1, -1]:
-        complete = int(info.duration / settings.tr)
+        complete = int(info.duration / movie.tr)
         raise InputError(
             path,
             f"a movie of {info.duration:.2f} s",
-            f"{settings.clips_per_movie} clips of {settings.tr:g} s",
-            f"Copy the movie again if it is cut short, or set prepare_stimuli.clips_per_movie to {complete}.",
+            f"{movie.n_clips} clips of {movie.tr:g} s",
+            f"Copy the movie again if it is cut short, or take {complete} clips of it "
+            "(prepare_stimuli.clips_per_movie, or clips in the sample sheet).",
         )
     size = (settings.height, settings.width)
     frames = read_frames_at(path, times.ravel(), size, settings.resize)
@@ -82,6 +85,8 @@ def prepare_movie(path: Path, settings: PrepareStimuliSettings) -> np.ndarray:
     return frames.reshape(*times.shape, *frames.shape[1:])
 
 
-def prepare_stimuli(videos: Mapping[str, Path], settings: PrepareStimuliSettings) -> dict[str, np.ndarray]:
+def prepare_stimuli(
+    videos: Sequence[Path], movies: Sequence[Movie], settings: PrepareStimuliSettings
+) -> dict[str, np.ndarray]:
     """Read the clips of several movies: name -> (n_clips, F, H, W, 3) uint8. See ``prepare_movie``."""
-    return {movie: prepare_movie(path, settings) for movie, path in videos.items()}
+    return {movie.name: prepare_movie(path, movie, settings) for path, movie in pair(videos, movies)}

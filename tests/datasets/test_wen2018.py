@@ -4,19 +4,50 @@ from pathlib import Path
 
 import pytest
 
-from neurocine.datasets import (
-    MissingFiles,
-    find_rest,
-    package_files,
-    rest_run,
-    rest_subjects,
-    wen2018_run,
-    wen2018_stimulus,
-    wen2018_study,
-)
-from neurocine.fmri.rest import parse_rest
+from neurocine.datasets.base import Found, MissingFiles
+from neurocine.datasets.hcp_rest import find_rest, rest_run, rest_subjects
+from neurocine.datasets.packages import package_files
+from neurocine.datasets.wen2018 import Wen2018, wen2018_run, wen2018_stimulus
 
 REPEATS = {"seg2": 1, "seg10": 2}
+
+
+def wen2018_study(
+    root: Path,
+    subjects: list[str],
+    repeats: dict[str, int],
+    excluded: tuple[tuple[str, str, int], ...] | list[tuple[str, str, int]] = (),
+    simulated: bool = False,
+    space: str = "cifti",
+) -> Found:
+    """What is found of a study whose movies all are training movies, as often repeated as the first says."""
+    found = Found()
+    for movie, count in repeats.items():  # the config has one number for all training movies
+        config = {
+            "data_dir": str(root),
+            "subjects": subjects,
+            "movies": {"train": [movie], "validation": [], "test": []},
+            "repeats": {"train": count, "test": 1},
+            "exclude_runs": [dict(zip(("subject", "movie", "repeat"), run, strict=True)) for run in excluded],
+            "prepare_stimuli": {"clips_per_movie": 240, "tr": 2.0},
+            "space": space,
+            "simulate": simulated,
+        }
+        one = Wen2018().find(config)
+        for mine, its in (
+            (found.stimuli, one.stimuli),
+            (found.movies, one.movies),
+        ):
+            mine.update(its)
+        found.runs.extend(one.runs)
+        found.missing.extend(one.missing)
+    return found
+
+
+def runs_of(found: Found, subject: str, movie: str) -> dict[int, Path]:
+    """Repeat -> file."""
+    rows = [run for run in found.runs if (run.subject, run.recording.movie) == (subject, movie)]
+    return {run.recording.repeat: run.path for run in rows}
 
 
 def touch(path: Path) -> Path:
@@ -38,7 +69,7 @@ def test_published_layout(tmp_path: Path) -> None:
     assert study.missing == []
     assert study.stimuli["seg10"] == tmp_path / "video_fmri_dataset/stimuli/seg10.mp4"
     folder = tmp_path / "video_fmri_dataset/subject1/fmri/seg10/cifti"
-    assert study.runs["1", "seg10"] == {k: folder / f"seg10_{k}_Atlas.dtseries.nii" for k in (1, 2)}
+    assert runs_of(study, "1", "seg10") == {k: folder / f"seg10_{k}_Atlas.dtseries.nii" for k in (1, 2)}
 
 
 def test_volumes_lie_beside_the_surfaces(tmp_path: Path) -> None:
@@ -50,7 +81,7 @@ def test_volumes_lie_beside_the_surfaces(tmp_path: Path) -> None:
     touch(folder / "seg2/mni/seg2_1.mni.nii.gz")  # named like one published file
     touch(folder / "seg10/mni/seg10_2_mni.nii")
     study = wen2018_study(tmp_path, ["1"], REPEATS, space="mni")
-    assert study.runs["1", "seg2"] == {1: folder / "seg2/mni/seg2_1.mni.nii.gz"}
+    assert runs_of(study, "1", "seg2") == {1: folder / "seg2/mni/seg2_1.mni.nii.gz"}
     assert study.missing == [folder / "seg10/mni/seg10_1_mni.nii.gz"]
 
 
@@ -89,7 +120,7 @@ def test_one_folder_per_archive(tmp_path: Path, archive: str) -> None:
     (tmp_path / "video_fmri_dataset").rename(tmp_path / archive / "video_fmri_dataset")
     study = wen2018_study(tmp_path, ["1"], REPEATS)
     assert study.missing == []
-    assert archive in study.runs["1", "seg2"][1].parts
+    assert archive in runs_of(study, "1", "seg2")[1].parts
     assert study.stimuli["seg2"] == tmp_path / "Stimuli/video_fmri_dataset/stimuli/seg2.mp4"
 
 
@@ -112,7 +143,7 @@ def test_what_unzipping_puts_around_the_archives(tmp_path: Path, around: str) ->
     study = wen2018_study(tmp_path, ["1"], REPEATS)
     assert study.missing == []
     assert study.stimuli["seg2"] == wen2018_stimulus(root, "seg2")
-    assert study.runs["1", "seg2"] == {1: hidden}
+    assert runs_of(study, "1", "seg2") == {1: hidden}
 
 
 def test_folders_further_down_are_not_searched(tmp_path: Path) -> None:
@@ -133,13 +164,13 @@ def test_compressed_and_misnamed_runs_are_found_and_plain_files_win(tmp_path: Pa
     write_published(tmp_path)
     first = wen2018_run(tmp_path, "1", "seg10", 1)
     compressed = touch(first.with_name(first.name + ".gz"))
-    assert wen2018_study(tmp_path, ["1"], REPEATS).runs["1", "seg10"][1] == first
+    assert runs_of(wen2018_study(tmp_path, ["1"], REPEATS), "1", "seg10")[1] == first
     first.unlink()
-    assert wen2018_study(tmp_path, ["1"], REPEATS).runs["1", "seg10"][1] == compressed
+    assert runs_of(wen2018_study(tmp_path, ["1"], REPEATS), "1", "seg10")[1] == compressed
     second = wen2018_run(tmp_path, "1", "seg10", 2)
     dotted = second.rename(second.with_name("seg10_2.Atlas.dtseries.nii"))
     study = wen2018_study(tmp_path, ["1"], REPEATS)
-    assert study.runs["1", "seg10"][2] == dotted
+    assert runs_of(study, "1", "seg10")[2] == dotted
     assert study.missing == []
 
 
@@ -158,13 +189,13 @@ def test_what_is_missing_is_named_unless_it_is_excluded(tmp_path: Path) -> None:
     assert wen2018_study(tmp_path, ["1"], REPEATS).missing == [gone]
     study = wen2018_study(tmp_path, ["1"], REPEATS, excluded=[("1", "seg10", 2)])
     assert study.missing == []
-    assert list(study.runs["1", "seg10"]) == [1]
+    assert list(runs_of(study, "1", "seg10")) == [1]
 
 
 def test_simulated_study_names_the_usual_places_without_looking(tmp_path: Path) -> None:
     study = wen2018_study(tmp_path, ["1"], REPEATS, excluded=[("1", "seg10", 2)], simulated=True)
     assert study.missing == []
-    assert study.runs["1", "seg10"][2] == wen2018_run(tmp_path, "1", "seg10", 2)
+    assert runs_of(study, "1", "seg10")[2] == wen2018_run(tmp_path, "1", "seg10", 2)
 
 
 def test_missing_files_make_one_message(tmp_path: Path) -> None:
@@ -222,7 +253,6 @@ REST_FILES = [
 def test_what_is_found_of_hcp_is_what_the_step_reads(tmp_path: Path, run: str, name: str) -> None:
     path = touch(tmp_path / "100307/MNINonLinear/Results" / run / name)
     assert find_rest(tmp_path, "100307", run) == path
-    assert parse_rest(path) == run.removeprefix("rfMRI_")
     assert find_rest(tmp_path, "100307", "rfMRI_REST4") is None
 
 
@@ -246,3 +276,18 @@ def test_the_stronger_high_pass_wins(tmp_path: Path) -> None:
     assert find_rest(tmp_path, "1", "rfMRI_REST") == weak
     strong = touch(weak.with_name(REST_FILES[6][1]))
     assert find_rest(tmp_path, "1", "rfMRI_REST") == strong
+
+
+def test_a_row_says_all_that_the_steps_must_know(tmp_path: Path) -> None:
+    write_published(tmp_path)
+    found = wen2018_study(tmp_path, ["1"], REPEATS, excluded=[("1", "seg10", 2)])
+    assert [(run.subject, run.part, run.excluded) for run in found.runs] == [
+        ("1", "train", False),
+        ("1", "train", False),
+        ("1", "train", True),
+    ]
+    recording = found.runs[1].recording
+    assert recording.text() == '{"movie": "seg10", "repeat": 1, "n_clips": 240, "tr": 2.0}'
+    assert recording.first is None  # by preprocess_run.crop
+    assert not recording.header_tr
+    assert found.movies["seg2"].text() == '{"name": "seg2", "n_clips": 240, "tr": 2.0}'

@@ -1,0 +1,95 @@
+"""What jobs take of a study: batches, runs and files of results."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from neurocine.config import complete_config
+from neurocine.errors import InputError
+from neurocine.methods import METHODS
+from neurocine.schema import merge
+from neurocine.study import (
+    ManyMissing,
+    Study,
+    batches,
+    control_strips,
+    decoded_from_fmri,
+    result_files,
+    row_of,
+    trainings,
+    trainings_behind,
+)
+
+ROOT = Path(__file__).parents[1]
+NEUROCINE = METHODS["neurocine"]
+
+
+def config(name: str = "studies/toy/config.yaml", **changes: Any) -> dict[str, Any]:
+    published = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return complete_config(merge(merge(published, yaml.safe_load((ROOT / name).read_text())), changes))
+
+
+def test_batches_have_names_of_their_own() -> None:
+    assert batches(["seg1", "seg2", "seg3"], 1, []) == {"seg1": ["seg1"], "seg2": ["seg2"], "seg3": ["seg3"]}
+    assert list(batches(["seg1", "seg2", "seg3"], 2, [])) == ["seg1-seg2", "seg3"]
+    # Movies may have hyphens, so that a batch could be called like a movie or like another batch.
+    movies = ["a", "b", "a-b", "a", "b"]
+    named = batches(movies, 2, movies)
+    assert list(named.values()) == [["a", "b"], ["a-b", "a"], ["b"]]
+    assert not {name for name, group in named.items() if len(group) > 1} & set(movies)
+
+
+def test_a_simulated_study_names_its_files_without_looking() -> None:
+    study = Study.find(config(), ("recordings", "rest", "models"))
+    assert len(study.videos(["seg1", "test2"])) == 2
+    assert [text.split(",")[0] for text in study.movies(["seg1"])] == ['{"name": "seg1"']
+    assert len(study.runs("3", ["test1", "test2"])) == len(study.recordings("3", ["test1", "test2"])) == 5
+    assert study.excluded("3", ["test2"]) == ["test2:3"]
+    assert study.excluded("1", ["test2"]) == []
+    assert list(study.rest) == ["100001", "100002"]
+    assert not study.packages
+    # The excluded run is simulated all the same.
+    assert sum(run.excluded for run in study.found.runs) == 1
+    assert '"published": false' in study.facts()
+
+
+def test_everything_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+    real = config("config.yaml", data_dir=str(tmp_path), rest={"dir": str(tmp_path)})
+    with pytest.raises(ManyMissing) as raised:
+        Study.find(real, ("recordings", "rest", "models"))
+    for part in ("280 files are missing", "rest runs: 1 files are missing", "5 networks are missing"):
+        assert part in str(raised.value)
+    with pytest.raises(ManyMissing) as raised:
+        Study.find(real, ("recordings",))
+    assert "networks" not in str(raised.value)
+    study = Study.find(real, ())
+    assert study.models["clip"] == ["models/clip-vit-large-patch14/config.json"]
+    assert '"published": true' in study.facts()
+
+
+def test_an_experiment_is_found_under_its_own_method_only() -> None:
+    toy = config()
+    assert row_of(toy, "exp00", "neurocine")["augment"] is False
+    with pytest.raises(InputError, match="experiment exp00 is of method neurocine; expected a path"):
+        row_of(toy, "exp00", "other")
+
+
+def test_files_of_a_result_follow_the_conditions() -> None:
+    toy = config(conditions=["fmri", "noise", "vae", "static"], generation_seeds=[4])
+    assert decoded_from_fmri(toy, NEUROCINE) == ["fmri", "noise", "fmri_seed4"]
+    controls = control_strips(toy, NEUROCINE)
+    assert {path.split("/")[1] for path in controls} == {"noise", "static"}
+    files = result_files(toy, NEUROCINE)
+    assert files[:3] == [f"decode/{name}.safetensors" for name in ("fmri", "noise", "fmri_seed4")]
+    assert {"scores.tsv", "clips/test2.mp4", "strips/best.mp4", "attention.tsv"} <= set(files)
+    assert set(controls) <= set(files)
+
+
+def test_trainings_are_counted_once_per_key() -> None:
+    toy = config()
+    assert len(trainings(toy, NEUROCINE, "train_encoder")) == 8
+    assert trainings(toy, NEUROCINE, "train_video_prior")["beta0.25"] == {"noise_ratio": 0.25}
+    behind = {training.folder for training in trainings_behind(toy, ["exp00", "exp01"])}
+    assert {"pretrain_encoder", "train_video_prior/beta0", "train_decoder/plain_beta0"} <= behind

@@ -1,0 +1,153 @@
+"""CC2017 (Wen 2018): movies and runs as published, found by their names wherever unpacking put them.
+
+Files are found by pattern, not by order, because seg10 sorts before seg2.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from neurocine.datasets.base import (
+    Config,
+    DataSet,
+    Found,
+    Movie,
+    Recording,
+    Run,
+    excluded_runs,
+    names_in,
+    part_of,
+)
+
+PACKAGE = "video_fmri_dataset"
+# Folder and end of the file names in which the runs of each space lie.
+RUN_FILES = {"cifti": ("cifti", "Atlas.dtseries.nii"), "mni": ("mni", "mni.nii.gz")}
+MOVIE_KINDS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+ARCHIVE_DEPTH = 3  # levels of folders that unzipping an archive of archives may put around PACKAGE
+
+
+def wen2018_stimulus(root: Path, movie: str) -> Path:
+    """Return the usual place of a stimulus movie."""
+    return Path(root) / PACKAGE / "stimuli" / f"{movie}.mp4"
+
+
+def wen2018_run(root: Path, subject: str, movie: str, repeat: int, space: str = "cifti") -> Path:
+    """Return the usual place of an fMRI run."""
+    folder, ending = RUN_FILES[space]
+    runs = Path(root) / PACKAGE / f"subject{subject}" / "fmri" / movie / folder
+    return runs / f"{movie}_{repeat}_{ending}"
+
+
+def data_roots(root: Path) -> list[Path]:
+    """List the folders in which movies and subjects lie: ``video_fmri_dataset`` wherever unzipping put it.
+
+    The usual place comes first, whether it exists or not, then the root itself, then others by their names.
+    """
+    root = Path(root)
+    found, level = [], [root]
+    for _ in range(ARCHIVE_DEPTH + 1):
+        found += [folder / PACKAGE for folder in level if (folder / PACKAGE).is_dir()]
+        level = [path for folder in level for path in _subfolders(folder) if path.name != PACKAGE]
+    return list(dict.fromkeys([root / PACKAGE, root, *found]))
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """List the folders in a folder, without hidden ones and those of files of a subject."""
+    try:
+        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return [path for path in entries if path.is_dir() and path.name not in ("fmri", "smri")]
+    except OSError:
+        return []
+
+
+def wen2018_stimulus_folders(root: Path) -> list[Path]:
+    """List where stimulus movies may lie."""
+    return [folder / "stimuli" for folder in data_roots(root)]
+
+
+def wen2018_subject_folders(root: Path, subject: str) -> list[Path]:
+    """List where a subject may lie."""
+    return [folder / f"subject{subject}" for folder in data_roots(root)]
+
+
+def find_stimulus(folders: Sequence[Path], movie: str) -> Path | None:
+    """Return the first file of the movie in the folders, an mp4 before other kinds."""
+    paths = (folder / f"{movie}{kind}" for folder in folders for kind in MOVIE_KINDS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def find_runs(subject_folder: Path, movie: str, space: str = "cifti") -> dict[int, Path]:
+    """Return repeat -> file of one movie of one subject.
+
+    Accepts ``.nii`` and ``.nii.gz`` (plain files win) and a dot for the underscore, as in the published
+    ``test1_9.mni.nii.gz``.
+    """
+    subfolder, ending = RUN_FILES[space]
+    folder = subject_folder / "fmri" / movie / subfolder
+    pattern = re.compile(rf"{re.escape(movie)}_0*(\d+)[_.]{re.escape(ending.removesuffix('.gz'))}(\.gz)?")
+    found: dict[int, Path] = {}
+    for name in names_in(folder):  # sorted: x.nii comes before x.nii.gz
+        match = pattern.fullmatch(name)
+        if match:
+            found.setdefault(int(match[1]), folder / name)
+    return found
+
+
+class Wen2018(DataSet):
+    """CC2017: three subjects who watched movies of natural scenes, or a study simulated like it."""
+
+    layout = "wen2018"
+    title = "CC2017 (Wen et al. 2018)"
+    doi = "10.4231/R7X63K3M"
+    bibtex = """@article{wen2018,
+  title = {Neural Encoding and Decoding with Deep Learning for Dynamic Natural Vision},
+  author = {Wen, Haiguang and Shi, Junxing and Zhang, Yizhen and Lu, Kun-Han and Cao, Jiayue
+    and Liu, Zhongming},
+  journal = {Cerebral Cortex}, volume = {28}, number = {12}, pages = {4136--4160}, year = {2018},
+  doi = {10.1093/cercor/bhx268}
+}"""
+    published = True
+    subjects = ("1", "2", "3")
+    test_movies = ("test1", "test2", "test3", "test4", "test5")
+
+    def find(self, config: Config, with_runs: bool = True) -> Found:
+        """Find movies and runs below ``data_dir``; simulated ones are made at their usual places."""
+        stimuli = config["prepare_stimuli"]
+        names = config["movies"]["train"] + config["movies"]["test"]
+        movies = {name: Movie(name, stimuli["clips_per_movie"], stimuli["tr"]) for name in names}
+        folders = wen2018_stimulus_folders(config["data_dir"])
+        found = Found(
+            movies=movies,
+            looked_in=folders + wen2018_subject_folders(config["data_dir"], config["subjects"][0]),
+            todo="Set data_dir in the config to the folder of the unpacked archives, name in subjects only "
+            "those you have, and list runs that do not exist in exclude_runs (docs/data.md).",
+        )
+        for name in names:
+            usual = wen2018_stimulus(config["data_dir"], name)
+            path = usual if config["simulate"] else find_stimulus(folders, name)
+            found.stimuli[name] = path or usual
+            found.missing.extend([] if path else [usual])
+        for subject in config["subjects"] if with_runs else ():
+            self._find_subject(subject, config, found)
+        return found
+
+    def _find_subject(self, subject: str, config: Config, found: Found) -> None:
+        """Add the runs of a subject to what was found."""
+        root, space, simulated = config["data_dir"], config["space"], config["simulate"]
+        excluded = excluded_runs(config)
+        folders = [] if simulated else wen2018_subject_folders(root, subject)
+        # An archive may have been unpacked into a folder that is named like the subject itself.
+        there = [folder for folder in folders if (folder / "fmri").is_dir()]
+        folder = there[0] if there else Path(root) / PACKAGE / f"subject{subject}"
+        for movie in found.movies.values():
+            part = part_of(movie.name, config)
+            known = {} if simulated else find_runs(folder, movie.name, space)
+            for repeat in range(1, config["repeats"]["test" if part == "test" else "train"] + 1):
+                usual = wen2018_run(root, subject, movie.name, repeat, space)
+                left_out = (subject, movie.name, repeat) in excluded
+                if not (simulated or repeat in known):
+                    if left_out:
+                        continue
+                    found.missing.append(usual)
+                recording = Recording(movie.name, repeat, movie.n_clips, movie.tr)
+                found.runs.append(Run(subject, part, known.get(repeat, usual), recording, left_out))

@@ -1,0 +1,391 @@
+"""A study as its config describes it: its raw files, how jobs share them, and what results there will be.
+
+Rules ask this for every job, so folders are listed at most and nothing heavy is imported. Where results lie
+is the rules' business; here files of a result are named relative to its folder.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurocine.conditions import made_by
+from neurocine.datasets import data_set
+from neurocine.datasets.base import DataSet, Found, MissingFiles, Run
+from neurocine.datasets.hcp_rest import find_rest, rest_run, rest_subjects
+from neurocine.datasets.packages import package_files
+from neurocine.errors import InputError
+from neurocine.methods import Method, Training, method_of
+from neurocine.models.catalogue import MissingModels, model_files, used_models
+from neurocine.vertex_choice import vertices_known
+
+Config = Mapping[str, Any]
+SHOWN = ("random", "best", "median", "worst")  # choices of clips, one sheet and one film each
+STRIPS = tuple(f"strips/{choice}.{kind}" for choice in SHOWN for kind in ("png", "mp4"))
+
+
+class ManyMissing(InputError):
+    """What several searches did not find, one message after the other."""
+
+    def __init__(self, problems: Sequence[InputError]) -> None:
+        first = problems[0]
+        super().__init__(first.where, first.found, first.expected, first.todo)
+        self.args = ("\n\n".join(map(str, problems)),)
+
+
+def find_recordings(config: Config) -> Found:
+    """Find movies and runs.
+
+    Raises
+    ------
+    MissingFiles : any that is not there
+    """
+    found = data_set(config).find(config, with_runs=config["fmri_from"] == "runs")
+    if found.missing:
+        todo = f"{found.todo}\nTo try the workflow without data: make demo"
+        raise MissingFiles(config["dataset"], found.missing, found.looked_in, todo)
+    return found
+
+
+def find_packages(config: Config) -> dict[str, dict[str, Path]]:
+    """Map each subject to the files of its preprocessed package; empty where runs are read.
+
+    Raises
+    ------
+    MissingFiles : any that is not there
+    """
+    if config["fmri_from"] == "runs":
+        return {}
+    package = config["package"]
+    files = {
+        subject: package_files(
+            package["dir"], config["fmri_from"], subject, package["vertex_masks"].get(subject)
+        )
+        for subject in config["subjects"]
+    }
+    missing = [path for paths in files.values() for path in paths.values() if not path.is_file()]
+    if missing:
+        todo = (
+            "Set package.dir and package.vertex_masks in the config, name in subjects only those of the "
+            "package, or set fmri_from: runs (docs/data.md)."
+        )
+        raise MissingFiles(f"package {config['fmri_from']}", missing, [Path(package["dir"])], todo)
+    return files
+
+
+def find_rest_runs(config: Config) -> dict[str, list[str]]:
+    """Map each rest subject to its files; empty where the encoder is not pretrained on rest.
+
+    Raises
+    ------
+    MissingFiles : any that is not there
+    """
+    if config["pretrain_on"] != "rest":
+        return {}
+    rest = config["rest"]
+    names = rest["subjects"]
+    if names == "all":
+        names = rest_subjects(rest["dir"], rest["runs"])
+    excluded = set(map(str, rest["exclude"]))
+    found: dict[str, list[str]] = {}
+    missing = []
+    for name in (name for name in map(str, names) if name not in excluded):
+        for run in rest["runs"]:
+            usual = rest_run(rest["dir"], name, run)
+            path = usual if config["simulate"] else find_rest(rest["dir"], name, run)
+            found.setdefault(name, []).append(str(path or usual))
+            missing += [] if path else [usual]
+    if missing or (rest["subjects"] == "all" and not found):
+        usual = rest_run(rest["dir"], "<subject>", rest["runs"][0])
+        todo = (
+            "Set rest.dir in the config to the folder of HCP subjects; without access to HCP set "
+            "pretrain_on: training_fmri (docs/data.md)."
+        )
+        raise MissingFiles("rest runs", missing or [usual], [Path(rest["dir"])], todo)
+    return found
+
+
+def find_models(config: Config) -> dict[str, list[str]]:
+    """Map each network to its files; the toy networks are made by the workflow and need not exist yet.
+
+    Raises
+    ------
+    MissingModels : any that is not there
+    """
+    folders = used_models(config["models"], config["caption_clips"]["backend"])
+    files = {name: model_files(folder) for name, folder in folders.items()}
+    missing = [(name, folders[name]) for name, paths in files.items() if not paths]
+    encoder = Path(config["models"]["fmri_encoder"])
+    if config["pretrain_on"] == "published" and not encoder.is_file():
+        missing.append(("fmri_encoder", encoder))
+    if missing and not config["simulate"]:
+        raise MissingModels(missing)
+    return {name: paths or [str(folders[name] / "config.json")] for name, paths in files.items()}
+
+
+def batches(movies: Sequence[str], size: int, taken: Collection[str]) -> dict[str, list[str]]:
+    """Cut movies into the batches that one job works on.
+
+    Parameters
+    ----------
+    movies : names, in order
+    size : movies per batch
+    taken : names that a batch of several movies must not have: those of all movies
+
+    Returns
+    -------
+    name -> movies
+    """
+    named: dict[str, list[str]] = {}
+    for start in range(0, len(movies), size):
+        group = list(movies[start : start + size])
+        name = group[0] if len(group) == 1 else f"{group[0]}-{group[-1]}"
+        while name in named or (len(group) > 1 and name in taken):
+            name += "-"
+        named[name] = group
+    return named
+
+
+@dataclass(frozen=True)
+class Study:
+    """The raw files of a study and what its jobs take of them.
+
+    Attributes
+    ----------
+    config : complete
+    found : movies and runs
+    packages, rest, models : files by subject, by rest subject, by network
+    """
+
+    config: Config
+    found: Found
+    packages: Mapping[str, Mapping[str, Path]]
+    rest: Mapping[str, list[str]]
+    models: Mapping[str, list[str]]
+
+    @classmethod
+    def find(cls, config: Config, wanted: Collection[str]) -> "Study":
+        """Find all raw files.
+
+        Parameters
+        ----------
+        config : complete
+        wanted : of ``recordings``, ``rest`` and ``models``: what must be there; what is left out stays empty
+
+        Raises
+        ------
+        ManyMissing : all that is not there, in one message
+        """
+        problems: list[InputError] = []
+
+        def look(kind: str, search: Callable[[Config], Any], empty: Callable[[], Any]) -> Any:
+            if kind not in wanted:
+                return empty()
+            try:
+                return search(config)
+            except InputError as error:
+                problems.append(error)
+                return empty()
+
+        folders = used_models(config["models"], config["caption_clips"]["backend"])
+        study = cls(
+            config,
+            look("recordings", find_recordings, lambda: data_set(config).find(config, with_runs=False)),
+            look("recordings", find_packages, dict),
+            look("rest", find_rest_runs, dict),
+            look(
+                "models",
+                find_models,
+                lambda: {name: [str(path / "config.json")] for name, path in folders.items()},
+            ),
+        )
+        if problems:
+            raise ManyMissing(problems)
+        return study
+
+    @functools.cached_property
+    def data(self) -> DataSet:
+        """Return the data set that the recordings belong to."""
+        return data_set(self.config)
+
+    @functools.cached_property
+    def train_batches(self) -> dict[str, list[str]]:
+        """Return the batches of training movies."""
+        return self._batches("train")
+
+    @functools.cached_property
+    def test_batches(self) -> dict[str, list[str]]:
+        """Return the batches of test movies."""
+        return self._batches("test")
+
+    def _batches(self, part: str) -> dict[str, list[str]]:
+        movies = self.config["movies"]
+        taken = movies["train"] + movies["test"]
+        return batches(movies[part], self.config["movies_per_job"], taken)
+
+    @property
+    def batches(self) -> dict[str, list[str]]:
+        """Return all batches."""
+        return self.train_batches | self.test_batches
+
+    def videos(self, movies: Iterable[str]) -> list[str]:
+        """List the files of movies."""
+        return [str(self.found.stimuli[movie]) for movie in movies]
+
+    def movies(self, movies: Iterable[str]) -> list[str]:
+        """Describe movies for programs, in the order of ``videos``."""
+        return [self.found.movies[movie].text() for movie in movies]
+
+    @functools.cached_property
+    def _runs_of(self) -> dict[tuple[str, str], list[Run]]:
+        runs: dict[tuple[str, str], list[Run]] = {}
+        for run in self.found.runs:
+            runs.setdefault((run.subject, run.recording.movie), []).append(run)
+        return runs
+
+    def rows(self, subject: str, movies: Iterable[str]) -> list[Run]:
+        """List a subject's recordings of movies, without those that the config excludes."""
+        rows = [run for movie in movies for run in self._runs_of.get((subject, movie), [])]
+        return [run for run in rows if not run.excluded]
+
+    def runs(self, subject: str, movies: Iterable[str]) -> list[str]:
+        """List the files of a subject's recordings of movies."""
+        return [str(run.path) for run in self.rows(subject, movies)]
+
+    def recordings(self, subject: str, movies: Iterable[str]) -> list[str]:
+        """Describe a subject's recordings of movies for programs, in the order of ``runs``."""
+        return [run.recording.text() for run in self.rows(subject, movies)]
+
+    def confounds(self, subject: str, movies: Iterable[str]) -> list[str]:
+        """List the tables of confounds of a subject's recordings, where columns of them are removed."""
+        rows = self.rows(subject, movies) if self.confound_columns else []
+        return [run.recording.confounds for run in rows if run.recording.confounds]
+
+    @property
+    def confound_columns(self) -> list[str]:
+        """Return the columns of confounds that are removed from runs."""
+        return list(self.config["sheet"]["confounds"])
+
+    def excluded(self, subject: str, movies: Collection[str]) -> list[str]:
+        """List ``movie:repeat`` of a subject's runs that are left out."""
+        runs = self.config["exclude_runs"]
+        return [
+            f"{run['movie']}:{run['repeat']}"
+            for run in runs
+            if run["subject"] == subject and run["movie"] in movies
+        ]
+
+    def package_layout(self) -> str:
+        """Describe what packages must hold by the config, as JSON."""
+        config = self.config
+        layout = {
+            "kind": config["fmri_from"],
+            "train_movies": config["movies"]["train"],
+            "test_movies": config["movies"]["test"],
+            "train_repeats": config["repeats"]["train"],
+            "test_repeats": config["repeats"]["test"],
+            "clips_per_movie": config["prepare_stimuli"]["clips_per_movie"],
+        }
+        return json.dumps(layout)
+
+    def facts(self) -> str:
+        """Describe, as JSON, what decides whether published values may be compared with this study's."""
+        config = self.config
+        facts = {
+            "dataset": config["dataset"],
+            "published": self.data.published and not config["simulate"],
+            "test_movies": config["movies"]["test"],
+            "height": config["prepare_stimuli"]["height"],
+            "width": config["prepare_stimuli"]["width"],
+            "frames_per_tr": config["prepare_stimuli"]["frames_per_tr"],
+            "every": config["decode"]["every"],
+            "test_repeats": config["assemble_subject"]["test_repeats"],
+        }
+        return json.dumps(facts)
+
+
+def row_of(config: Config, experiment: str, method: str) -> Mapping[str, Any]:
+    """Return the settings of an experiment.
+
+    Raises
+    ------
+    InputError : it is of another method than the path says that asks for it
+    """
+    row: Mapping[str, Any] = config["experiments"][experiment]
+    own = method_of(row).name
+    if own != method:
+        found = f"experiment {experiment} is of method {own}"
+        todo = f"Ask for a file in {own}/{experiment}/, or add an experiment of {method}."
+        raise InputError(f"{method}/{experiment}", found, "a path of its own method", todo)
+    return row
+
+
+def trainings(config: Config, method: Method, step: str) -> dict[str, Mapping[str, Any]]:
+    """Return key -> parameters of the trainings of one step that experiments of a method ask for."""
+    rows = [row for row in config["experiments"].values() if method_of(row).name == method.name]
+    found = [training for row in rows for training in method.trainings(row, config)]
+    return {training.key: training.parameters for training in found if training.step == step}
+
+
+def trainings_behind(config: Config, experiments: Iterable[str]) -> list[Training]:
+    """List all trainings behind experiments; the same one may occur more than once."""
+    rows = [config["experiments"][name] for name in experiments]
+    return [training for row in rows for training in method_of(row).trainings(row, config)]
+
+
+def conditions_among(config: Config, names: Iterable[str]) -> list[str]:
+    """List those of the conditions that the study asks for."""
+    return [name for name in names if name in config["conditions"]]
+
+
+def decoded_from_fmri(config: Config, method: Method) -> list[str]:
+    """List what a method decodes from fMRI under each experiment: conditions, and fmri with other seeds."""
+    seeds = [f"fmri_seed{seed}" for seed in config["generation_seeds"]]
+    return conditions_among(config, method.fmri_conditions) + seeds
+
+
+def shown_controls(config: Config, method: Method) -> list[str]:
+    """List the conditions that are shown beside fMRI; the VAE's clips are scored but lie in no file."""
+    retrieved = ["retrieval"] if method.retrieves else []
+    made = {*method.fmri_conditions, *method.text_conditions, *made_by("make_baselines"), *retrieved}
+    return [name for name in config["conditions"] if name in made and name != "fmri"]
+
+
+def control_strips(config: Config, method: Method) -> list[str]:
+    """Name the sheets and films of the conditions that are shown beside fMRI."""
+    return [
+        f"controls/{name}/{choice}.{kind}"
+        for name in shown_controls(config, method)
+        for choice in SHOWN
+        for kind in ("jpg", "mp4")
+    ]
+
+
+def clip_films(config: Config) -> list[str]:
+    """Name the films of whole decoded movies."""
+    return [f"clips/{movie}.mp4" for movie in config["movies"]["test"]]
+
+
+def result_maps(config: Config, method: Method) -> list[str]:
+    """Name the brain maps of a result: the method's, and how well it agrees with the measured brain."""
+    return [*method.maps(config), *(["maps/agree_fmri.png"] if vertices_known(config) else [])]
+
+
+def result_files(config: Config, method: Method) -> list[str]:
+    """Name what a subject gets under an experiment: decoded clips, scores, pictures, films and brain maps.
+
+    All of it is named, because Snakemake makes a deleted file again only if it is asked for.
+    """
+    return [
+        *(f"{method.step}/{name}.safetensors" for name in decoded_from_fmri(config, method)),
+        *("scores.tsv", "clip_scores.tsv"),
+        *clip_films(config),
+        *STRIPS,
+        *control_strips(config, method),
+        "agree_fmri.tsv",
+        *method.tables(config),
+        *result_maps(config, method),
+        *method.exports(config),
+    ]
