@@ -18,37 +18,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
-def request_of(one, gpus):
-    """What a rule asks for at its first try; None where that takes a job to be known (--set-resources)."""
-    sizes = [one.resources[name] for name in ("runtime", "mem_mb")]
-    if any(size.is_evaluable() for size in sizes):
-        return None
-    threads = one.resources["_cores"]
-    return partitions.Request(
-        one.name,
-        *(float(size.value) for size in sizes),
-        threads=1 if threads.is_evaluable() else threads.value,
-        gpus=gpus,
-        resumes="state" in one.params.keys(),
-    )
-
-
-def growing(request):
-    """The memory of each try of a rule."""
-
-    def grow(wildcards, attempt):
-        return partitions.memory_of_try(request, SITE.partitions, attempt)
-
-    return grow
-
-
-def asked(rule, resource):
-    """The number of something that a rule asks for, else 0.
-
-    An expression can only come from --set-resources, and who gives one says the rest as well.
-    """
-    value = rule.resources.get(resource)
-    return 0 if value is None or value.is_evaluable() else value.value or 0
+include: "inputs/site.smk"
 
 
 ASKED = {}  # stage, as its benchmarks are called -> what its jobs ask for

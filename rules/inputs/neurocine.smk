@@ -1,0 +1,51 @@
+"""Where the files and settings of NeuroCine's experiments lie, for its rules."""
+
+
+def neurocine_row(wildcards):
+    """The settings of an experiment of this method."""
+    return row_of(wildcards.experiment, NEUROCINE.name)
+
+
+def of_neurocine(path):
+    """A file of one subject under one experiment of this method."""
+    return of_subject(f"{NEUROCINE.name}/{{experiment}}/{path}")
+
+
+def decoder_file(name):
+    """A file of the decoder that an experiment uses."""
+
+    def path(wildcards):
+        return of_subject(f"train_decoder/{decoder_key(neurocine_row(wildcards))}/{name}")
+
+    return path
+
+
+def contrastive_file(wildcards):
+    """The weights of the encoder after phase 1 that an experiment uses."""
+    return of_subject(f"train_encoder/{encoder_key(neurocine_row(wildcards))}/encoder/model.safetensors")
+
+
+def prior_file(wildcards):
+    """The weights of the video prior that an experiment uses."""
+    prior = prior_key(neurocine_row(wildcards))
+    return results(f"train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors")
+
+
+def condition_of(wildcards):
+    """The condition of a decoding, without the seed that may follow it."""
+    return wildcards.condition.partition("_seed")[0]
+
+
+def seed_of(wildcards):
+    """The seed of the initial noise: the study's, or the one in the file's name."""
+    return int(wildcards.condition.partition("_seed")[2] or config["seed"])
+
+
+def noise_ratio(wildcards):
+    return neurocine_row(wildcards)["noise_ratio"]
+
+
+def drawn_captions(wildcards):
+    """The embeddings of the training movies, where captions are drawn from them."""
+    wanted = wildcards.text == "training_caption"
+    return train_files(results("embed_clips/{batch}.safetensors")) if wanted else []

@@ -1,0 +1,66 @@
+"""Which files belong to a subject, an experiment and a study."""
+
+
+def each_result(names, experiments, subjects=SUBJECTS):
+    """Files of every subject under each experiment; ``names``, or a function of the method, tells which.
+
+    ``subjects`` may be the wildcard of one.
+    """
+    taken = {}
+    for experiment in experiments:
+        method = method_of(EXPERIMENTS[experiment])
+        for name in names(method) if callable(names) else names:
+            taken.setdefault(name, []).append((method.name, experiment))
+    return [
+        of_experiment(name).format(subject=subject, method=method, experiment=experiment)
+        for name, owners in taken.items()
+        for subject in subjects
+        for method, experiment in owners
+    ]
+
+
+def subject_results(subject, experiment):
+    """All that one subject gets under one experiment."""
+    method = method_of(EXPERIMENTS[experiment])
+    found = [
+        of_experiment(name).format(subject=subject, method=method.name, experiment=experiment)
+        for name in studies.result_files(config, method)
+    ]
+    further = [*method.further(EXPERIMENTS[experiment]), "noise_ceiling.tsv"]
+    return [*found, *(of_subject(name).format(subject=subject) for name in further)]
+
+
+def study_results(experiments, part=""):
+    """The results of all subjects, the tables and the page that shows them."""
+    each = [subject_results(subject, name) for subject in SUBJECTS for name in experiments]
+    return [
+        CHECKED,
+        *sum(each, []),
+        results(f"{part}tables/scores.tsv"),
+        *(results(f"{part}tables/{name}.tsv") for name in ("results", "comparisons", "published")),
+        results(f"{part}browser"),
+    ]
+
+
+def training_logs(experiments, subjects=SUBJECTS):
+    """The logs of all trainings behind these experiments of subjects, or of the wildcard of one."""
+    place = {"study": results, "subject": of_subject, "vertices": of_vertices}
+    found = studies.trainings_behind(config, experiments)
+    logs = [place[training.of](f"{training.folder}/log.jsonl") for training in found]
+    return sorted(set(expand(logs, subject=subjects)))
+
+
+def maps_of(method):
+    return studies.result_maps(config, method)
+
+
+def tables_of(method):
+    return method.tables(config)
+
+
+def exports_of(method):
+    return method.exports(config)
+
+
+def controls_of(method):
+    return studies.control_strips(config, method)
