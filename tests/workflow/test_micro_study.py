@@ -259,3 +259,29 @@ def test_a_truncated_run_ends_with_a_clear_message_before_any_training(study: Pa
         jobs["check_data"] == jobs["preprocess_run"] == jobs["train_encoder"] == jobs["train_decoder"] == "1"
     )
     assert not jobs.keys() & {"prepare_stimuli", "preprocess_hcp", "pretrain_encoder", "train_video_prior"}
+
+
+def test_the_second_method_goes_on_from_a_finished_study(study: Path) -> None:
+    """To the page, beside the first method, whose scores it leaves as they are."""
+    before = (study / RESULT / "scores.tsv").read_bytes()
+    configs = ["tests/micro/animator.yaml"]
+    run = run_micro(study, *PLAN, configs=configs)
+    assert run.returncode == 0, said(run)
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
+    # One training of each kind per subject, though two experiments use them; nothing of NeuroCine.
+    assert jobs["train_semantic"] == jobs["train_structure"] == jobs["train_motion"] == "2"
+    assert not jobs.keys() & {"prepare_stimuli", "embed_clips", "train_encoder", "train_decoder", "decode"}
+    run = run_micro(study, configs=configs)
+    assert run.returncode == 0, said(run)[-5000:]
+    assert (study / RESULT / "scores.tsv").read_bytes() == before
+    for experiment in ("animator", "animator_no_motion"):
+        folder = study / RESULTS / "sub-3/mind_animator" / experiment
+        scores = pd.read_csv(folder / "scores.tsv", sep="\t")
+        assert {"fmri", "shifted", "features"} <= set(scores["condition"])
+        assert set(scores["method"]) == {"mind_animator"}
+        assert (folder / "clips/test1.mp4").stat().st_size > 500
+    tables = pd.read_csv(study / RESULTS / "tables/scores.tsv", sep="\t")
+    assert set(tables["experiment"]) == {"paper_main", "animator", "animator_no_motion"}
+    page = (study / RESULTS / "browser/index.html").read_text()
+    assert "animator_no_motion" in page
+    assert planned(study, *configs) == set()
