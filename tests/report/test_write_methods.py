@@ -94,6 +94,26 @@ def test_another_study_is_told_otherwise() -> None:
     assert described["SourceDatasets"] == described["Networks"] == []
 
 
+def test_both_methods_of_a_study_have_their_paragraph() -> None:
+    files = ("config.yaml", "animator.yaml")
+    config = study(*(yaml.safe_load((ROOT / "studies/toy" / name).read_text()) for name in files))
+    ran = Ran({"all": 1046}, [*make_logs(50), TrainingLog("train_motion", "", "", '{"step": 630}\n')])
+    rows = ["paper_main", "animator", "animator_no_renoise", "animator_blind"]
+    text, bibliography = write_methods(config, rows, ran)
+    for sentence in (
+        "Clips were decoded by NeuroCine [@sun2024neurocine] (experiment paper_main)",
+        "by Mind-Animator [@lu2025animate] (experiments animator, animator_no_renoise and animator_blind)",
+        "captions were varied in 12 ways and frames cropped in 4",
+        "the frames that follow (630 steps of 64 clips)",
+        "- Experiment animator: trained as the paper describes, 1 fMRI token, inverted latents noised up to",
+        "animator_no_renoise: trained as the paper describes, 1 fMRI token, inverted latents not noised",
+        "1 fMRI token, motion predicted without fMRI, inverted",
+        "DDIM [@song2021ddim] in 10 steps each, with a guidance scale of 3 [@ho2022guidance] away from",
+    ):
+        assert sentence in text
+    assert "@inproceedings{lu2025animate," in bibliography
+
+
 def test_paragraphs_and_sentences_do_not_run_into_each_other() -> None:
     for changes in ({}, {"fmri_from": "neuroclips", "pretrain_on": "published"}):
         text, _ = write_methods(study(changes), ["paper_main"], Ran({"all": 10}, make_logs(5)))
