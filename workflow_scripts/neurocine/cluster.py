@@ -104,6 +104,7 @@ def site_resources(site: Site, gpus: int, nodes: int = 1) -> dict[str, Any]:
 
     Parameters
     ----------
+    site : what the cluster asks of jobs: accounts, QOS, how GPUs are requested
     gpus : number of GPUs of each node that the rule wants
     nodes : number of nodes; on several the rule's own command starts one process each with srun
     """

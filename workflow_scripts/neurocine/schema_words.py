@@ -109,6 +109,7 @@ def about(path: Sequence[Any], schema: Schema, value: Any) -> tuple[Schema, str,
     Parameters
     ----------
     path : keys and indices; parts that only a validator knows end it
+    schema : JSON schema of ``value``
     value : the config, or the section that the schema is of
 
     Returns

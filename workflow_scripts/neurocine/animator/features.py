@@ -69,6 +69,7 @@ class Features:
         Parameters
         ----------
         embeddings, latents : files of embed_clips and encode_latents
+        movies : names of the movies whose clips are wanted, in order
         tokens : L
 
         Raises
@@ -151,6 +152,7 @@ def require_fit(
 
     Parameters
     ----------
+    semantic, structure, motion : trained networks, whose configs state the sizes they were trained on
     truth : true features of the clips that are decoded
 
     Raises
@@ -192,6 +194,7 @@ def decode_features(
     semantic, structure, motion : trained networks, in evaluation mode
     bold : (n, V)
     clips : movie and index of each row
+    batch_size : clips that go through the networks together
     """
     device = next(semantic.parameters()).device
     parts: dict[str, list[Tensor]] = {name: [] for name in PARTS}

@@ -72,8 +72,10 @@ def inflate(image_unet: UNet2DConditionModel, variant: str, seed: int) -> VideoU
 
     Parameters
     ----------
+    image_unet : of the diffusion model
     variant : "code" draws the temporal layers' output bias, which the released code leaves as initialised,
         from ``seed``; else it is zero
+    seed : of the temporal bias; unused unless variant is "code"
     """
     unet = VideoUNet.from_unet2d(
         image_unet, sc_frames="first_prev", sc_include_self=False, temporal_position="block_end"
@@ -108,8 +110,12 @@ class Reconstructor:
     ----------
     unet : from `inflate`
     scheduler_config : of the diffusion model's scheduler
+    vae : turns latents into frames
     empty : (L, D) states of the empty text, under which latents are inverted
     negative : (L', D) states that guidance points away from, as many as the features have
+    experiment : what rows of the config's experiments vary
+    settings : section reconstruct
+    seed : root of all noise; that of a clip depends on its movie and index as well
     """
 
     unet: VideoUNet
@@ -184,8 +190,14 @@ def make_reconstructor(
 
     Parameters
     ----------
+    image_unet : UNet of the diffusion model, to be inflated
+    scheduler_config : of the diffusion model's scheduler
+    vae : of the diffusion model, on the device on which clips are drawn
     text_encoder : network and tokenizer of the diffusion model
     n_tokens : L', states per clip in the features
+    experiment : what rows of the config's experiments vary
+    settings : section reconstruct
+    seed : root of all randomness, see `Reconstructor`
     """
     unet = inflate(image_unet.cpu(), experiment.variant, seed)
     nn.Module.to(unet, device=vae.device, dtype=DTYPES[settings.precision])
@@ -212,6 +224,7 @@ def reconstruct(
 
     Parameters
     ----------
+    reconstructor : from `make_reconstructor`
     features : of all clips
     every : draw clips 0, k, 2k ... of each movie
     state_dir : where finished groups are kept until the result is written

@@ -222,6 +222,7 @@ def decode_clips(
 
     Parameters
     ----------
+    sampler : from `make_sampler`; its settings also say how many clips are sampled together
     clips : all clips; ``settings.every`` chooses among them
     states : rows (n,) i64 of ``clips`` to their states (n, L, D)
     state_dir : where finished groups are kept until the result is written

@@ -55,6 +55,7 @@ def reliable(t: np.ndarray, n_movies: int, settings: SelectVerticesSettings) -> 
     ----------
     t : (V,); ranked instead of p, which is 0 for many
     n_movies : movies behind t
+    settings : section select_vertices
 
     Returns
     -------

@@ -35,6 +35,7 @@ class ClipFile:
 
     Parameters
     ----------
+    name : by which predictions and originals are paired
     where : the file or folder, for messages
     seconds : its duration where the file states one to rely on, else None
     read : gives uint8 (F, H, W, 3)
@@ -231,6 +232,7 @@ def split_sides(clips: list[ClipFile], originals: str) -> list[tuple[ClipFile, C
 
     Parameters
     ----------
+    clips : each shows both, side by side
     originals : side of the originals, left or right
     """
 

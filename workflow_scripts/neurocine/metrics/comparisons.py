@@ -148,6 +148,8 @@ def compare_pair(
     Parameters
     ----------
     paired : result of ``paired_differences``
+    settings : section compare_results
+    seed : of the bootstrap's and the permutation's draws
 
     Returns
     -------
@@ -195,6 +197,8 @@ def correct_families(
     ----------
     tables : of ``compare_pair``, with column kind
     differences : the same comparisons
+    settings : section compare_results
+    seed : of the flipped signs, with the kind of comparison
     """
     corrected = [table.assign(p_family=np.nan) for table in tables]
     kinds = [str(table["kind"].iloc[0]) for table in tables]

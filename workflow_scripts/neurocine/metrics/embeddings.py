@@ -123,6 +123,7 @@ def retrieval_pairs(
     truth : (N, E) embeddings of all true clips
     candidates : bool (n, N), see ``retrieval_candidates``
     first, n : the movie's clips are ``truth[first : first + n]``
+    top_k : a true clip counts as found among this many candidates
 
     Returns
     -------

@@ -89,6 +89,7 @@ def pair_hits(predicted: np.ndarray, target: np.ndarray, top: int) -> np.ndarray
     Parameters
     ----------
     predicted, target : (n, E); similarity is the cosine
+    top : a truth counts as found among this many
     """
     unit = [
         x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
@@ -116,10 +117,12 @@ class FeatureScore:
 
     Parameters
     ----------
+    name : of the score
     pairs : (n, n)
     higher : whether more is better
     chance : of guessing, NaN where there is none
     reference : what a simpler answer scores, NaN where there is none
+    reference_name : what the simpler answer is, empty where there is none
     """
 
     name: str
@@ -137,7 +140,9 @@ def feature_scores(
 
     Parameters
     ----------
+    predicted, truth : of the same n clips
     image : (n, E), true image embeddings
+    means : of the training movies
     """
     n, chance = len(truth.clips), min(1.0, TOP / len(truth.clips))
     first = predicted.latents[:, 0], truth.latents[:, 0]
@@ -194,6 +199,7 @@ def score_features(
     predicted, truth : of the same clips
     image : (n, E) true image embeddings
     means : of the training movies
+    settings : section score_features
     seed : of the null's draws
 
     Returns

@@ -228,6 +228,7 @@ def epe_pairs(predicted: np.ndarray, truth: np.ndarray, device: str = "cpu") -> 
     Parameters
     ----------
     predicted, truth : flows (n, F - 1, h, w, 2) and (m, F - 1, h, w, 2), pixels
+    device : cpu or cuda
 
     Returns
     -------

@@ -107,6 +107,8 @@ def exact_n_way(scores: np.ndarray, targets: np.ndarray, n_way: int, top_k: int 
     ----------
     scores : (n_clips, C), logits or probabilities of the reconstruction
     targets : (n_clips, m) int, different classes that count as correct (of the true clip)
+    n_way : N, classes that compete: a true one and n_way - 1 distractors
+    top_k : a trial is won if the true class is among the k most likely
 
     Returns
     -------
@@ -154,7 +156,9 @@ def monte_carlo_n_way(
     ----------
     scores : (n_clips, C)
     targets : (n_clips, m) int
+    n_way, top_k : see ``exact_n_way``
     repeats : trials per clip
+    generator : draws the distractors
 
     Returns
     -------

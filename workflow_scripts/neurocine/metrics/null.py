@@ -94,6 +94,7 @@ def draw_shifts(allowed: Sequence[np.ndarray], draws: int, generator: np.random.
     ----------
     allowed : per movie, its allowed shifts
     draws : number of draws
+    generator : draws the shifts where there are more combinations than draws
 
     Returns
     -------
@@ -173,6 +174,7 @@ class Null:
         ----------
         value : mean over the clips of all movies
         pairs : per movie, (n, n) score of prediction i with truth j
+        lower : whether smaller is better
         """
         means = [pairing_means(part, order) for part, order in zip(pairs, self.orders, strict=True)]
         sign = -1 if lower else 1
@@ -209,6 +211,7 @@ def shift_null(
     clips : per movie, (n,) increasing clip indices, TR
     min_shift_tr : smallest distance in TR of the pairings that are shown
     draws : combinations of the movies' shifts; all of them where there are no more
+    generator : draws the combinations of shifts
     sources : of a control: per movie, (n,) the clips at whose time the brain was recorded that was decoded.
         Pairs nearer to those than ``min_shift_tr`` are not shown: they undo what the control does
 
@@ -236,6 +239,7 @@ def random_null(clips: list[np.ndarray], draws: int, generator: np.random.Genera
     ----------
     clips : per movie, (n,) clip indices
     draws : random pairings
+    generator : draws the pairings
     """
     orders = [
         generator.permuted(np.tile(np.arange(len(index)), (draws, 1)), axis=1).astype(np.int32)

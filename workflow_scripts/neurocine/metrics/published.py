@@ -291,6 +291,7 @@ def published_table(
     ----------
     summary : of `neurocine.metrics.comparisons.compare_results`
     published : of ``read_published``
+    facts : what decides whether a published value is comparable with ours
     networks : image_classifier, video_classifier and clip, as `catalogue.describe_network` names them, and
         vifi, followed by `catalogue.describe_processor`
 

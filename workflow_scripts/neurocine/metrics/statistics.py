@@ -35,6 +35,7 @@ def block_bootstrap(
     values : per movie, (n_clips, n_metrics) or (n_clips,)
     block_clips : per movie, clips in a block
     draws : bootstrap draws
+    generator : draws where blocks begin
 
     Returns
     -------
@@ -288,6 +289,7 @@ def family_p(
     blocks : per comparison, (n_metrics,) TR: ``block_tr`` times powers of two
     block_tr : TR, the shortest block
     draws : flips
+    generator : draws the signs
 
     Returns
     -------
@@ -344,6 +346,7 @@ def sign_flip_p(
     clips : per movie, (n_clips,) clip indices, TR
     block_tr : TR, block; blocks lie at multiples of it in each movie
     draws : flips; all of them where there are no more
+    generator : draws the signs where there are more than ``draws`` flips
 
     Returns
     -------

@@ -83,6 +83,7 @@ def wide_table(scores: pd.DataFrame, settings: TabulateScoresSettings) -> pd.Dat
     Parameters
     ----------
     scores : result of ``gather_scores``
+    settings : section tabulate_scores
 
     Returns
     -------
@@ -124,6 +125,7 @@ def ablation_table(
     published : of `neurocine.metrics.published.read_published`
     facts : what decides whether values of Subject 1 are ``comparable``
     experiments : their parameters
+    settings : section tabulate_scores
 
     Returns
     -------

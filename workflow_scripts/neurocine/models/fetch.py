@@ -179,6 +179,7 @@ def fetch_repository(
     Parameters
     ----------
     source : ``owner/name`` or ``owner/name@commit``
+    folder : where the files are put
     lock : what was fetched before; not changed
     only : names of files instead of those of `choose_files`
 
@@ -327,6 +328,7 @@ def fetch_models(folders: Mapping[str, Path], settings: FetchModelsSettings) -> 
     Parameters
     ----------
     folders : name in the config section ``models`` -> folder
+    settings : section fetch_models
 
     Returns
     -------

@@ -52,7 +52,9 @@ def sparse_causal_mask(n: int, hide: float, generator: torch.Generator) -> Tenso
 
     Parameters
     ----------
+    n : frames, rows of the mask
     hide : probability that an earlier frame is hidden; frame 0 and the row's own frame never are
+    generator : draws which frames are hidden
     """
     hidden = torch.rand(n, n, generator=generator) < hide
     hidden[:, 0] = False
@@ -86,6 +88,8 @@ class Attention(nn.Module):
     ----------
     width : of queries, keys and result
     inner : over all heads
+    heads : a divisor of ``inner``
+    dropout : share of attention weights dropped in training
     """
 
     def __init__(self, width: int, inner: int, heads: int, dropout: float) -> None:

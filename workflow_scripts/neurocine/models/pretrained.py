@@ -283,8 +283,11 @@ def load_video_classifier(
 
     Parameters
     ----------
+    folder : of the network, in the layout of the hub
     n_frames : frames per clip, None for the published number (16). Its position codes are a fixed sinusoid
         made for this number, so any multiple of the tubelet (2) does.
+    device : where the network is put
+    dtype : of its weights
 
     Raises
     ------

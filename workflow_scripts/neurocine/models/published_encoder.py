@@ -87,6 +87,7 @@ def import_encoder(
     ----------
     path : PyTorch file
     n_vertices : V of this study; positions are interpolated along the tokens when their number differs
+    settings : section import_encoder
 
     Returns
     -------

@@ -193,6 +193,7 @@ class VideoTransformerBlock(nn.Module):
         Parameters
         ----------
         hidden_states : (B * F, n tokens, c)
+        attention_mask, encoder_attention_mask, timestep, cross_attention_kwargs, class_labels : unused
         encoder_hidden_states : (B, L, D), one condition per clip; F follows from the two batch sizes
         """
         assert encoder_hidden_states is not None
@@ -224,7 +225,7 @@ class VideoUNet(UNet2DConditionModel):
     sc_include_self : whether it also sees its own frame
     temporal_position : where temporal attention stands, see `VideoTransformerBlock`
     clip_shape : (F, h, w), frames and latent size of the clips it is trained on, which sampling then makes
-    image_config : arguments of diffusers' UNet2DConditionModel
+    args, image_config : arguments of diffusers' UNet2DConditionModel
 
     Source: NeuroCine (arXiv 2402.01590) section 3.3; docs/method.md, "Phase 2: the video model".
     """
@@ -358,6 +359,8 @@ class VideoUNet(UNet2DConditionModel):
         sample : (B, C, F, h, w) latents of clips, or (B, C, h, w) of images
         timestep : one for all, or (B,)
         encoder_hidden_states : (B, L, D), one condition per clip
+        return_dict : whether the result, of the shape of ``sample``, comes in diffusers' output class or in a
+            tuple
         """
         if sample.ndim == 4:
             output = self.forward(sample.unsqueeze(2), timestep, encoder_hidden_states, return_dict=False)[0]

@@ -20,8 +20,12 @@ class Shown:
 
     Parameters
     ----------
+    name : column of the data frame
+    title : heading on the page; the name if empty
     kind : text, number, count, p, interval (read from ci_low and ci_high) or reason (why two values may not
         be compared, with a note)
+    hint : a longer explanation of the title, empty for none
+    minor : whether the column is absent on phones
     """
 
     name: str

@@ -177,6 +177,8 @@ def make_brain(
     ----------
     subject : name; with the seed it decides everything that is random
     tuning : of :func:`make_tuning`
+    settings : section simulate_subject
+    seed : of the study
     rows : (V,) i64 ascending, grayordinates to simulate; all by default
     """
     generator = numpy_generator(seed, "simulate_subject", subject, "brain")
@@ -216,6 +218,8 @@ def simulate_run(
     brain : subject
     features : (n_bins, n_features) f32, of the movie
     n_volumes : 5 or 6 more than the movie has clips; decides when the scan starts
+    settings : section simulate_subject
+    generator : draws the noise
     delay : seconds by which the brain's response lags behind the movie
 
     Returns
@@ -248,6 +252,7 @@ def noise_ceiling(signal_share: np.ndarray, n_repeats: int) -> np.ndarray:
     Parameters
     ----------
     signal_share : (V,), 0..1
+    n_repeats : k, runs that are averaged
 
     Returns
     -------
@@ -262,6 +267,7 @@ def share_in(tuning: Tuning, share: np.ndarray, covariance: np.ndarray) -> np.nd
 
     Parameters
     ----------
+    tuning : whose weights (N, n_features) are those of the N tuned vertices
     share : (N,), of the tuned vertices
     covariance : (n_features, n_features) of the responses in the other movies
 

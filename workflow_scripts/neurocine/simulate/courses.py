@@ -41,6 +41,7 @@ def unmatched_pairs(random: np.random.Generator, n_tr: int, kind: str, match: fl
 
     Parameters
     ----------
+    random : draws both courses
     n_tr : T, length of the movie
     kind : one of ``COURSES``, of both sides; decoding smooths over 3 TR
     match : how much of what is on screen is in what is decoded

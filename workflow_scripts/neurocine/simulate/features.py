@@ -172,6 +172,7 @@ def script_features(script: pd.DataFrame, kinds: Sequence[tuple[str, str]], n_bi
     ----------
     script : columns clip, shape, direction; one row per clip of 2 s
     kinds : all (shape, direction) pairs of the study; ("fish", "") stands for the fish in any direction
+    n_bins : time bins to fill, ``BIN_SECONDS`` each
 
     Returns
     -------

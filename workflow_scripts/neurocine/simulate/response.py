@@ -63,6 +63,7 @@ def response_at(features: np.ndarray, times: np.ndarray, bin_seconds: float = BI
     ----------
     features : (n_bins, n_features) f32, bin k lasts from k to k + 1 times ``bin_seconds``
     times : (n_times,) seconds; before 0 the response is 0
+    bin_seconds : duration of a bin, s
 
     Returns
     -------

@@ -51,6 +51,8 @@ def simulate_rest(
     Parameters
     ----------
     subject : name; with the seed it decides the subject's tuning
+    settings : section simulate_rest
+    seed : of the study
     rows : (V,) i64 ascending, grayordinates to simulate; all by default
     run : name; runs of one subject share the tuning, not the activity
 

@@ -87,6 +87,7 @@ def tuned_among(rows: np.ndarray, tuning: Tuning) -> tuple[np.ndarray, np.ndarra
     Parameters
     ----------
     rows : (V,) i64, grayordinates, ascending
+    tuning : of a subject, all tuned vertices
 
     Returns
     -------
@@ -112,6 +113,7 @@ def receptive_fields(n: int, hemisphere: int, width: float, generator: np.random
     n : vertices
     hemisphere : 0 left (sees the right half), 1 right
     width : standard deviation, cells
+    generator : draws the starting point
 
     Returns
     -------
@@ -184,6 +186,7 @@ def draw_tuning(
     group : (n_features,) i64, group of each feature
     covariance : (n_features, n_features) of the haemodynamic response to the features in training
     density : probability that a vertex weighs a feature of its group
+    generator : draws weights and receptive fields
     """
     vertices, weights, shares, strengths = [], [], [], []
     for name, tuning in AREAS.items():

@@ -197,6 +197,9 @@ def write_script(
 
     Parameters
     ----------
+    movie : name, for the column movie
+    n_clips : length of the movie, one clip per TR
+    generator : draws scenes and shots
     held_out_share : share of the scenes that show a held-out combination, 0 in training movies
     scene_trs : shortest and longest scene, TR
 

@@ -215,6 +215,7 @@ def augment_captions(
     Parameters
     ----------
     captions : movie -> (n_clips, K) captions
+    settings : section augment_captions
     synonyms : from `usable_synonyms`
     seed : with the caption itself, decides its variants
 

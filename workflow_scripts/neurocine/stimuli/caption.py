@@ -106,7 +106,9 @@ def make_captioner(
 
     Parameters
     ----------
+    settings : section caption_clips
     folder : BLIP in the layout of the backend
+    device : where the network is put
     """
     if settings.backend == "lavis":
         from neurocine.stimuli.lavis import caption_frames_lavis, load_lavis

@@ -35,6 +35,8 @@ def embed_texts(model: Any, tokenizer: Any, texts: Sequence[str], batch_size: in
     Parameters
     ----------
     model, tokenizer : CLIPModel and its tokenizer; texts longer than the model takes are cut
+    texts : n of them
+    batch_size : texts that go through the network together
 
     Returns
     -------
@@ -56,6 +58,7 @@ def embed_images(model: Any, processor: Any, frames: np.ndarray, batch_size: int
     ----------
     model, processor : CLIPModel and its image processor
     frames : (n, H, W, 3) uint8 RGB
+    batch_size : pictures that go through the network together
 
     Returns
     -------
@@ -86,6 +89,8 @@ def text_states(
     Parameters
     ----------
     encoder, tokenizer : CLIPTextModel and tokenizer of Stable Diffusion
+    texts : n of them
+    batch_size : texts that go through the network together
     length : tokens that texts are padded and cut to, L; as many as the encoder takes if not given
 
     Returns
@@ -123,6 +128,7 @@ def embed_captions(
     captions : movie -> (n_clips, K) captions, K = 1 per clip or K = F per frame
     clip : network, image processor, tokenizer (``load_clip``)
     text_encoder : network and tokenizer (``load_text_encoder``)
+    batch_size : captions that go through a network together
 
     Returns
     -------

@@ -87,6 +87,7 @@ def load_lavis(folder: Path, prompt: str, device: torch.device | str = "cpu") ->
     ----------
     folder : one ``.safetensors`` file of weights, and ``bert-base-uncased/vocab.txt``
     prompt : text that captions continue; empty for LAVIS's own
+    device : where the network is put
 
     Raises
     ------

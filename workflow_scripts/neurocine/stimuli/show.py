@@ -63,6 +63,7 @@ def pair_clips(
 
     Parameters
     ----------
+    movie : its name
     originals : (n_clips, F, H, W, 3) uint8, all clips of the movie
     decoded : (n, F, H, W, 3) uint8
     clips : (n,) index of each decoded clip in the movie

@@ -41,7 +41,9 @@ def random_crops(frames: np.ndarray, n_crops: int, side: float, generator: np.ra
     Parameters
     ----------
     frames : (n, H, W, 3) uint8
+    n_crops : pieces of each frame
     side : of a piece, as a share of the frame's
+    generator : draws where they lie
 
     Returns
     -------
@@ -94,6 +96,7 @@ def embed_variants(
     variants : caption -> its texts
     clips : movie -> frames (n_clips, F, H, W, 3) uint8
     clip : network, image processor, tokenizer (``load_clip``)
+    settings : section embed_variants
     seed : of the crops, with the name of the movie
 
     Returns

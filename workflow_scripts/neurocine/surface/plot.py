@@ -309,6 +309,7 @@ def attention_scale(maps: Sequence[np.ndarray], settings: PlotSurfaceSettings) -
     Parameters
     ----------
     maps : (59412,) each, NaN outside the vertices
+    settings : section plot_surface
     """
     values = np.concatenate([array[np.isfinite(array)] for array in maps])
     if settings.quantity == "softmax":

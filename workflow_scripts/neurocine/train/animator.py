@@ -128,6 +128,9 @@ class AnimatorTask:
     ----------
     network : to be trained
     samples : training samples
+    settings : section of the rule that trains it
+    variant : "paper", or "code" for the augmentation in place of the released code
+    seed : root of all randomness of the training
     in_place_calls : of the released augmentation up to the start of the first epoch (variant "code")
     """
 
@@ -194,6 +197,7 @@ def train_animator(
     Parameters
     ----------
     task : an `AnimatorTask` with ``loss``, ``validate`` (with ``error`` and ``mean_error``)
+    settings, seed, state_dir : see `neurocine.train.loop.train`; the log is written into ``state_dir``
     what, identity, device : see `neurocine.train.loop.train`
 
     Returns
@@ -214,6 +218,7 @@ def compare_with_mean(values: Mapping[str, float], what: str) -> dict[str, Any]:
     Parameters
     ----------
     values : of the validation, with ``error`` and ``mean_error``
+    what : name of the training in the log
     """
     error, mean_error = values["error"], values["mean_error"]
     better = error < mean_error

@@ -22,8 +22,12 @@ def spatial_keep(
 
     Parameters
     ----------
+    n_samples : windows, each with a mask of its own
+    n_tokens : tokens that a mask covers
+    width : features per token
     ratio : share to be masked, gamma_spa; round(ratio n) entries are masked in each sample
     mode : "token" masks whole tokens, "feature" masks features of all tokens (the printed formula)
+    generator : draws what is masked
 
     Returns
     -------
@@ -46,8 +50,11 @@ def replaced_frames(
 
     Parameters
     ----------
+    n_samples : windows
+    window : frames of each, w
     ratio : gamma_tem
     min_one : where none was drawn, take one at random
+    generator : draws the frames
 
     Returns
     -------

@@ -63,6 +63,8 @@ def save_state(state_dir: Path, state: TrainingState, identity: str) -> Path:
 
     Parameters
     ----------
+    state_dir : directory of the states of this training
+    state : what a training resumes from
     identity : fingerprint of the training; only a run with the same one will load this state
 
     Raises

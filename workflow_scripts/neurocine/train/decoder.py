@@ -63,6 +63,7 @@ def window_data(
     latents : rows (n_clips, F, C, h, w)
     windows : of the same clips
     null_window : (w, V), the training mean, whose encoding is the null condition
+    validation : held-out movies
 
     Raises
     ------
@@ -100,6 +101,8 @@ def train_decoder(
     decoder : video prior and phase-1 encoder
     data : from `window_data`
     scheduler_config, noise_ratio, state_dir, vae, identity, device : see `train_video_prior`
+    settings : section train_decoder
+    seed : root of all randomness of the training
 
     Returns
     -------

@@ -151,6 +151,7 @@ class DenoisingTask:
     data : clips and their conditions
     scheduler_config : config of the diffusion model's scheduler
     noise_ratio : correlation between the frames' noise
+    settings : section of the rule that trains it
     seed : root of the validation's noise and of the samples
     vae : makes pictures of samples; None = no pictures
 

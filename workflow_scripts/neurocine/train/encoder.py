@@ -117,7 +117,10 @@ class TrainEncoderSettings(
 
         Parameters
         ----------
+        n_vertices : V
         state_shape : (L, D) of the text encoder's states
+        embedding_width : E, features of the contrastive embedding
+        backbone : config of the pretrained encoder, None if there is none
         """
         source: Any = backbone or self
         return FmriEncoderConfig(
@@ -399,8 +402,12 @@ def make_encoder(
 
     Parameters
     ----------
+    settings : section train_encoder
+    n_vertices : V
     state_shape : (L, D) of the text encoder's states
+    embedding_width : E, features of the contrastive embedding
     pretrained : directory of a phase-0 encoder, or None to start from random weights
+    seed : of the random weights
 
     Raises
     ------
@@ -440,6 +447,8 @@ def train_encoder(
     text, image : movie -> projected CLIP embeddings (T, K, E) of captions and (T, F, E) of frames
     validation : movies of ``fmri`` that are held out to choose the weights
     experiment : augmentation and its weights
+    settings : section train_encoder
+    seed : root of all randomness of the training
     states : text states of the captions, needed with ``state_weight``
     state_dir, identity, device : see :func:`neurocine.train.loop.train`
 

@@ -42,6 +42,8 @@ def learning_rate_factor(step: int, settings: LoopSettings, epoch_steps: int = 1
 
     Parameters
     ----------
+    step : counted from 0
+    settings : schedule, warm-up and number of steps
     epoch_steps : steps in which every item is seen once, for the schedule "exponential"
     """
     if step < settings.warmup_steps:
@@ -537,6 +539,7 @@ def train(
     Parameters
     ----------
     task : model, data and loss
+    settings : how long to train, how often to save, validate and log
     seed : root of all randomness of the training
     state_dir : directory of the resumable states, outside declared outputs of a workflow
     log_path : JSONL log; one line per ``log_every`` steps with loss, its parts, lr, seconds, validation

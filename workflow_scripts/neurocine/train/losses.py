@@ -56,6 +56,7 @@ def retrieval_accuracy(queries: Tensor, keys: Tensor, top: int) -> float:
     Parameters
     ----------
     queries, keys : (n, E), row i of one belongs to row i of the other
+    top : a key counts as found among this many
     """
     similar = F.normalize(queries.float(), dim=-1) @ F.normalize(keys.float(), dim=-1).T
     own = similar.diagonal()[:, None]
@@ -102,6 +103,7 @@ def double_contrast(
     ----------
     first, second : (B, p, patch), reconstructions under two masks
     target : (B, p, patch), the original
+    temperature : similarities are divided by it
 
     Returns
     -------

@@ -106,9 +106,13 @@ class MotionTask(AnimatorTask):
 
     Parameters
     ----------
+    network : to be trained
+    samples : training samples
     latents : (n, F, C, h, w) of the training samples
     held_out, held_out_latents : the same of held-out movies
     held_out_first : (n, C, h, w), the frames that held-out clips are rolled out from
+    settings : section train_motion
+    seed : root of all randomness of the training
     """
 
     model: MotionGenerator
@@ -198,6 +202,8 @@ def train_motion(
         true first frames in validation
     memory_tokens : K, tokens that the fMRI becomes; 1 as published
     from_fmri : false trains the control that sees frames only
+    settings : section train_motion
+    seed : root of all randomness of the training
     state_dir, identity, device : see `neurocine.train.loop.train`
 
     Returns

@@ -188,6 +188,8 @@ def pretrain_encoder(
     Parameters
     ----------
     shards : z-scored samples, rest or training movies
+    settings : section pretrain_encoder
+    seed : root of all randomness of the training
     state_dir, identity, device : see :func:`neurocine.train.loop.train`
 
     Source: DC-MAE (vis_dec_neurips), with its contrasts switched on; docs/method.md,

@@ -129,8 +129,13 @@ class SemanticTask(AnimatorTask):
 
     Parameters
     ----------
+    model : to be trained, with the scale of its contrast
+    samples : training samples
     meanings, variants : of the training samples; the texts and crops to draw from
     held_out, held_out_meanings : held-out movies
+    settings : section train_semantic
+    variant : "paper" or "code", see `AnimatorTask`
+    seed : root of all randomness of the training
     """
 
     contrasts = True
@@ -222,6 +227,7 @@ def n_text_states(settings: TrainSemanticSettings, cached: int) -> int:
 
     Parameters
     ----------
+    settings : section train_semantic
     cached : states of a caption in the files of embed_clips
     """
     if settings.tokens > cached:
@@ -253,6 +259,8 @@ def train_semantic(
     variants : texts and crops of all movies' clips, from embed_variants
     validation : movies of ``fmri`` that are held out to choose the weights
     variant : "paper", or "code" as the released script: augmentation in place, last weights
+    settings : section train_semantic
+    seed : root of all randomness of the training
     state_dir, identity, device : see `neurocine.train.loop.train`
 
     Returns

@@ -14,6 +14,8 @@ def sparsify(bold: Tensor, share: float, generator: torch.Generator) -> Tensor:
     Parameters
     ----------
     bold : (n, V)
+    share : probability that a value is lost
+    generator : draws which are, on the CPU
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share}, must be in [0, 1]")
@@ -31,6 +33,7 @@ class LossInPlace:
     ----------
     shape : (n, V) of the samples
     share : lost at each call
+    seed : decides, with the number of the call, what is lost
     calls : calls before the first epoch, plus the one at its start
     """
 

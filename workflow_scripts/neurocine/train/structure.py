@@ -73,8 +73,13 @@ class StructureTask(AnimatorTask):
 
     Parameters
     ----------
+    network : to be trained
+    samples : training samples
     latents : (n, C, h, w) of the training samples
     held_out, held_out_latents : the same of held-out movies
+    settings : section train_structure
+    variant : "paper" or "code", see `AnimatorTask`
+    seed : root of all randomness of the training
     """
 
     def __init__(
@@ -136,6 +141,8 @@ def train_structure(
     latents : rows (n_clips, F, C, h, w) of the same clips
     validation : movies of ``fmri`` that are held out to choose the weights
     variant : "paper", or "code" as the released script: augmentation in place, last weights
+    settings : section train_structure
+    seed : root of all randomness of the training
     state_dir, identity, device : see `neurocine.train.loop.train`
 
     Returns

@@ -99,6 +99,8 @@ def train_video_prior(
     captions : of the same clips
     validation : held-out movies
     noise_ratio : correlation between the noise of frames
+    settings : section train_video_prior
+    seed : root of all randomness of the training
     state_dir : resumable states, ``log.jsonl``, and ``samples.png`` drawn on the way
     identity, device : see `neurocine.train.loop.train`
 

@@ -1,0 +1,68 @@
+"""Docstrings of the library name every parameter."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "workflow_scripts/neurocine"
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Documented = Function | ast.ClassDef
+
+
+def public(body: list[ast.stmt]) -> Iterator[Documented]:
+    """Functions and classes without a leading underscore, and the methods of such classes."""
+    for node in body:
+        if isinstance(node, Documented) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body)
+
+
+def places() -> Iterator[tuple[str, Documented]]:
+    """`file:line name` of everything public in the library, with its syntax tree."""
+    for path in sorted(LIBRARY.rglob("*.py")):
+        for node in public(ast.parse(path.read_text()).body):
+            yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
+
+
+def arguments(function: Function) -> list[ast.arg]:
+    """All arguments of a signature, without self and cls."""
+    a = function.args
+    every = [*a.posonlyargs, *a.args, a.vararg, *a.kwonlyargs, a.kwarg]
+    return [arg for arg in every if arg is not None and arg.arg not in ("self", "cls")]
+
+
+def parameters(node: Documented) -> set[str]:
+    """Names that a caller gives: those of the function, of `__init__`, or of a class's fields."""
+    if not isinstance(node, ast.ClassDef):
+        return {arg.arg for arg in arguments(node)}
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            return parameters(part)
+    return {
+        part.target.id
+        for part in node.body
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+    }
+
+
+def described(docstring: str) -> set[str] | None:
+    """Names before ` : ` in the section Parameters; None without such a section."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[\w ]*\n-+$|\Z)", docstring, re.MULTILINE | re.DOTALL)
+    if section is None:
+        return None
+    entries = re.findall(r"^([\w*][\w*, ]*?) : ", section[1], re.MULTILINE)
+    return {name.strip(" *") for entry in entries for name in entry.split(",")}
+
+
+def test_parameters_sections_name_what_the_signature_names() -> None:
+    wrong = []
+    for place, node in places():
+        names = described(ast.get_docstring(node) or "")
+        if names is not None and names != parameters(node):
+            missing, unknown = sorted(parameters(node) - names), sorted(names - parameters(node))
+            wrong.append(f"{place}: not described {missing}, no such parameter {unknown}")
+    assert not wrong, "\n".join(wrong)
