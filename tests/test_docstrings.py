@@ -1,4 +1,4 @@
-"""Docstrings of the library name every parameter."""
+"""Docstrings of the library name every parameter, and give the shapes of arrays."""
 
 import ast
 import re
@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "workflow_scripts/neurocine"
+ARRAY = re.compile(r"\b(ndarray|Tensor|NDArray)\b")
+SHAPE = re.compile(r"\([^()]*,[^()]*\)|\bany shape\b|\bscalars?\b|\b0-d\b")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = Function | ast.ClassDef
@@ -58,6 +60,11 @@ def described(docstring: str) -> set[str] | None:
     return {name.strip(" *") for entry in entries for name in entry.split(",")}
 
 
+def takes_or_returns_arrays(function: Function) -> bool:
+    annotations = [*(arg.annotation for arg in arguments(function)), function.returns]
+    return any(ARRAY.search(ast.unparse(annotation)) for annotation in annotations if annotation)
+
+
 def test_parameters_sections_name_what_the_signature_names() -> None:
     wrong = []
     for place, node in places():
@@ -65,4 +72,15 @@ def test_parameters_sections_name_what_the_signature_names() -> None:
         if names is not None and names != parameters(node):
             missing, unknown = sorted(parameters(node) - names), sorted(names - parameters(node))
             wrong.append(f"{place}: not described {missing}, no such parameter {unknown}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_docstrings_give_the_shapes_of_arrays() -> None:
+    wrong = [
+        place
+        for place, node in places()
+        if not isinstance(node, ast.ClassDef)
+        and takes_or_returns_arrays(node)
+        and not SHAPE.search(ast.get_docstring(node) or "")
+    ]
     assert not wrong, "\n".join(wrong)

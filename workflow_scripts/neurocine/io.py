@@ -139,7 +139,7 @@ def check_seal(path: Path) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Write named arrays as safetensors; ``meta`` goes into the header as JSON.
+    """Write named arrays of any shape as safetensors; ``meta`` goes into the header as JSON.
 
     Equal arrays and meta give equal bytes: safetensors writes several metadata keys in hash order, so
     there is only one.
@@ -156,7 +156,7 @@ def refuse_nonfinite(arrays: Mapping[str, np.ndarray], made_by: str | Path) -> N
 
     Parameters
     ----------
-    arrays : of any kind; integers pass
+    arrays : of any shape and kind; integers pass
     made_by : what computed them, such as the folder of a network, for the message
 
     Raises
@@ -177,7 +177,7 @@ def sealable(meta: Mapping[str, Any]) -> str:
 
 
 def read_arrays(path: Path, names: list[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read named arrays (all by default) and the metadata.
+    """Read named arrays, of any shape (all by default), and the metadata.
 
     Raises
     ------

@@ -87,12 +87,17 @@ def choose_metrics(
 
 
 def are_unrelated(movies: list[np.ndarray]) -> bool:
-    """Say whether clips lie so far apart that neighbours have nothing to do with each other."""
+    """Say whether clips lie so far apart that neighbours have nothing to do with each other.
+
+    ``movies`` holds the clip indices of each, (n_clips,), in TR.
+    """
     return all(clip_spacing(index) >= ScoreSettings().min_shift_tr for index in movies)
 
 
 def smallest_shift(indices: list[np.ndarray], asked: int | None) -> int:
     """Smallest shift of the null in TR: 15, or a third of the shortest movie's span, or what is possible.
+
+    ``indices`` holds the clip indices of each movie, (n_clips,), in TR.
 
     Raises
     ------

@@ -94,7 +94,10 @@ class Features:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Name the arrays as stored, per movie; states and latents in half precision."""
+        """Name the arrays as stored, per movie; states and latents in half precision.
+
+        embedding (n, E) float32, states (n, L, D) and latents (n, F, C, h, w) float16
+        """
         arrays: dict[str, np.ndarray] = {}
         for movie in dict.fromkeys(movie for movie, _ in self.clips):
             here = [row for row, (name, _) in enumerate(self.clips) if name == movie]

@@ -94,7 +94,7 @@ class GroupStore:
         self.identity = hashlib.sha256(text.encode()).hexdigest()
 
     def load(self, group: int) -> np.ndarray | None:
-        """Return the frames of a finished group, verified by their hash, or None."""
+        """Return the frames (n, F, H, W, 3) uint8 of a finished group, verified by their hash, or None."""
         if self.folder is None or not self._path(group).is_file():
             return None
         try:
@@ -111,7 +111,7 @@ class GroupStore:
         return arrays["frames"]
 
     def save(self, group: int, frames: np.ndarray) -> None:
-        """Keep the frames of a finished group."""
+        """Keep the frames (n, F, H, W, 3) uint8 of a finished group."""
         if self.folder is not None:
             meta = {"identity": self.identity, "sha256": _hash(frames)}
             write_arrays(self._path(group), {"frames": frames}, meta)
@@ -180,7 +180,10 @@ def make_sampler(
     settings: DecodeSettings,
     seed: int,
 ) -> Sampler:
-    """Make a sampler with the scheduler and precision of the settings; the UNet is cast in place."""
+    """Make a sampler with the scheduler and precision of the settings; the UNet is cast in place.
+
+    ``null`` (L, D) are the states that guidance points away from.
+    """
     require_noise_ratio(noise_ratio)
     nn.Module.to(unet, dtype=DTYPES[settings.precision])  # diffusers' own warns of layers that need float32
     unet.eval()
@@ -261,7 +264,7 @@ def _by_movie(clips: Sequence[Clip], frames: np.ndarray) -> dict[str, Decoded]:
 
 
 def decoded_arrays(decoded: dict[str, Decoded]) -> dict[str, np.ndarray]:
-    """Name the arrays as stored: ``{movie}`` and ``{movie}/clip``."""
+    """Name the arrays as stored: ``{movie}`` (n, F, H, W, 3) uint8, ``{movie}/clip`` (n,) i64."""
     arrays: dict[str, np.ndarray] = {}
     for movie, clips in decoded.items():
         arrays |= {movie: clips.frames, f"{movie}/clip": clips.clip}

@@ -68,7 +68,7 @@ class SubjectFmri:
         return self.repeats[movie][existing_repeats(self.repeats[movie], movie)]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Arrays as stored."""
+        """Arrays as stored, float32: per movie (T, V), repeats (n_repeats, T, V); mean and std (V,)."""
         stored = dict(self.bold)
         stored |= {f"{movie}/{REPEATS}": array for movie, array in self.repeats.items()}
         if self.mean is not None and self.std is not None:

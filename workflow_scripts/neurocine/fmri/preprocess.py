@@ -403,5 +403,5 @@ def preprocess_run(
 
 
 def vertices_digest(vertices: np.ndarray) -> str:
-    """Short hash of a vertex list: arrays belong together only where it agrees."""
+    """Short hash of a vertex list (V,) i64: arrays belong together only where it agrees."""
     return hashlib.sha256(np.ascontiguousarray(vertices, dtype="<i8").tobytes()).hexdigest()[:16]

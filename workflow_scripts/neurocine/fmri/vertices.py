@@ -132,7 +132,7 @@ class VertexSelection:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Arrays as stored in ``vertices.safetensors``."""
+        """Arrays as stored in ``vertices.safetensors``: vertex and area (V,) i64, hemisphere (V,) i8."""
         return {"vertex": self.vertex, "area": self.area, "hemisphere": self.hemisphere}
 
     def table(self) -> pd.DataFrame:

@@ -75,7 +75,7 @@ def make_store(
     networks : folders of the networks there are
     n_frames : frames of a clip
     settings : section score
-    cached : features of an earlier run
+    cached : features of an earlier run, (n_clips, ...) each, named as in `FeatureStore`
     device : cpu or cuda
 
     Returns

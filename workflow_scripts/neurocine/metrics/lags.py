@@ -43,7 +43,7 @@ class SweepLagsSettings(Settings):
     """The bootstrap over time takes this many draws."""
 
     def clips(self, n_samples: int) -> np.ndarray:
-        """Clips of a movie that have a sample at every lag, so that all lags are scored on the same ones."""
+        """Clips (n,) i64 of a movie with a sample at every lag: all lags are scored on the same ones."""
         return np.arange(max(0, -min(self.lags)), n_samples - max(0, *self.lags))
 
 

@@ -341,7 +341,7 @@ def score(
     networks : folders of the networks there are; metrics of others are replaced where another can stand in
     settings : section score
     seed : of the null's and the bootstrap's draws
-    cached : features of an earlier run
+    cached : features of an earlier run, (n_clips, ...) each, named as in `FeatureStore`
     device : cpu or cuda
     unrelated : the clips of a movie have nothing to do with each other: the null pairs them at random
 

@@ -62,12 +62,12 @@ def _ring_sums(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def clip_spacing(clips: np.ndarray) -> float:
-    """Median distance in TR of clips that may be every k-th TR; 1 for a single clip."""
+    """Median distance in TR of clips (n,) that may be every k-th TR; 1 for a single clip."""
     return float(np.median(np.diff(clips))) if len(clips) > 1 else 1.0
 
 
 def block_length(clips: np.ndarray, block_tr: float) -> int:
-    """Clips in a block of ``block_tr`` TR, for clips that may be every k-th TR (median distance)."""
+    """Clips in a block of ``block_tr`` TR, for clips (n,) that may be every k-th TR (median distance)."""
     return max(1, round(block_tr / clip_spacing(clips)))
 
 

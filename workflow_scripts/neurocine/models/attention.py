@@ -63,7 +63,7 @@ def attend_to_few(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def in_chunks(run: Attend, size: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attend in at most ``size`` sequences at a time."""
+    """Attend in at most ``size`` sequences at a time; shapes as in `attend`, (N, heads, n or m, d)."""
     if len(query) <= size:
         return run(query, key, value)
     parts = zip(query.split(size), key.split(size), value.split(size), strict=True)

@@ -106,6 +106,7 @@ class Attention(nn.Module):
         return query, key, value
 
     def forward(self, x: Tensor) -> Tensor:
+        """Attend among tokens, (n, tokens, d) to (n, tokens, d)."""
         query, key, value = self._heads(x)
         mixed = attend(query, key, value)
         return self.proj(mixed.transpose(1, 2).flatten(2))
@@ -124,6 +125,7 @@ class Mlp(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map each token on its own, (n, tokens, d) to (n, tokens, d)."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 
@@ -160,6 +162,7 @@ class ProjectionHead(nn.Module):
         self.layer_norm = nn.LayerNorm(width) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B, w p, d) to (B, L, D)."""
         mapped = self.channel_mapper(x.transpose(1, 2)).transpose(1, 2)
         projected = self.projection(mapped)
         return self.layer_norm(projected + self.fc(F.gelu(projected)))
@@ -349,7 +352,8 @@ class FmriEncoder(nn.Module):
 
         Parameters
         ----------
-        weights : named as here; a table of positions may have a leading slot for a class token
+        weights : named and shaped as here; the table of positions, (1, n, d), may have other tokens, and a
+            leading slot for a class token
         where : names the source in messages
 
         Raises

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a LAVIS checkpoint, a pickle of ``{"model": tensors}``; nothing else is built.
 
+    By name, of any shape.
+
     Raises
     ------
     InputError : not a checkpoint, or one that holds more than tensors

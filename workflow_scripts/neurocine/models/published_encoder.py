@@ -48,6 +48,8 @@ class _Nothing:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the weights in a PyTorch file, whatever else lies in it; no foreign class is imported or run.
 
+    By name, of any shape.
+
     Raises
     ------
     InputError : not a PyTorch file, or without weights of an fMRI encoder

@@ -163,7 +163,10 @@ def training_covariance(features: Sequence[np.ndarray], n_kept: int = N_KEPT) ->
 def make_tuning(
     subject: str, space: FeatureSpace, covariance: np.ndarray, settings: SimulateSubjectSettings, seed: int
 ) -> Tuning:
-    """Draw a subject's tuning; it does not depend on which runs are simulated."""
+    """Draw a subject's tuning; it does not depend on which runs are simulated.
+
+    ``covariance`` (n_features, n_features) is that of the haemodynamic response to the features in training.
+    """
     generator = numpy_generator(seed, "simulate_subject", subject, "tuning")
     return draw_tuning(area_vertices(), space.group, covariance, settings.tuning_density, generator)
 

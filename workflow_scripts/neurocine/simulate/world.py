@@ -253,7 +253,10 @@ def scripted_scenes(script: pd.DataFrame) -> list[Scene]:
 def movie_frames(
     script: pd.DataFrame, fps: int, height: int, width: int, tail_seconds: float
 ) -> Iterator[np.ndarray]:
-    """Yield every frame of a scripted movie, then its last frame again for the static tail."""
+    """Yield every frame of a scripted movie, then its last frame again for the static tail.
+
+    Each is (height, width, 3) uint8.
+    """
     per_clip = round(CLIP_SECONDS * fps)
     frame = np.zeros((height, width, 3), np.uint8)
     for scene in scripted_scenes(script):

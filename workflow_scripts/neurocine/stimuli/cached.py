@@ -92,12 +92,12 @@ class CachedClips:
         return cls(tuple(clips), np.concatenate(parts))
 
     def of(self, movies: Sequence[str]) -> np.ndarray:
-        """Return the rows of movies, one movie after the other."""
+        """Return the rows (n_clips, ...) of movies, one movie after the other."""
         names = np.array([movie for movie, _ in self.clips])
         return np.concatenate([self.rows[names == movie] for movie in movies])
 
     def rows_of(self, movies: Collection[str]) -> np.ndarray:
-        """Return the row numbers (i64) of these movies' clips, in order."""
+        """Return the row numbers (n,) i64 of these movies' clips, in order."""
         return np.array([row for row, (movie, _) in enumerate(self.clips) if movie in movies], np.int64)
 
 

@@ -25,7 +25,7 @@ TOKENIZER = "bert-base-uncased"  # folder of the vocabulary, beside the weights
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the weights of LAVIS's captioner from safetensors.
+    """Read the weights of LAVIS's captioner from safetensors: by name, of any shape.
 
     Raises
     ------
@@ -50,7 +50,10 @@ def _depth(weights: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def architecture(weights: Mapping[str, Tensor]) -> tuple[dict[str, int], dict[str, Any]]:
-    """Read the sizes of ViT and BERT off the weights, for their constructors."""
+    """Read the sizes of ViT and BERT off the weights, for their constructors.
+
+    Positions are (1, 1 + patches, width), patches (width, 3, patch, patch), words (vocabulary, width).
+    """
     _, n_positions, width = weights["visual_encoder.pos_embed"].shape
     patch = weights["visual_encoder.patch_embed.proj.weight"].shape[-1]
     vision = {

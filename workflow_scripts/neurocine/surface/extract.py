@@ -85,14 +85,14 @@ class _Sample:
 
 
 def spaced(n_clips: int, count: int) -> np.ndarray:
-    """Choose a number of evenly spaced clips of a movie, all if 0: int64 indices."""
+    """Choose a number of evenly spaced clips of a movie, all if 0: (n,) int64 indices."""
     if not count or count >= n_clips:
         return np.arange(n_clips)
     return (np.arange(count) * n_clips) // count
 
 
 def take_clips(bold: Mapping[str, np.ndarray], window: int, per_movie: int) -> _Sample:
-    """Cut windows of evenly spaced clips of all movies."""
+    """Cut windows of evenly spaced clips of all movies, ``bold`` (T, V) each."""
     windows = FmriWindows.of_means(bold, window)
     first, chosen = 0, []
     for samples in bold.values():
@@ -148,7 +148,10 @@ def attention_rows(
     regions: list[Region],
     interval_softmax: tuple[np.ndarray, np.ndarray],
 ) -> pd.DataFrame:
-    """Tabulate one layer at one stage: one row per region."""
+    """Tabulate one layer at one stage: one row per region.
+
+    ``interval_softmax`` holds the lower and the upper ends, (n_regions,) each.
+    """
     columns = {"kind": "attention", "stage": stage, "layer": layer, **_region_columns(regions)}
     table = pd.DataFrame(columns)
     table["importance_softmax"] = found.regions["softmax"].mean(0)

@@ -321,7 +321,10 @@ def attention_scale(maps: Sequence[np.ndarray], settings: PlotSurfaceSettings) -
 
 
 def occlusion_scale(values: np.ndarray, settings: PlotSurfaceSettings) -> ColourScale:
-    """Choose the scale of the occlusion map: symmetric, red where occlusion hurts."""
+    """Choose the scale of the occlusion map: symmetric, red where occlusion hurts.
+
+    ``values`` are (59412,), NaN where nothing was occluded.
+    """
     finite = np.abs(values[np.isfinite(values)])
     end = max(float(np.percentile(finite, settings.percentile)) if finite.size else 0.0, 1e-6)
     return ColourScale(-end, end, "RdBu_r", "fall of cosine to CLIP when the area is occluded")

@@ -152,7 +152,7 @@ class AnimatorTask:
             self.in_place = LossInPlace(shape, settings.sparsify_share, seed, in_place_calls)
 
     def batches(self, step: int, generator: torch.Generator) -> Tensor:
-        """Return the rows of a step and note its epoch, on which penalty and augmentation depend."""
+        """Return the rows (B,) i64 of a step and note its epoch, on which penalty and augmentation depend."""
         self.epoch = step // max(self.n_items // self.settings.batch_size, 1)
         return epoch_rows(step, self.n_items, self.settings.batch_size, self.seed)
 
@@ -178,7 +178,7 @@ class AnimatorTask:
         return [{"params": list(self.model.parameters()), "eps": self.settings.adam_eps}]
 
     def describe(self, rows: Tensor) -> list[str]:
-        """Name the clips, movie:index."""
+        """Name the clips of rows (n,), movie:index."""
         return ["{}:{}".format(*self.samples.clips[row]) for row in rows.tolist()]
 
 

@@ -74,7 +74,10 @@ def noise_schedule(config: Mapping[str, Any]) -> Schedule:
 
 
 def training_target(schedule: Schedule, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-    """Return what the UNet is to predict: the (dependent) noise itself, or the velocity made with it."""
+    """Return what the UNet is to predict: the (dependent) noise itself, or the velocity made with it.
+
+    Latents, noise and result are (B, C, F, h, w), times (B,) i64.
+    """
     if schedule.config.prediction_type == "epsilon":
         return noise
     return schedule.get_velocity(latents, noise, times)
@@ -122,7 +125,7 @@ class ClipData:
     validation: tuple[str, ...]
 
     def split(self) -> tuple[Tensor, Tensor]:
-        """Return the row numbers of training and of validation clips.
+        """Return the row numbers of training and of validation clips, (n,) i64 each.
 
         Raises
         ------
@@ -203,14 +206,14 @@ class DenoisingTask:
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        """Return the mean squared error of the prediction at random times."""
+        """Return the scalar mean squared error of items (n,) at random times."""
         rows = self.training[rows]
         inputs = self.drop(self.data.inputs(rows, generator), generator)
         times = draw_times(self.schedule, len(rows), self.settings.time_power, generator)
         return self._errors(model, rows, inputs, times, generator).mean(), {}
 
     def drop(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the inputs with a random share of rows replaced by the null input."""
+        """Return the inputs (n, ...) with a random share of rows replaced by the null input."""
         dropped = torch.rand(len(inputs), generator=generator) < self.settings.condition_dropout
         return torch.where(dropped.view(-1, *[1] * (inputs.ndim - 1)), self.data.null_input, inputs)
 
@@ -234,7 +237,7 @@ class DenoisingTask:
         return {name: total / len(self.held_out) for name, total in sums.items()}
 
     def describe(self, rows: Tensor) -> list[str]:
-        """Name the clips of training items, movie:index."""
+        """Name the clips of training items (n,), movie:index."""
         clips = (self.data.latents.clips[int(row)] for row in self.training[rows])
         return [f"{movie}:{index}" for movie, index in clips]
 

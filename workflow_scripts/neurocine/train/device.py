@@ -14,7 +14,7 @@ HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
-    """Copy to a device; on a GPU without waiting for the work that it still has to do."""
+    """Copy values of any shape to a device; on a GPU without waiting for the work that it still has to do."""
     if device.type == "cuda" and values.device.type == "cpu":
         return values.pin_memory().to(device, non_blocking=True)
     return values.to(device)

@@ -297,7 +297,7 @@ class EncoderTask:
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        """Return eq. 3, with one frame (and its caption) drawn per clip."""
+        """Return eq. 3, a scalar, of clips (n,), with one frame (and its caption) drawn per clip."""
         data, n = self.data, len(rows)
         device = self.model.logit_scale.device
         frame = torch.randint(data.image.shape[1], (n,), generator=generator)
@@ -386,7 +386,7 @@ class EncoderTask:
         return values
 
     def describe(self, rows: Tensor) -> list[str]:
-        """Name the clips, movie:index."""
+        """Name the clips of rows (n,), movie:index."""
         return [f"{movie}:{clip}" for movie, clip in (self.data.windows.clips[row] for row in rows.tolist())]
 
 

@@ -192,7 +192,7 @@ class Trainer:
     # --- one step -------------------------------------------------------------------------------------
 
     def rows(self) -> Tensor:
-        """Return the items of the current step."""
+        """Return the items of the current step, (B,) i64."""
         batches: Callable[[int, torch.Generator], Tensor] | None = getattr(self.task, "batches", None)
         if batches is not None:
             return batches(self.step, torch_generator(self.seed, "batch", self.step))

@@ -40,6 +40,8 @@ def info_nce(
 def gather_rows(rows: Tensor) -> Tensor:
     """Join the rows of all processes, so that each contrasts with the whole batch; gradients flow back.
 
+    Of (n, ...) on each of k processes comes (k n, ...) on all.
+
     Every process then computes the same loss; the average of gradients that data-parallel training takes
     is the gradient of that loss, as on one process.
     """

@@ -146,7 +146,7 @@ class MotionTask(AnimatorTask):
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        """Return squared error of frames 1 to F - 1 plus penalty."""
+        """Return squared error of frames 1 to F - 1 plus penalty, a scalar, and its parts; rows (n,) i64."""
         bold = self.augmented(rows, generator)
         frames = self.latents[rows].to(bold.device)
         predicted = model(bold, frames[:, :-1], self.seen(generator).to(bold.device))

@@ -125,7 +125,7 @@ class PretrainTask:
         return [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
 
     def batches(self, step: int, generator: torch.Generator) -> Tensor:
-        """Return the samples of a step: epochs of whole batches, which touch few files at a time."""
+        """Return the samples (B,) i64 of a step: epochs of whole batches, which touch few files at a time."""
         epoch, batch = divmod(step, self.n_items // self.settings.batch_size)
         if self.order[0] != epoch:
             self.order = (epoch, self.shards.epoch_order(self.n_items, self.seed, epoch))
@@ -134,7 +134,7 @@ class PretrainTask:
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        """Return the error on hidden patches plus the weighted contrasts."""
+        """Return the error on hidden patches plus the weighted contrasts, a scalar; rows (n,) i64."""
         return self._loss(model, rows, generator, gather_rows)
 
     def _loss(
@@ -170,7 +170,7 @@ class PretrainTask:
         return sums
 
     def describe(self, rows: Tensor) -> list[str]:
-        """Name samples as file, array and index."""
+        """Name samples (n,) as file, array and index."""
         return ["{}:{}:{}".format(*self.shards.place(row)) for row in rows.tolist()]
 
 

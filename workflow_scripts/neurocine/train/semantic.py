@@ -161,7 +161,10 @@ class SemanticTask(AnimatorTask):
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        """Return the weighted sum of embedding error, contrasts and state error, and the penalty."""
+        """Return the weighted sum of embedding error, contrasts and state error, and the penalty.
+
+        A scalar and its parts, of samples (n,) i64.
+        """
         bold = self.augmented(rows, generator)
         embedding, states, scale = model(bold)
         text = self.variants.draw_text(rows, generator).to(bold.device)
@@ -179,7 +182,10 @@ class SemanticTask(AnimatorTask):
         target: Tensor,
         zeros: Tensor,
     ) -> tuple[Tensor, dict[str, Any]]:
-        """Weigh the parts of the loss; embeddings have any length in their error, as CLIP gives them."""
+        """Weigh the parts of the loss; embeddings have any length in their error, as CLIP gives them.
+
+        Embedding, text and image are (n, E), states and target (n, L - 1, D); the rest are scalars.
+        """
         weights = self.weights
         embedding_error = F.mse_loss(embedding.float(), text)
         state_error = F.mse_loss(states.float(), target)

@@ -104,7 +104,7 @@ class StructureTask(AnimatorTask):
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, Any]]:
-        """Return squared error plus penalty."""
+        """Return the squared error plus penalty, a scalar, and its parts; rows (n,) i64."""
         bold = self.augmented(rows, generator)
         error = F.mse_loss(model(bold).float(), self.latents[rows].to(bold.device))
         penalty = self.penalty()

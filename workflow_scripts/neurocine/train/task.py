@@ -128,7 +128,7 @@ class Task(Protocol):
         """Return numbers over held-out items, among them ``loss``, which is to become small."""
 
     def describe(self, rows: Tensor) -> list[str]:
-        """Name the items, for messages."""
+        """Name the items (n,) i64, for messages."""
 
 
 @dataclasses.dataclass(frozen=True)

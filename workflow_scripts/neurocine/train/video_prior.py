@@ -41,7 +41,7 @@ class CaptionTask(DenoisingTask):
         return model
 
     def states(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the inputs: they are states already."""
+        """Return the inputs (n, L, D): they are states already."""
         return inputs
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -45,7 +45,10 @@ def new_blip(size: int, tokenizer: BertTokenizer, classifier: ViTForImageClassif
 
 
 def blip_names(vit: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the weights of a ViT to those of BLIP's image tower, which fuses queries, keys and values."""
+    """Rename the weights of a ViT to those of BLIP's image tower, which fuses queries, keys and values.
+
+    Of three (d, d) matrices comes one (3 d, d), of three (d,) biases one (3 d,); others keep their shapes.
+    """
     renamed = {
         "embeddings.class_embedding": vit["embeddings.cls_token"],
         "embeddings.position_embedding": vit["embeddings.position_embeddings"],
@@ -86,11 +89,13 @@ class ToyBlipTask:
         return [{"params": list(self.model.parameters())}]
 
     def describe(self, rows: Tensor) -> list[str]:
+        """Name the clips of these rows (n,) i64."""
         return [self.pool.captions[int(row)] for row in rows]
 
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
+        """Return the scalar loss of the captions, one frame drawn per clip; rows (n,) i64."""
         which = torch.randint(self.pool.frames.shape[1], (len(rows),), generator=generator)
         frames = self.pool.frames[rows.numpy(), which.numpy()]
         ids = self.tokens[rows]

@@ -100,11 +100,13 @@ class ToyClassifierTask:
         return [{"params": list(self.model.parameters())}]
 
     def describe(self, rows: Tensor) -> list[str]:
+        """Name the clips of these rows (n,) i64."""
         return [self.pool.captions[int(row)] for row in rows]
 
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
+        """Return the scalar cross-entropy of roughened clips or one frame of each; rows (n,) i64."""
         frames = self.pool.frames[rows.numpy()]
         if not self.video:
             which = torch.randint(frames.shape[1], (len(rows),), generator=generator)

@@ -62,11 +62,13 @@ class ToyClipTask:
         return [{"params": list(self.model.parameters())}]
 
     def describe(self, rows: Tensor) -> list[str]:
+        """Name the clips of these rows (n,) i64."""
         return [self.pool.captions[int(row)] for row in rows]
 
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
+        """Return the scalar contrast of captions and drawn frames, both ways; rows (n,) i64."""
         which = torch.randint(self.pool.frames.shape[1], (len(rows),), generator=generator)
         frames = self.pool.frames[rows.numpy(), which.numpy()]
         labels = self.labels[rows]

@@ -79,6 +79,7 @@ class ToyUnetTask:
         return [{"params": list(self.model.parameters())}]
 
     def describe(self, rows: Tensor) -> list[str]:
+        """Name the clips of these rows (n,) i64."""
         return [self.pool.captions[int(row)] for row in rows]
 
     def _error(self, model: nn.Module, latents: Tensor, states: Tensor, generator: torch.Generator) -> Tensor:
@@ -91,6 +92,7 @@ class ToyUnetTask:
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
+        """Return the scalar error of a latent drawn per clip, some without their caption; rows (n,) i64."""
         which = torch.randint(self.latents.shape[1], (len(rows),), generator=generator)
         dropped = torch.rand(len(rows), generator=generator) < CAPTION_DROPOUT
         states = torch.where(dropped[:, None, None], self.null, self.states[self.labels[rows]])

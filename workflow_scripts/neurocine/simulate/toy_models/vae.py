@@ -65,12 +65,14 @@ class ToyVaeTask:
         return [{"params": list(self.model.parameters())}]
 
     def describe(self, rows: Tensor) -> list[str]:
+        """Name the frames of these rows (n,) i64."""
         per_clip = self.pool.frames.shape[1]
         return [f"{self.pool.captions[int(row) // per_clip]}, frame {int(row) % per_clip}" for row in rows]
 
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the scalar loss, squared error plus weighted divergence, of frames; rows (n,) i64."""
         x = signed_pixels(self.frames[rows.numpy()])
         y, kl = model(x, generator)
         error = F.mse_loss(y, x)
@@ -87,6 +89,9 @@ class ToyVaeTask:
 
 @torch.no_grad()
 def set_scaling_factor(vae: AutoencoderKL, frames: np.ndarray) -> None:
-    """Set the factor that brings latents to unit standard deviation, as in Stable Diffusion."""
+    """Set the factor that brings latents to unit standard deviation, as in Stable Diffusion.
+
+    ``frames`` are (n, H, W, 3) uint8.
+    """
     latents = vae.encode(signed_pixels(frames)).latent_dist.mode()
     vae.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
