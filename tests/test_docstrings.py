@@ -1,6 +1,7 @@
 """Docstrings of the library name every parameter, and give the shapes of arrays."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "workflow_scripts/neurocine"
 ARRAY = re.compile(r"\b(ndarray|Tensor|NDArray)\b")
+# (n_clips, E), (V,), "any shape" where every one is taken, or a scalar
 SHAPE = re.compile(r"\([^()]*,[^()]*\)|\bany shape\b|\bscalars?\b|\b0-d\b")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -23,11 +25,14 @@ def public(body: list[ast.stmt]) -> Iterator[Documented]:
                 yield from public(node.body)
 
 
-def places() -> Iterator[tuple[str, Documented]]:
+@functools.cache
+def places() -> list[tuple[str, Documented]]:
     """`file:line name` of everything public in the library, with its syntax tree."""
-    for path in sorted(LIBRARY.rglob("*.py")):
-        for node in public(ast.parse(path.read_text()).body):
-            yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
+    return [
+        (f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node)
+        for path in sorted(LIBRARY.rglob("*.py"))
+        for node in public(ast.parse(path.read_text()).body)
+    ]
 
 
 def arguments(function: Function) -> list[ast.arg]:
@@ -61,6 +66,7 @@ def described(docstring: str) -> set[str] | None:
 
 
 def takes_or_returns_arrays(function: Function) -> bool:
+    """Whether an annotation of the signature names arrays, alone or in a container."""
     annotations = [*(arg.annotation for arg in arguments(function)), function.returns]
     return any(ARRAY.search(ast.unparse(annotation)) for annotation in annotations if annotation)
 

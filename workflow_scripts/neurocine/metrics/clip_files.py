@@ -410,7 +410,7 @@ def reconcile(
 
 
 def one_movie(n: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return n clips, of whose times nothing is known, as one movie: rows and times, (n,) i64 each."""
+    """Return n clips, of whose times nothing is known, as one movie: places and indices, (n,) i64."""
     return [("all", np.arange(n), np.arange(n))]
 
 

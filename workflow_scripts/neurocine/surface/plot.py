@@ -308,7 +308,7 @@ def attention_scale(maps: Sequence[np.ndarray], settings: PlotSurfaceSettings) -
 
     Parameters
     ----------
-    maps : (59412,) each, NaN outside the vertices
+    maps : (59412,) each, or (voxels of the grid,) on volumes; NaN outside the vertices
     settings : section plot_surface
     """
     values = np.concatenate([array[np.isfinite(array)] for array in maps])
@@ -323,7 +323,7 @@ def attention_scale(maps: Sequence[np.ndarray], settings: PlotSurfaceSettings) -
 def occlusion_scale(values: np.ndarray, settings: PlotSurfaceSettings) -> ColourScale:
     """Choose the scale of the occlusion map: symmetric, red where occlusion hurts.
 
-    ``values`` are (59412,), NaN where nothing was occluded.
+    ``values`` are (59412,), or (voxels of the grid,) of maps on volumes; NaN where nothing was occluded.
     """
     finite = np.abs(values[np.isfinite(values)])
     end = max(float(np.percentile(finite, settings.percentile)) if finite.size else 0.0, 1e-6)
