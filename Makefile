@@ -18,7 +18,7 @@ help:
 	@echo "make demo-animator  add the second method to the embedded study, after make demo"
 	@echo "make install     install everything into $(VENV)"
 	@echo "make test        formatting, types, lint and all tests"
-	@echo "make test-kills  kill every training at ten random moments and compare the results (minutes)"
+	@echo "make test-kills  kill every training at ten random moments, on a GPU as well if there is one (minutes)"
 	@echo "make test-cluster  a Slurm on this machine and its accidents (root; minutes)"
 	@echo "make lint        formatting, types and lint alone"
 	@echo "make docs        write schemas/config.schema.yaml and docs/config.md again from the settings classes"

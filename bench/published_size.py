@@ -5,6 +5,7 @@ on PyTorch's meta device they have shapes and no numbers.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,10 @@ FRAMES, LATENT = 6, 32  # frames of a clip; side of the latents of a 256 x 256 p
 STATES = (77, 768)  # tokens and width of the text encoder's states
 NOISE_RATIO = 0.75
 RANDOM = np.random.default_rng(0)
+# What `make_small` changes of the networks.
+ENCODER: dict[str, Any] = {}
+UNET: dict[str, Any] = {}
+VAE_WIDTHS = (128, 256, 512, 512)
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -66,12 +71,13 @@ class RandomVolumes(Shards):
 
 def published_encoder(n_vertices: int) -> FmriEncoder:
     """The encoder of phases 1 and 2b."""
-    return FmriEncoder(TrainEncoderSettings().architecture(n_vertices, STATES, STATES[1], None))
+    return FmriEncoder(TrainEncoderSettings(**ENCODER).architecture(n_vertices, STATES, STATES[1], None))
 
 
 def published_unet(trained: str) -> VideoUNet:
     """The video UNet of Stable Diffusion 1's size."""
-    unet = VideoUNet(sample_size=LATENT, cross_attention_dim=STATES[1], clip_shape=(FRAMES, LATENT, LATENT))
+    shape = (FRAMES, LATENT, LATENT)
+    unet = VideoUNet(sample_size=LATENT, cross_attention_dim=STATES[1], clip_shape=shape, **UNET)
     unet.set_trainable(trained)  # type: ignore[arg-type]
     return unet
 
@@ -87,7 +93,7 @@ def published_decoder(n_vertices: int, trained: str) -> JointDecoder:
 def published_vae() -> AutoencoderKL:
     """Stable Diffusion's VAE; arguments left out are the class's defaults."""
     return AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
+        block_out_channels=VAE_WIDTHS,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=2,
@@ -139,3 +145,15 @@ PHASES: dict[str, tuple[Callable[..., Task], LoopSettings]] = {
     "2a": (phase_2a, TrainVideoPriorSettings(validate_every=0)),
     "2b": (phase_2b, TrainDecoderSettings(validate_every=0, patience=0)),
 }
+
+
+def make_small() -> None:
+    """Make all networks and batches tiny, to try a program on a CPU."""
+    global LATENT, STATES, VAE_WIDTHS
+    LATENT, STATES, VAE_WIDTHS = 8, (5, 16), (32, 32, 32, 32)
+    ENCODER.update(depth=2, width=32, heads=2)
+    UNET.update(block_out_channels=(32, 32, 64, 64), attention_head_dim=4)
+    decoder = {"decoder_width": 16, "decoder_depth": 1, "decoder_heads": 2}
+    for phase, own in {"0": ENCODER | decoder, "1": ENCODER, "2a": {}, "2b": {}}.items():
+        make, settings = PHASES[phase]
+        PHASES[phase] = make, settings.replace(batch_size=4, **own)

@@ -1,11 +1,13 @@
 """The benchmarks still run: each once, as small as it can be. What they measure then means nothing."""
 
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 BENCH = Path(__file__).parents[1] / "bench"
 SMALL = {
@@ -48,3 +50,51 @@ def test_trainings_of_published_size_can_be_made(monkeypatch: pytest.MonkeyPatch
         parameters[name] = round(sum(value.numel() for value in task.model.parameters()) / 1e6, 1)
     # As docs/cost.md has them.
     assert parameters == {"0": 164.4, "1": 254.1, "2a": 909.1, "2b": 1163.2}
+
+
+def test_the_gpu_benchmark_can_be_tried_without_a_gpu(tmp_path: Path) -> None:
+    parts = ("ceiling", "attention", "1")
+    command = [sys.executable, str(BENCH / "gpu.py"), "--device", "cpu", "--small", "--seconds", "0"]
+    command += [word for part in parts for word in ("--part", part)]
+    run = subprocess.run([*command, "--json", str(tmp_path / "gpu.json")], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert not found["failed"]
+    assert {record["part"] for record in found["records"]} == {*parts}
+    steps = [record for record in found["records"] if record["part"] == "1"]
+    assert [record["what"] for record in steps] == ["as written", "compiled blocks"]
+    assert all(record["ms"] > 0 and record["ms by kind"]["launches"] > 100 for record in steps)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "kind"),
+    [
+        ("void pytorch_flash::flash_bwd_dq_dk_dv_loop_seqk_parallel_kernel<...>", "attention"),
+        ("cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16_knob_7_64x128x64", "attention"),
+        ("nvjet_tst_256x128_64x4_1x2_h_bz_coopA_TNT", "product"),
+        ("sm90_xmma_fprop_implicit_gemm_bf16bf16_bf16f32_f32_nhwckrsc_nhwc", "convolution"),
+        ("void at::native::unrolled_elementwise_kernel<at::native::direct_copy_kernel_cuda>", "copy"),
+        ("void at::native::(anonymous namespace)::vectorized_layer_norm_kernel<float>", "norm"),
+        ("triton_per_fused__softmax_mul_sum_0", "fused"),
+        ("void at::native::vectorized_elementwise_kernel<4, CUDAFunctor_add<float>>", "elementwise"),
+    ],
+)
+def test_kernels_are_told_apart_by_name(monkeypatch: pytest.MonkeyPatch, kernel: str, kind: str) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    assert importlib.import_module("kernels").kind_of_kernel(kernel) == kind
+
+
+@pytest.mark.parametrize(("card", "gb"), [("24gb", 24), ("80gb", 80)])
+def test_settings_of_a_card_fit_it_by_the_memory_model(
+    monkeypatch: pytest.MonkeyPatch, card: str, gb: float
+) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    size, cost = importlib.import_module("published_size"), importlib.import_module("cost_model")
+    chosen = yaml.safe_load((BENCH.parent / f"studies/cards/{card}.yaml").read_text())
+    assert chosen.keys() == set(cost.STAGES.values())
+    for phase, stage in cost.STAGES.items():
+        make, settings = size.PHASES[phase]
+        settings = settings.replace(**chosen[stage])
+        task = make(settings, 8153, settings.batch_size, "meta")
+        needed = cost.needed(cost.step_memory(task, settings, settings.gradient_checkpointing))
+        assert needed <= gb, f"{stage}: {needed:.1f} GB"

@@ -86,7 +86,7 @@ def main(
     )
     meta = header(
         "decode",
-        settings,
+        sampler.settings,
         behind,
         condition=condition,
         noise_ratio=noise_ratio,

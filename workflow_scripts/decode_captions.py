@@ -92,7 +92,7 @@ def main(
     )
     meta = header(
         "decode_captions",
-        settings,
+        sampler.settings,
         behind,
         condition=condition,
         noise_ratio=noise_ratio,

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import signal
 import time
@@ -21,6 +22,7 @@ from neurocine.diffusion.conditions import control_fmri, far_permutation, shuffl
 from neurocine.diffusion.decode import (
     DecodeSettings,
     Sampler,
+    batch_that_fits,
     cut_sequences,
     decode_clips,
     group_sequences,
@@ -33,6 +35,7 @@ from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_unet, load_vae
 from neurocine.models.video_unet import VideoUNet
 from neurocine.provenance import stamp_weights
+from test_bench import BENCH
 from tiny_models import N_TOKENS, WIDTH
 from tiny_study import FRAMES, TR, stable_diffusion, tiny_encoder, write_embeddings, write_fmri
 from tiny_trainings import fork_server, run_program
@@ -166,23 +169,25 @@ def test_sequences_are_decoded_clip_by_clip_and_go_on_after_an_interruption(
     assert all(np.array_equal(again[movie].frames, whole[movie].frames) for movie in whole)
 
 
-def test_the_noise_of_a_sequence_is_that_of_one_video(
+def test_the_noise_of_a_sequence_is_that_of_its_clips(
     diffusion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a ratio of one all frames of a sequence start from the same noise, over the borders of clips."""
+    """With a ratio of one all frames of a clip start from the same noise, those of the next from another."""
     drawn: list[Tensor] = []
 
     def spy(*given: Any) -> Tensor:
         drawn.append(initial_noise(*given))
         return drawn[-1]
 
-    monkeypatch.setattr("neurocine.diffusion.sampling.initial_noise", spy)
+    monkeypatch.setattr("neurocine.diffusion.decode.initial_noise", spy)
     settings = QUICK.replace(clips_per_sequence=3, batch_size=6)
     still = dataclasses.replace(sampler(diffusion, settings), noise_ratio=1.0)
     decode_clips(still, CLIPS[:6], states)
     assert drawn[0].shape == (2, 4, 3 * FRAMES, 4, 4)
-    assert torch.equal(drawn[0], drawn[0][:, :, :1].expand_as(drawn[0]))
-    assert not torch.equal(drawn[0][0], drawn[0][1])
+    clips = drawn[0].unflatten(2, (3, FRAMES))
+    assert torch.equal(clips, clips[:, :, :, :1].expand_as(clips))
+    different = clips[:, :, :, 0].transpose(1, 2).flatten(0, 1)
+    assert len({tuple(noise.flatten().tolist()) for noise in different}) == 6
 
 
 def test_fast_is_dpm_solver_with_25_steps(diffusion: Path) -> None:
@@ -193,6 +198,23 @@ def test_fast_is_dpm_solver_with_25_steps(diffusion: Path) -> None:
     named = DecodeSettings(scheduler="DPMSolver++", steps=25, guidance=2.0)
     expected, _ = decode_clips(sampler(diffusion, named), CLIPS[:2], states)
     assert np.array_equal(made["test1"].frames, expected["test1"].frames)
+
+
+def test_what_is_left_to_choose_is_chosen_by_the_device(diffusion: Path) -> None:
+    chosen = sampler(diffusion, DecodeSettings()).settings
+    assert (chosen.precision, chosen.batch_size) == ("no", 8)
+    given = DecodeSettings(precision="bf16", batch_size=3)
+    assert sampler(diffusion, given).settings == given
+
+
+def test_the_batch_is_a_power_of_two_that_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    with torch.device("meta"):
+        unet = importlib.import_module("published_size").published_unet("all")
+    batches = [batch_that_fits(unet, torch.bfloat16, gb * 1e9) for gb in (1, 7, 8, 10, 16, 22, 78)]
+    assert batches == [1, 2, 4, 8, 16, 32, 32]
+    assert batch_that_fits(unet, torch.float32, 10e9) == 4
+    assert batch_that_fits(unet, torch.float32, None) == 8
 
 
 def test_settings_are_checked() -> None:

@@ -14,7 +14,8 @@ from neurocine.models.checkpointing import CHECKPOINTINGS
 from neurocine.settings import Cosmetic
 from neurocine.train import loop
 from neurocine.train.device import FrozenWeights, deterministic, to_device
-from neurocine.train.loop import LoopSettings, Trainer, train
+from neurocine.train.loop import Trainer, train
+from neurocine.train.task import GradientCheckpointing, LoopSettings
 
 
 @pytest.fixture(autouse=True)
@@ -90,8 +91,7 @@ class Short(LineTask):
 
 
 class Automatic(LoopSettings):
-    gradient_checkpointing: Annotated[str, Cosmetic()] = "auto"
-    deterministic: bool = False
+    gradient_checkpointing: Annotated[GradientCheckpointing, Cosmetic()] = "auto"
 
 
 def automatic(tmp_path: Path, failures: int) -> Trainer:
@@ -133,13 +133,24 @@ def test_checkpointing_does_not_tell_trainings_apart(tmp_path: Path) -> None:
     assert len(found) == 1
 
 
+@pytest.mark.parametrize(("spelled", "which"), [(True, "all"), (False, "none"), ("blocks", "blocks")])
+def test_checkpointing_may_be_said_as_before(tmp_path: Path, spelled: Any, which: str) -> None:
+    settings = Automatic(**QUICK.model_dump(), gradient_checkpointing=spelled)
+    assert Trainer(LineTask(), settings, 0, tmp_path, None, "cpu").checkpointing == which
+
+
+def test_deterministic_excludes_the_compiler() -> None:
+    with pytest.raises(ValueError, match="deterministic"):
+        QUICK.replace(deterministic=True, compile="blocks")
+
+
 def test_deterministic_holds_for_the_training_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     seen: list[bool] = []
     task = LineTask(after_step=lambda step: seen.append(torch.are_deterministic_algorithms_enabled()))
     for wanted in (True, False):
         seen.clear()
-        settings = Automatic(**QUICK.model_dump() | {"deterministic": wanted})
+        settings = QUICK.replace(deterministic=wanted)
         loop.train(task, settings, 0, tmp_path / str(wanted), tmp_path / "log", "line", device="cpu")
         assert set(seen) == {wanted}
         assert not torch.are_deterministic_algorithms_enabled()

@@ -7,8 +7,9 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
+import torch
 
-from tiny_trainings import TRAININGS, fork_server, start, weights, write_trainings
+from tiny_trainings import TRAININGS, change, fork_server, start, weights, write_trainings
 
 STEPS = 12
 MOMENTS = 10
@@ -104,10 +105,17 @@ def test_a_killed_training_ends_with_the_same_bits(
 
 
 @pytest.mark.kills
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("name", TRAININGS)
 def test_ten_kills_at_random_moments(
-    server: ForkServerContext, commands: dict[str, list[str]], tmp_path: Path, name: str
+    server: ForkServerContext, commands: dict[str, list[str]], tmp_path: Path, name: str, device: str
 ) -> None:
-    resumed = check_kills(server, name, commands[name], tmp_path, MOMENTS)
+    command = commands[name]
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            pytest.skip("no GPU here: that it ends with the same bits on one was not checked")
+        command = change(command, "--settings", deterministic=True, precision="bf16")
+        command[command.index("--device") + 1] = device
+    resumed = check_kills(server, name, command, tmp_path, MOMENTS)
     assert len(resumed) == MOMENTS
     assert len(set(resumed)) > 2, "kills at about the same moment"

@@ -34,6 +34,12 @@ def exponential_needs_epochs(section: Section) -> Iterator[InputError]:
         yield InputError("schedule", "exponential", "constant, cosine or inverse_sqrt", "Choose one of them.")
 
 
+def compiled_is_not_deterministic(section: Section) -> Iterator[InputError]:
+    """The compiler chooses by timing how a sum is split up."""
+    if section["compile"] and section["deterministic"]:
+        yield InputError("compile", json.dumps(section["compile"]), "false with deterministic", CHANGE_ONE)
+
+
 def equal_parts(section: Section) -> Iterator[InputError]:
     """A batch is cut into equal parts."""
     if section["batch_size"] % section["gradient_accumulation"]:
@@ -137,6 +143,7 @@ SECTION_CHECKS: dict[str, Callable[[Section], Iterator[InputError]]] = {
     for check in (
         patience_needs_validation,
         equal_parts,
+        compiled_is_not_deterministic,
         root_needs_warmup,
         exponential_needs_epochs,
         heads_divide_width,

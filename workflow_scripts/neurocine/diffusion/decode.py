@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from neurocine.diffusion.sampling import (
     Scheduler,
     SchedulerName,
     SlidingWindows,
+    initial_noise,
     make_scheduler,
     sample,
 )
@@ -34,7 +36,10 @@ from neurocine.seeds import torch_generator
 from neurocine.settings import Check, Count, NotNegative, Precision, Settings, Unit
 
 log = logging.getLogger(__name__)
-LARGEST_BATCH = 32  # clips sampled together: more make a GPU no faster
+DEFAULT_BATCH, LARGEST_BATCH = 8, 32  # clips sampled together: more than the latter make a GPU no faster
+# Tensors as large as the input of the UNet's first block that are alive at once, as followed on the meta
+# device (36), and some more; and bytes for decoding 16 pictures in fp32 (3.2e9), and some more.
+TENSORS, VAE_BYTES = 48, 6e9
 FAST = ("DPMSolverMultistep", 25)  # DPM-Solver++ and its steps
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -56,19 +61,52 @@ class DecodeSettings(Settings):
     """Clips 0, k, 2k ... of each test movie are decoded, where k is this value."""
     shift_tr: Annotated[int, Unit("TR")] = 30
     """The control shifted rotates a movie's fMRI by this many volumes, not 0."""
-    batch_size: Annotated[Count, Unit("clips")] = 8
-    """This many clips are sampled together, and saved together."""
+    batch_size: Annotated[Count, Unit("clips")] | Literal["auto"] = "auto"
+    """This many clips are sampled together, and saved together; auto takes as many as a GPU has memory for.
+
+    That is a power of two up to 32, and 8 on CPUs. A clip does not depend on the others of its batch.
+    """
     clips_per_sequence: Annotated[Count, Unit("clips")] = 1
     """This many clips of a movie are denoised as one video, in windows that overlap by half; needs every 1.
 
     Scenes then continue from clip to clip, for nearly twice the time. As published, 1 takes each for itself.
     """
-    precision: Precision = "no"
-    """The video UNet computes in full precision (no) or in bf16 or fp16."""
+    precision: Precision | Literal["auto"] = "auto"
+    """The video UNet computes in full precision (no) or in bf16 or fp16; auto is bf16 on GPUs, else full.
+
+    The VAE always computes in full precision.
+    """
+
+    def on(self, unet: VideoUNet) -> Self:
+        """Return the settings with nothing left to choose, for a UNet on its device."""
+        precision, batch_size = self.precision, self.batch_size
+        if precision == "auto":
+            precision = "bf16" if unet.device.type == "cuda" else "no"
+        if batch_size == "auto":
+            free = torch.cuda.mem_get_info(unet.device)[0] if unet.device.type == "cuda" else None
+            batch_size = batch_that_fits(unet, DTYPES[precision], free)
+        return self.replace(precision=precision, batch_size=batch_size)
 
     def solver(self) -> tuple[str, int]:
         """Return the name of the scheduler and the number of steps."""
         return FAST if self.fast else (self.scheduler, self.steps)
+
+
+def batch_that_fits(unet: VideoUNet, dtype: torch.dtype, free: float | None) -> int:
+    """Return how many clips to sample together: a power of two, so that it seldom depends on other programs.
+
+    Parameters
+    ----------
+    unet : that samples; its first feature maps are the largest arrays
+    dtype : it computes in
+    free : bytes of the GPU that are free; None on a CPU
+    """
+    if free is None:
+        return DEFAULT_BATCH
+    _, n_frames, height, width = unet.latent_shape()
+    block: int = unet.config["block_out_channels"][0] * n_frames * height * width * dtype.itemsize
+    fitting = (free - VAE_BYTES) / (2 * TENSORS * block)  # guidance predicts twice
+    return 2 ** int(math.log2(min(max(fitting, 1), LARGEST_BATCH)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,16 +192,17 @@ class Sampler:
         """
         channels, n_frames, height, width = self.unet.latent_shape()
         n_clips = len(sequences[0])
-        firsts = [clips[0] for clips in sequences]
+        shape = (channels, n_frames, height, width)
+        generators = [torch_generator(self.seed, "decode", *clips[0]) for clips in sequences]
+        at_once = self.settings.batch_size
+        assert isinstance(at_once, int)
         latents = sample(
             # Guidance predicts twice, with and without condition.
-            SlidingWindows(self.unet, n_frames, at_once=2 * self.settings.batch_size),
+            SlidingWindows(self.unet, n_frames, at_once=2 * at_once),
             self.scheduler,
             states.unflatten(0, (-1, n_clips)),
             self.null,
-            latent_shape=(channels, n_clips * n_frames, height, width),
-            generators=[torch_generator(self.seed, "decode", movie, index) for movie, index in firsts],
-            noise_ratio=self.noise_ratio,
+            latents=initial_noise(shape, self.noise_ratio, generators, n_clips),
             guidance=self.settings.guidance,
             steps=self.settings.solver()[1],
         )
@@ -183,8 +222,11 @@ def make_sampler(
     """Make a sampler with the scheduler and precision of the settings; the UNet is cast in place.
 
     ``null`` (L, D) are the states that guidance points away from.
+    Its settings have nothing left to choose: see `DecodeSettings.on`.
     """
     require_noise_ratio(noise_ratio)
+    settings = settings.on(unet)
+    assert settings.precision != "auto"
     nn.Module.to(unet, dtype=DTYPES[settings.precision])  # diffusers' own warns of layers that need float32
     unet.eval()
     return Sampler(
@@ -242,6 +284,7 @@ def decode_clips(
         state_dir, [settings.model_dump(), sampler.seed, sampler.noise_ratio, chosen, identity]
     )
     parts = []
+    assert isinstance(settings.batch_size, int)
     groups = group_sequences(cut_sequences(rows, clips, settings.clips_per_sequence), settings.batch_size)
     for number, group in enumerate(progress(groups, len(groups), "groups of clips")):
         frames = store.load(number)

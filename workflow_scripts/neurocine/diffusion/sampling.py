@@ -140,11 +140,30 @@ class SlidingWindows(nn.Module):
 
 
 def initial_noise(
-    latent_shape: tuple[int, int, int, int], noise_ratio: float, generators: Sequence[torch.Generator]
+    latent_shape: tuple[int, int, int, int],
+    noise_ratio: float,
+    generators: Sequence[torch.Generator],
+    n_clips: int = 1,
 ) -> Tensor:
-    """Draw dependent noise for each clip from its own generator, (B, C, F, h, w) float32 on the CPU."""
+    """Draw dependent noise for sequences of clips, each from its own generator.
+
+    Parameters
+    ----------
+    latent_shape : (C, F, h, w) of a clip
+    noise_ratio : correlation of the noise of a clip's frames, beta
+    generators : one per sequence, B of them
+    n_clips : clips of a sequence; the frames of each share a part of their noise, as published (eq. 7)
+
+    Returns
+    -------
+    (B, C, n_clips F, h, w) float32 on the CPU
+    """
     shape = (1, *latent_shape)
-    return torch.cat([dependent_noise(shape, noise_ratio, generator) for generator in generators])
+    sequences = [
+        torch.cat([dependent_noise(shape, noise_ratio, generator) for _ in range(n_clips)], dim=2)
+        for generator in generators
+    ]
+    return torch.cat(sequences)
 
 
 def sample(

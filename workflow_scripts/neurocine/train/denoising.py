@@ -23,7 +23,7 @@ from neurocine.settings import Cosmetic, Count, CountOrZero, NotNegative, ShareB
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.device import to_device
 from neurocine.train.loop import is_main_process
-from neurocine.train.task import LoopSettings
+from neurocine.train.task import GradientCheckpointing, LoopSettings
 
 Schedule = Any  # diffusers types its schedulers' configs as plain mappings
 
@@ -45,8 +45,11 @@ class DenoisingSettings(
     """Training changes the UNet's self-, cross- and temporal attention (attention, as published) or all of
     it.
     """
-    gradient_checkpointing: Annotated[bool, Cosmetic()] = True
-    """True computes activations twice: a quarter more arithmetic for an eighth of their memory."""
+    gradient_checkpointing: Annotated[GradientCheckpointing, Cosmetic()] = "auto"
+    """This much is computed twice in a step, which saves memory: none, blocks (transformer blocks) or all.
+
+    On a GPU, auto starts with none and goes on as far as its memory needs; elsewhere it is all.
+    """
     sample_every: Annotated[CountOrZero, Unit("steps"), Cosmetic()] = 250
     """A picture of samples is drawn whenever this many steps have passed; 0 draws one at the end only."""
     sample_clips: Annotated[Count, Unit("clips"), Cosmetic()] = 4

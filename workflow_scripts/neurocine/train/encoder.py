@@ -35,7 +35,7 @@ from neurocine.train.augment import interpolation_mix, replaced_frames, spatial_
 from neurocine.train.device import to_device
 from neurocine.train.loop import train
 from neurocine.train.losses import gather_rows, info_nce, near_in_time, retrieval_accuracy
-from neurocine.train.task import LoopSettings, TrainingReport
+from neurocine.train.task import GradientCheckpointing, LoopSettings, TrainingReport
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,11 @@ class TrainEncoderSettings(
     """Clips of the same movie within this distance are excluded as negatives; 0 excludes none."""
     drop_equal_captions: bool = True
     """True excludes clips with equal caption embeddings as negatives for the text."""
-    gradient_checkpointing: Annotated[bool, Cosmetic()] = False
-    """True computes blocks twice, which saves memory."""
+    gradient_checkpointing: Annotated[GradientCheckpointing, Cosmetic()] = "auto"
+    """This much is computed twice in a step, which saves memory: none, blocks (transformer blocks) or all.
+
+    On a GPU, auto starts with none and goes on as far as its memory needs; elsewhere it is all.
+    """
 
     def architecture(
         self,

@@ -160,9 +160,7 @@ class Trainer:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        if settings.compile == "blocks":
-            compile_blocks(task.model)
-        elif settings.compile:
+        if settings.compile and not (settings.compile == "blocks" and compile_blocks(task.model)):
             task.model.compile()  # in place: names of weights stay
         self.model, self.optimizer = self.accelerator.prepare(task.model, self.plain_optimizer)
         self.trained = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
@@ -554,7 +552,7 @@ def train(
     SystemExit : code 75 after SIGTERM or SIGUSR1, with the state saved
     """
     stop = _Stop()
-    with stop.listening(), deterministic(getattr(settings, "deterministic", False)):
+    with stop.listening(), deterministic(settings.deterministic):
         trainer = Trainer(task, settings, seed, Path(state_dir), identity, device)
         trainer.resume()
         record = None

@@ -23,7 +23,7 @@ from neurocine.train.device import to_device
 from neurocine.train.loop import train
 from neurocine.train.losses import double_contrast, gather_rows, masked_error
 from neurocine.train.shards import Shards
-from neurocine.train.task import LoopSettings, TrainingReport
+from neurocine.train.task import GradientCheckpointing, LoopSettings, TrainingReport
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,11 @@ class PretrainEncoderSettings(
     """The contrast of reconstructions under two masks has this weight (as self_weight in DC-MAE's code)."""
     shards_in_memory: Annotated[Count, Unit("files")] = 128
     """This many files are kept in memory, and their samples are mixed with each other."""
-    gradient_checkpointing: Annotated[bool, Cosmetic()] = False
-    """True computes blocks twice, which saves memory."""
+    gradient_checkpointing: Annotated[GradientCheckpointing, Cosmetic()] = "auto"
+    """This much is computed twice in a step, which saves memory: none, blocks (transformer blocks) or all.
+
+    On a GPU, auto starts with none and goes on as far as its memory needs; elsewhere it is all.
+    """
 
     def architecture(self, n_vertices: int) -> FmriEncoderConfig:
         """Return the encoder's architecture: single frames, no head."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from neurocine.section_checks import (
+    compiled_is_not_deterministic,
     equal_parts,
     exponential_needs_epochs,
     patience_needs_validation,
@@ -27,6 +28,9 @@ from neurocine.settings import (
     Unit,
 )
 
+# What of a network is computed twice in a step to save memory; true is all of it, false nothing.
+GradientCheckpointing = bool | Literal["none", "blocks", "all", "auto"]
+
 
 class LoopSettings(Settings):
     """How to train. The task says what is trained."""
@@ -34,6 +38,7 @@ class LoopSettings(Settings):
     checks: ClassVar[tuple[Check, ...]] = (
         patience_needs_validation,
         equal_parts,
+        compiled_is_not_deterministic,
         root_needs_warmup,
         exponential_needs_epochs,
     )
@@ -61,8 +66,15 @@ class LoopSettings(Settings):
     """Gradients are scaled down where their global norm exceeds this value; 0 does not clip."""
     precision: Precision = "no"
     """The network computes in full precision (no) or in bf16 or fp16 autocast; weights stay in fp32."""
-    compile: bool = False
-    """True compiles the network with torch.compile, which takes minutes and then makes steps on a GPU faster.
+    compile: bool | Literal["blocks"] = False
+    """The repeated blocks of large networks (blocks) or whole networks (true) are compiled by torch.compile.
+
+    Steps on a GPU then take less time. Blocks compile in about a minute, the whole network in many.
+    """
+    deterministic: bool = False
+    """True gives the same bits on one kind of GPU after an interruption as well, for slower steps.
+
+    On CPUs it is so without. Operations that have no such version stop the training with their names.
     """
     gradient_accumulation: Annotated[Count, Unit("parts")] = 1
     """Each batch is computed in this many equal parts, which saves memory and costs time."""
