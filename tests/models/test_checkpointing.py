@@ -28,9 +28,9 @@ def decoder() -> tuple[nn.Module, tuple[Tensor, ...]]:
 def autoencoder() -> tuple[nn.Module, tuple[Tensor, ...]]:
     torch.manual_seed(0)
     config = FmriEncoderConfig(
-        VERTICES, window=1, patch=8, depth=3, width=8, heads=2, temporal=False, tokens=0
+        n_vertices=VERTICES, window=1, patch=8, depth=3, width=8, heads=2, temporal=False, tokens=0
     )
-    return MaskedAutoencoder(config, DecoderConfig(8, 3, 2)), (
+    return MaskedAutoencoder(config, DecoderConfig(width=8, depth=3, heads=2)), (
         torch.randn(2, VERTICES),
         torch.tensor([[0], [1]]),
     )

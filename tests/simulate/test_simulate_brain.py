@@ -195,7 +195,7 @@ def test_correlation_with_the_clip_peaks_without_extra_lag_or_one_later() -> Non
 
 def test_a_delayed_run_lags_by_its_seconds() -> None:
     delayed = {"subject": "3", "movie": "test2", "repeat": 9, "seconds": 10}
-    settings = SimulateSubjectSettings(delayed_runs=[delayed], shared_noise=0.0)
+    settings = SimulateSubjectSettings(delayed_runs=(delayed,), shared_noise=0.0)
     assert settings.delay("3", "test2", 9) == 10
     assert settings.delay("3", "test2", 8) == settings.delay("2", "test2", 9) == 0
     _, brain = a_brain(settings, vertices("V1"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import stand_in_conda
 from neurocine.config import complete_config
 from neurocine.datasets.hcp_rest import rest_run
 from neurocine.datasets.wen2018 import wen2018_run, wen2018_stimulus
@@ -67,6 +68,7 @@ def with_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     apptainer.write_text("#!/bin/sh\necho apptainer version 1.4.0\n")
     apptainer.chmod(0o755)
     (folder / "neurocine.sif").touch()
+    stand_in_conda.install(folder / "conda")
     return folder
 
 
@@ -77,7 +79,7 @@ def test_snakemake_takes_the_command(with_data: Path, command: str) -> None:
     if not {"--profile", "--cores"} & set(words):
         words += ["--cores", "1"]
     dry = () if "--unlock" in words else ("-n", "-q", "rules")
-    run = snakemake(with_data, *words, *dry, programs=(with_data / "programs",))
+    run = snakemake(with_data, *words, *dry, programs=(with_data / "programs", with_data / "conda/bin"))
     said = run.stdout + run.stderr
     assert run.returncode == 0, said
     assert re.search(r"^total +\d+$|Unlocked", said, re.MULTILINE), said

@@ -281,7 +281,7 @@ def test_vifi_is_used_and_checked_where_its_weights_are_given(tmp_path: Path) ->
     target = "results/toy/sub-1/neurocine/paper_main/scores.tsv"
     run = snakemake(checkout, target, "-n", "-p", *TOY)
     assert run.returncode == 0, run.stderr
-    assert "--vifi" not in run.stdout + run.stderr
+    assert "vifi=" not in run.stdout + run.stderr
     mine = checkout / "mine.yaml"
     mine.write_text("models: {vifi: models/vifi}\n")
     run = snakemake(checkout, target, "-n", *TOY, str(mine))
@@ -295,7 +295,7 @@ def test_vifi_is_used_and_checked_where_its_weights_are_given(tmp_path: Path) ->
         name: re.search(rf"python workflow_scripts/{name}.py .*", said) for name in ("score", "check_data")
     }
     assert commands["score"]
-    assert " --vifi models/vifi " in commands["score"][0]
+    assert " vifi=models/vifi " in commands["score"][0]
     assert commands["check_data"]
     assert " models/vifi " in commands["check_data"][0].partition("--models")[2].partition("--settings")[0]
     run = snakemake(checkout, "fetch_models", "-n", "-p", *TOY, str(mine))

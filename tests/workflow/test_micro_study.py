@@ -128,7 +128,7 @@ def test_deleted_clips_are_made_again_and_nothing_else(study: Path) -> None:
     times = [path.stat().st_mtime_ns for path in others]
     decoded.unlink()
     assert planned(study) == {
-        *("decode", "score", "show_clips", "build_subject_browser"),
+        *("decode", "score", "show_clips", "agree_fmri", "plot_agreement", "build_subject_browser"),
         *("tabulate_scores", "compare_results", "write_methods", "build_browser"),
     }
     run = run_micro(study)
@@ -143,7 +143,7 @@ def test_another_step_size_trains_the_decoders_again_and_what_depends_on_them(st
     assert planned(study, "mine.yaml") == {
         *("train_decoder", "decode", "extract_attention", "plot_surface", "export_maps"),
         *("score", "show_clips", "tabulate_scores", "compare_results", "write_methods"),
-        *("build_browser", "build_subject_browser"),
+        *("agree_fmri", "plot_agreement", "build_browser", "build_subject_browser"),
     }
 
 
@@ -186,6 +186,32 @@ def test_another_subject_is_added_without_touching_the_others(study: Path) -> No
     assert "train_video_prior" not in jobs
 
 
+def test_the_second_method_goes_on_from_a_finished_study(study: Path) -> None:
+    """To the page, beside the first method, whose scores it leaves as they are."""
+    before = (study / RESULT / "scores.tsv").read_bytes()
+    configs = ["tests/micro/animator.yaml"]
+    run = run_micro(study, *PLAN, configs=configs)
+    assert run.returncode == 0, said(run)
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
+    # One training of each kind per subject, though two experiments use them; nothing of NeuroCine.
+    assert jobs["train_semantic"] == jobs["train_structure"] == jobs["train_motion"] == "2"
+    assert not jobs.keys() & {"prepare_stimuli", "embed_clips", "train_encoder", "train_decoder", "decode"}
+    run = run_micro(study, configs=configs)
+    assert run.returncode == 0, said(run)[-5000:]
+    assert (study / RESULT / "scores.tsv").read_bytes() == before
+    for experiment in ("animator", "animator_no_motion"):
+        folder = study / RESULTS / "sub-3/mind_animator" / experiment
+        scores = pd.read_csv(folder / "scores.tsv", sep="\t")
+        assert {"fmri", "shifted", "features"} <= set(scores["condition"])
+        assert set(scores["method"]) == {"mind_animator"}
+        assert (folder / "clips/test1.mp4").stat().st_size > 500
+    tables = pd.read_csv(study / RESULTS / "tables/scores.tsv", sep="\t")
+    assert set(tables["experiment"]) == {"paper_main", "animator", "animator_no_motion"}
+    page = (study / RESULTS / "browser/index.html").read_text()
+    assert "animator_no_motion" in page
+    assert planned(study, *configs) == set()
+
+
 # What no fMRI has a part in, so that a study from a package need not make it again.
 OF_MOVIES = ("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "train_video_prior")
 
@@ -204,7 +230,7 @@ def test_a_study_goes_on_from_its_own_fmri_as_a_package(study: Path) -> None:
         shutil.copytree(runs / step, package / step)
     (study / "package.yaml").write_text(
         "dataset: package\nsubjects: [1]\nsimulate: false\nfmri_from: neuroclips\npackage: {dir: .}\n"
-        "pretrain_on: training_fmri\nconditions: [fmri]\ngeneration_seeds: []\n"
+        "pretrain_on: training_fmri\nconditions: [fmri]\ngeneration_seeds: []\nexclude_runs: []\n"
     )
     run = run_micro(study, "all", "lag_sweep", configs=["package.yaml"])
     assert run.returncode == 0, said(run)[-5000:]
@@ -259,29 +285,3 @@ def test_a_truncated_run_ends_with_a_clear_message_before_any_training(study: Pa
         jobs["check_data"] == jobs["preprocess_run"] == jobs["train_encoder"] == jobs["train_decoder"] == "1"
     )
     assert not jobs.keys() & {"prepare_stimuli", "preprocess_hcp", "pretrain_encoder", "train_video_prior"}
-
-
-def test_the_second_method_goes_on_from_a_finished_study(study: Path) -> None:
-    """To the page, beside the first method, whose scores it leaves as they are."""
-    before = (study / RESULT / "scores.tsv").read_bytes()
-    configs = ["tests/micro/animator.yaml"]
-    run = run_micro(study, *PLAN, configs=configs)
-    assert run.returncode == 0, said(run)
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
-    # One training of each kind per subject, though two experiments use them; nothing of NeuroCine.
-    assert jobs["train_semantic"] == jobs["train_structure"] == jobs["train_motion"] == "2"
-    assert not jobs.keys() & {"prepare_stimuli", "embed_clips", "train_encoder", "train_decoder", "decode"}
-    run = run_micro(study, configs=configs)
-    assert run.returncode == 0, said(run)[-5000:]
-    assert (study / RESULT / "scores.tsv").read_bytes() == before
-    for experiment in ("animator", "animator_no_motion"):
-        folder = study / RESULTS / "sub-3/mind_animator" / experiment
-        scores = pd.read_csv(folder / "scores.tsv", sep="\t")
-        assert {"fmri", "shifted", "features"} <= set(scores["condition"])
-        assert set(scores["method"]) == {"mind_animator"}
-        assert (folder / "clips/test1.mp4").stat().st_size > 500
-    tables = pd.read_csv(study / RESULTS / "tables/scores.tsv", sep="\t")
-    assert set(tables["experiment"]) == {"paper_main", "animator", "animator_no_motion"}
-    page = (study / RESULTS / "browser/index.html").read_text()
-    assert "animator_no_motion" in page
-    assert planned(study, *configs) == set()
