@@ -13,9 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from neurocine.datasets.base import Movie, Recording
+
 Arguments = dict[str, Any]
 VOLUMES = 6
 CROP = {"crop": {"6": [1, 1]}, "detrend_order": 1}
+# What a good run is a recording of: the crop leaves 4 of its volumes.
+RECORDING: Arguments = {"movie": "seg1", "repeat": 1, "n_clips": 4, "tr": 2.0}
+FRAMES: Arguments = {"clips_per_movie": 2, "tr": 1.0, "fps": 2.0, "frames_per_tr": 2, "height": 8, "width": 8}
 RUN, MOVIE, STIMULI, VERTICES = (
     "seg1_1_Atlas.dtseries.nii",
     "seg1.mp4",
@@ -29,14 +34,7 @@ COMMANDS: dict[str, Arguments] = {
     "preprocess_run": {"runs": [RUN], "vertices": VERTICES, "settings": CROP},
     "prepare_stimuli": {
         "videos": [MOVIE],
-        "settings": {
-            "clips_per_movie": 2,
-            "tr": 1.0,
-            "fps": 2.0,
-            "frames_per_tr": 2,
-            "height": 8,
-            "width": 8,
-        },
+        "settings": FRAMES,
     },
     "caption_clips": {
         "stimuli": STIMULI,
@@ -49,7 +47,7 @@ COMMANDS: dict[str, Arguments] = {
         "rest": [],
         "models": [],
         "settings": {"min_free_gb": 0.0},
-        "prepare_stimuli": {"clips_per_movie": 2},
+        "prepare_stimuli": FRAMES,
         "preprocess_run": CROP,
         "package": {
             "kind": "runs",
@@ -246,15 +244,24 @@ def cifti_rows() -> Iterator[Row]:
 
 
 def run_rows() -> Iterator[Row]:
-    """Names, lengths and exclusions of runs."""
-    for name in (
-        "run.nii",
-        "seg1_0_Atlas.dtseries.nii",
-        "seg1_x_Atlas.dtseries.nii",
-        "1seg_1_Atlas.dtseries.nii",
+    """Recordings, lengths and exclusions of runs."""
+    for name, text, told in (
+        ("no JSON", "seg1_1", "--recordings: found seg1_1"),
+        ("a list", "[]", r"--recordings: found \[\] \(no object"),
+        ("without repeat", json.dumps({"movie": "seg1", "n_clips": 4, "tr": 2.0}), "--recordings.*'repeat'"),
+        ("of another key", json.dumps(RECORDING | {"run": 1}), "--recordings.*'run'"),
+        ("of more clips", json.dumps(RECORDING | {"n_clips": 5}), "4 samples after the crop; expected 5"),
+        ("that ends early", json.dumps(RECORDING | {"first": 3}), "6 volumes; expected at least 7"),
+        ("of another TR", json.dumps(RECORDING | {"tr": 1.5, "header_tr": True}), "a TR of 2 s"),
     ):
-        yield Row(f"run named {name}", "preprocess_run", given(runs=[name]), "a name of another form")
-        yield Row(f"run at the door named {name}", "check_data", given(runs=[name]), "a name of another form")
+        yield Row(f"recording {name}", "preprocess_run", given(recordings=[text]), told)
+        make = given(runs=[RUN], recordings=[text])
+        yield Row(f"recording at the door {name}", "check_data", make, told)
+    for name, texts in (("fewer", []), ("more", [json.dumps(RECORDING)] * 2)):
+        told = f"1 files; expected {len(texts)}"
+        yield Row(f"{name} recordings than runs", "preprocess_run", given(recordings=texts), told)
+        make = given(runs=[RUN], recordings=texts)
+        yield Row(f"{name} recordings than runs at the door", "check_data", make, told)
     for name, entry in enumerate(("test2", ":9", "test2:x", "test2:0", "seg1:²", "seg1:99999999")):
         yield Row(f"excluded {name}", "preprocess_run", given(excluded=[entry]), "movie:repeat")
     yield Row("run twice", "preprocess_run", given(runs=[RUN, RUN]), "one file for seg1 repeat 1")
@@ -475,6 +482,20 @@ def _index(weights: str, content: bytes, door: Arguments) -> Callable[[Path], Ar
         return door
 
     return make
+
+
+def completed(command: str, arguments: Arguments) -> Arguments:
+    """Add to the arguments of a good run those of a row, and describe each movie and run as the rules do."""
+    words = COMMANDS[command] | arguments
+    if "runs" in words:
+        words = {"recordings": [Recording(**RECORDING).text()] * len(words["runs"])} | words
+    if command in ("prepare_stimuli", "check_data"):
+        videos = words["videos" if command == "prepare_stimuli" else "stimuli"]
+        cut = words["settings" if command == "prepare_stimuli" else "prepare_stimuli"]
+        cut = cut if isinstance(cut, dict) else FRAMES
+        movies = [Movie(Path(video).stem, cut["clips_per_movie"], cut["tr"]).text() for video in videos]
+        words = {"movies": movies} | words
+    return words
 
 
 ROWS = [
