@@ -48,6 +48,7 @@ CARDS = Path(__file__).parents[1] / "studies/cards"
 SECTIONS = {"0": "pretrain_encoder", "1": "train_encoder", "2a": "train_video_prior", "2b": "train_decoder"}
 # Sequences, heads, tokens, width of attention over frames: UNet levels 1 and 2, encoder in phases 2b and 1.
 FEW = [(24576, 8, 6, 40), (6144, 8, 6, 80), (12240, 16, 2, 64), (97920, 16, 2, 64)]
+STEPS = 3  # that are compared for equal bits
 Record = dict[str, Any]
 
 
@@ -139,7 +140,8 @@ class Bench:
     # --- trainings --------------------------------------------------------------------------------------
 
     def trainer(self, phase: str, folder: str, **changes: Any) -> Trainer:
-        """Make a training with the published settings, but for some."""
+        """Make a training with the published settings, but for some; its data are always the same."""
+        size.draw_again()
         make, settings = size.PHASES[phase]
         settings = settings.replace(tensorboard=False, **changes)
         task = make(settings, self.vertices, settings.batch_size, self.given.device)
@@ -279,7 +281,13 @@ class Bench:
                 with torch.no_grad():
                     for value in trainer.task.model.parameters():
                         value.copy_(torch.randn(value.shape, generator=generator, device=self.device) / 50)
-                seconds = self.median(trainer.train_step, 3)
+                trainer.train_step()
+                self.wait()
+                began = time.perf_counter()
+                for _ in range(STEPS):  # as many in both runs, however long they take
+                    trainer.train_step()
+                self.wait()
+                seconds = (time.perf_counter() - began) / STEPS
                 weights.append({name: value.detach().cpu() for name, value in trainer.trained.items()})
         return all(torch.equal(value, weights[1][name]) for name, value in weights[0].items()), seconds
 

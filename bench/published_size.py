@@ -43,6 +43,12 @@ UNET: dict[str, Any] = {}
 VAE_WIDTHS = (128, 256, 512, 512)
 
 
+def draw_again() -> None:
+    """Draw the same data again from here."""
+    global RANDOM
+    RANDOM = np.random.default_rng(0)
+
+
 def normal(*shape: int) -> np.ndarray:
     """Draw normal float32 numbers."""
     return RANDOM.standard_normal(shape, dtype=np.float32)

@@ -53,7 +53,7 @@ def test_trainings_of_published_size_can_be_made(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_gpu_benchmark_can_be_tried_without_a_gpu(tmp_path: Path) -> None:
-    parts = ("ceiling", "attention", "1")
+    parts = ("ceiling", "attention", "1", "deterministic")
     command = [sys.executable, str(BENCH / "gpu.py"), "--device", "cpu", "--small", "--seconds", "0"]
     command += [word for part in parts for word in ("--part", part)]
     run = subprocess.run([*command, "--json", str(tmp_path / "gpu.json")], capture_output=True, text=True)
@@ -61,6 +61,7 @@ def test_the_gpu_benchmark_can_be_tried_without_a_gpu(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert not found["failed"]
     assert {record["part"] for record in found["records"]} == {*parts}
+    assert all(record.get("same bits", True) for record in found["records"]), "on a CPU they always are"
     steps = [record for record in found["records"] if record["part"] == "1"]
     assert [record["what"] for record in steps] == ["as written", "compiled blocks"]
     assert all(record["ms"] > 0 and record["ms by kind"]["launches"] > 100 for record in steps)
