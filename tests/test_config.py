@@ -167,6 +167,7 @@ def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> No
         ("movies.train", ["seg1", "test1"], "test1 in train and test"),
         ("movies.validation", ["seg99"], "expected movies of movies.train"),
         ("exclude_runs", [LATE | {"repeat": 11}], "exclude_runs[0].repeat: found 11; expected at most 10"),
+        ("exclude_runs", [LATE | {"repeat": 1, "subject": 11}], "exclude_runs[0].subject: found 11"),
         ("run_experiments", ["paper_mian"], "Did you mean paper_main?"),
         ("experiments.own", {"spatial_ratio": 0.20004}, "numbers almost those of paper_main"),
         ("prepare_stimuli.clips_per_movie", 100, "preprocess_run.crop.245: found 240 samples left"),
@@ -329,3 +330,9 @@ def test_programs_called_by_hand_tell_all_problems_at_once() -> None:
     assert [problem.where for problem in error.problems] == [
         "--settings.steps", "--settings.head_norm", "--settings.stepz"
     ]  # fmt: skip
+
+
+def test_a_known_bad_run_stays_in_the_config_of_those_who_run_one_subject() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config |= {"subjects": [1], "exclude_runs": [LATE | {"repeat": 2, "subject": 3}]}
+    assert complete_config(config)["exclude_runs"][0]["subject"] == "3"

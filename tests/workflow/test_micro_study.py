@@ -230,7 +230,7 @@ def test_a_study_goes_on_from_its_own_fmri_as_a_package(study: Path) -> None:
         shutil.copytree(runs / step, package / step)
     (study / "package.yaml").write_text(
         "dataset: package\nsubjects: [1]\nsimulate: false\nfmri_from: neuroclips\npackage: {dir: .}\n"
-        "pretrain_on: training_fmri\nconditions: [fmri]\ngeneration_seeds: []\nexclude_runs: []\n"
+        "pretrain_on: training_fmri\nconditions: [fmri]\ngeneration_seeds: []\n"
     )
     run = run_micro(study, "all", "lag_sweep", configs=["package.yaml"])
     assert run.returncode == 0, said(run)[-5000:]

@@ -34,6 +34,7 @@ def _check_movies(config: Config) -> Iterator[InputError]:
         yield InputError("movies.validation", "all training movies", "some of them", todo)
 
 
+PUBLISHED_SUBJECTS = ("1", "2", "3")  # of Wen 2018 and of the embedded study
 LATE_RUN = ("3", "test2")  # of Wen 2018: its ninth repeat was recorded 10 s late
 
 
@@ -46,8 +47,10 @@ def _check_excluded(config: Config) -> Iterator[InputError]:
     for index, run in enumerate(config["exclude_runs"]):
         where = f"exclude_runs[{index}]"
         known = {"subject": config["subjects"], "movie": list(roles)}
-        # The known bad run stays in the configs of those who have only some subjects or movies.
+        # Known bad runs stay in the configs of those who run only some of the subjects or movies.
         strange = [key for key in known if run[key] not in known[key]] if _run_of(run) != LATE_RUN else []
+        if run["subject"] in PUBLISHED_SUBJECTS and "subject" in strange:
+            strange.remove("subject")
         for key in strange:
             near = difflib.get_close_matches(run[key], known[key], n=1)
             todo = f"Did you mean {near[0]}?" if near else "Correct it, or remove this entry."
