@@ -11,7 +11,7 @@ from neurocine.animator.reconstruct import (
 )
 from neurocine.cli import program
 from neurocine.diffusion.decode import decoded_arrays
-from neurocine.io import file_sha256, write_arrays
+from neurocine.io import file_sha256, open_arrays, read_meta, write_arrays
 from neurocine.models.pretrained import load_scheduler, load_text_encoder, load_unet, load_vae, pick_device
 from neurocine.provenance import header, movies_behind
 
@@ -45,6 +45,8 @@ def main(
     """
     where = pick_device(device)
     given = Features.read(features)
+    with open_arrays(features) as handle:
+        condition = read_meta(handle).get("condition", features.stem)
     drawer = make_reconstructor(
         load_unet(stable_diffusion),
         load_scheduler(stable_diffusion).config,
@@ -63,6 +65,7 @@ def main(
         settings,
         movies_behind([features]),
         experiment=experiment.model_dump(),
+        condition=condition,
         seed=seed,
         movies=list(decoded),
         axes="clip, frame, height, width, RGB",
