@@ -51,6 +51,13 @@ ON_CPU = (
     "train_decoder",
     "decode",
     "decode_captions",
+    "caption_clips",
+    "embed_clips",
+    "encode_latents",
+    "retrieve_clips",
+    "extract_attention",
+    "score",
+    "agree_fmri",
 )
 
 

@@ -186,32 +186,6 @@ def test_another_subject_is_added_without_touching_the_others(study: Path) -> No
     assert "train_video_prior" not in jobs
 
 
-def test_the_second_method_goes_on_from_a_finished_study(study: Path) -> None:
-    """To the page, beside the first method, whose scores it leaves as they are."""
-    before = (study / RESULT / "scores.tsv").read_bytes()
-    configs = ["tests/micro/animator.yaml"]
-    run = run_micro(study, *PLAN, configs=configs)
-    assert run.returncode == 0, said(run)
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
-    # One training of each kind per subject, though two experiments use them; nothing of NeuroCine.
-    assert jobs["train_semantic"] == jobs["train_structure"] == jobs["train_motion"] == "2"
-    assert not jobs.keys() & {"prepare_stimuli", "embed_clips", "train_encoder", "train_decoder", "decode"}
-    run = run_micro(study, configs=configs)
-    assert run.returncode == 0, said(run)[-5000:]
-    assert (study / RESULT / "scores.tsv").read_bytes() == before
-    for experiment in ("animator", "animator_no_motion"):
-        folder = study / RESULTS / "sub-3/mind_animator" / experiment
-        scores = pd.read_csv(folder / "scores.tsv", sep="\t")
-        assert {"fmri", "shifted", "features"} <= set(scores["condition"])
-        assert set(scores["method"]) == {"mind_animator"}
-        assert (folder / "clips/test1.mp4").stat().st_size > 500
-    tables = pd.read_csv(study / RESULTS / "tables/scores.tsv", sep="\t")
-    assert set(tables["experiment"]) == {"paper_main", "animator", "animator_no_motion"}
-    page = (study / RESULTS / "browser/index.html").read_text()
-    assert "animator_no_motion" in page
-    assert planned(study, *configs) == set()
-
-
 # What no fMRI has a part in, so that a study from a package need not make it again.
 OF_MOVIES = ("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "train_video_prior")
 
