@@ -11,6 +11,7 @@ from tiny_models import write_tiny_models
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config.yaml", "rules", "schemas", "envs", "slurm", "workflow_scripts")
 STUDIES = (
+    "studies/cards",
     "studies/toy/config.yaml",
     "studies/toy/animator.yaml",
     "studies/toy/animator_rows.yaml",
