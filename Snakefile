@@ -5,11 +5,20 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-configfile: "config.yaml"
+include: "rules/folders.smk"
+
+
+# The published study, and what differs in a study that lies in a folder of its own.
+configfile: CHECKOUT / "config.yaml"
+
+
+if not Path("config.yaml").resolve().is_relative_to(CHECKOUT) and Path("config.yaml").is_file():
+
+    configfile: "config.yaml"
 
 
 # Read with --sdm apptainer alone (docs/cluster.md).
-container: "neurocine.sif"
+container: of_checkout("neurocine.sif")
 
 
 include: "rules/common.smk"

@@ -35,7 +35,7 @@ rule augment_captions:
         seed=config["seed"],
         settings=settings("augment_captions"),
     shell:
-        "python workflow_scripts/augment_captions.py --stimuli {input.stimuli:q} --captions {input.captions:q} "
+        'python "$NEUROCINE/augment_captions.py" --stimuli {input.stimuli:q} --captions {input.captions:q} '
         "--seed {params.seed:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
@@ -64,7 +64,7 @@ rule embed_variants:
         seed=config["seed"],
         settings=settings("embed_variants"),
     shell:
-        "python workflow_scripts/embed_variants.py --stimuli {input.stimuli:q} --captions {input.captions:q} "
+        'python "$NEUROCINE/embed_variants.py" --stimuli {input.stimuli:q} --captions {input.captions:q} '
         "--variants {input.variants:q} --clip {params.clip:q} --seed {params.seed:q} --settings {params.settings:q} "
         "--out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
@@ -98,7 +98,7 @@ rule train_semantic:
         state=state_dir("train_semantic/sub-{subject}_{variant}"),
         out=output_folder("done"),
     shell:
-        "{resources.launcher} workflow_scripts/train_semantic.py --fmri {input.fmri:q} --embeddings {input.embeddings:q} "
+        '{resources.launcher} "$NEUROCINE/train_semantic.py" --fmri {input.fmri:q} --embeddings {input.embeddings:q} '
         "--variants {input.variants:q} --train-movies {params.train_movies:q} --validation {params.validation:q} "
         "--variant {wildcards.variant:q} --seed {params.seed:q} --settings {params.settings:q} --state {params.state:q} "
         "--out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
@@ -132,7 +132,7 @@ rule train_structure:
         state=state_dir("train_structure/sub-{subject}_{variant}"),
         out=output_folder("done"),
     shell:
-        "{resources.launcher} workflow_scripts/train_structure.py --fmri {input.fmri:q} --latents {input.latents:q} "
+        '{resources.launcher} "$NEUROCINE/train_structure.py" --fmri {input.fmri:q} --latents {input.latents:q} '
         "--train-movies {params.train_movies:q} --validation {params.validation:q} --variant {wildcards.variant:q} "
         "--seed {params.seed:q} --settings {params.settings:q} --state {params.state:q} --out {params.out:q} "
         "--device {resources.device:q} 2> >(tee {log:q} >&2)"
@@ -171,7 +171,7 @@ rule train_motion:
         state=state_dir("train_motion/sub-{subject}_{motion}"),
         out=output_folder("done"),
     shell:
-        "{resources.launcher} workflow_scripts/train_motion.py --fmri {input.fmri:q} --latents {input.latents:q} "
+        '{resources.launcher} "$NEUROCINE/train_motion.py" --fmri {input.fmri:q} --latents {input.latents:q} '
         "--structure {params.structure:q} --train-movies {params.train_movies:q} --validation {params.validation:q} "
         "--variant {params.variant:q} --memory-tokens {params.memory_tokens:q} --motion-from {params.motion_from:q} "
         "--seed {params.seed:q} --settings {params.settings:q} --state {params.state:q} --out {params.out:q} "
@@ -211,7 +211,7 @@ rule decode_features:
         seed=config["seed"],
         settings=settings("decode_features"),
     shell:
-        "python workflow_scripts/decode_features.py --semantic {params.semantic:q} --structure {params.structure:q} "
+        'python "$NEUROCINE/decode_features.py" --semantic {params.semantic:q} --structure {params.structure:q} '
         "--motion {params.motion:q} --fmri-train {input.fmri_train:q} --fmri-test {input.fmri_test:q} "
         "--embeddings {input.embeddings:q} --latents {input.latents:q} --condition {wildcards.condition:q} "
         "--variant {params.variant:q} --seed {params.seed:q} --settings {params.settings:q} --out {output:q} "
@@ -246,7 +246,7 @@ rule score_features:
         seed=config["seed"],
         settings=settings("score_features"),
     shell:
-        "python workflow_scripts/score_features.py --features {input.features:q} --embeddings {input.embeddings:q} "
+        'python "$NEUROCINE/score_features.py" --features {input.features:q} --embeddings {input.embeddings:q} '
         "--latents {input.latents:q} --train-embeddings {input.train_embeddings:q} "
         "--train-latents {input.train_latents:q} --image-frame {params.image_frame:q} --dataset {params.dataset:q} "
         "--subject {wildcards.subject:q} --decoders {wildcards.motion:q} --seed {params.seed:q} "
@@ -281,7 +281,7 @@ rule reconstruct:
         settings=settings("reconstruct"),
         state=state_dir("reconstruct/sub-{subject}_{experiment}_{condition}"),
     shell:
-        "python workflow_scripts/reconstruct.py --features {input.features:q} "
+        'python "$NEUROCINE/reconstruct.py" --features {input.features:q} '
         "--stable-diffusion {params.stable_diffusion:q} --experiment {params.experiment:q} --every {params.every:q} "
         "--seed {params.seed:q} --settings {params.settings:q} --state {params.state:q} --out {output:q} "
         "--device {resources.device:q} 2> >(tee {log:q} >&2)"

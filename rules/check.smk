@@ -39,7 +39,7 @@ rule check_data:
         preprocess_run=settings("preprocess_run"),
         prepare_stimuli=settings("prepare_stimuli"),
     shell:
-        "python workflow_scripts/check_data.py --stimuli {input.stimuli:q} --movies {params.movies:q} "
+        'python "$NEUROCINE/check_data.py" --stimuli {input.stimuli:q} --movies {params.movies:q} '
         "--runs {input.runs:q} --recordings {params.recordings:q} "
         "--rest {input.rest:q} --models {params.models:q} --model-names {params.model_names:q} --settings {params.settings:q} "
         "--preprocess-run {params.preprocess_run:q} --prepare-stimuli {params.prepare_stimuli:q} "

@@ -7,12 +7,12 @@ import json
 import os
 import re
 import sys
+from copy import deepcopy
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
-
-# At the end of the path: the programs beside the library must not hide packages of the same name (tabulate).
-sys.path.append(str(Path(workflow.basedir) / "workflow_scripts"))
+from snakemake.utils import update_config
 
 from neurocine import study as studies
 from neurocine.conditions import made_by
@@ -49,12 +49,20 @@ def to_find():
     return ("recordings",) if asked_for("check_recordings") else ("recordings", "rest", "models")
 
 
+if str(CHECKOUT / "config.yaml") not in map(str, workflow.configfiles):
+    # A module that was given its config: what that leaves out is as in the published study, here too.
+    given = deepcopy(config)
+    update_config(config, yaml.safe_load((CHECKOUT / "config.yaml").read_text()))
+    update_config(config, given)
+
 try:
     if workflow.is_main_process:  # once; jobs get the config that it read
         refuse_repeated_keys(map(Path, workflow.configfiles))
     config.update(data_set(config).own_keys(config))
     config.update(complete_config(config))
-    STUDY = Study.find(config, to_find())
+    # The networks of the embedded study come with the workflow, wherever the study lies.
+    LOCATED = {name: of_checkout(folder) if folder else folder for name, folder in config["models"].items()}
+    STUDY = Study.find({**config, "models": LOCATED}, to_find())
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -74,7 +82,7 @@ PLACED = vertices_known(config)
 # Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.
 THINNED = FROM_RUNS and config["select_vertices"]["every"] > 1 and not vertices_per_subject(config)
 PUBLISHED_ENCODER = config["pretrain_on"] == "published"
-MODELS = used_models(config["models"], config["caption_clips"]["backend"])
+MODELS = used_models(LOCATED, config["caption_clips"]["backend"])
 SCORING_NETWORKS = {name: folder for name, folder in MODELS.items() if PUBLISHED[name].scores}
 
 

@@ -40,7 +40,7 @@ rule select_vertices:
         confounds=STUDY.confound_columns,
         preprocess_run=settings("preprocess_run") if OWN_VERTICES else "{}",
     shell:
-        "python workflow_scripts/select_vertices.py {params.atlas:q} {input.atlas:q} "
+        'python "$NEUROCINE/select_vertices.py" {params.atlas:q} {input.atlas:q} '
         "{params.labels:q} {input.labels:q} {params.like:q} {input.like:q} --runs {input.runs:q} "
         "--recordings {params.recordings:q} --confounds {params.confounds:q} --settings {params.settings:q} "
         "--preprocess-run {params.preprocess_run:q} --out {output.vertices:q} --table {output.table:q} "
@@ -69,7 +69,7 @@ rule preprocess_run:
         excluded=of_batch(STUDY.excluded),
         settings=settings("preprocess_run"),
     shell:
-        "python workflow_scripts/preprocess_run.py --runs {input.runs:q} "
+        'python "$NEUROCINE/preprocess_run.py" --runs {input.runs:q} '
         "--recordings {params.recordings:q} --confounds {params.confounds:q} --excluded {params.excluded:q} "
         "--vertices {input.vertices:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
@@ -103,7 +103,7 @@ rule import_fmri:
         package=STUDY.package_layout(),
         settings=settings("import_fmri"),
     shell:
-        "python workflow_scripts/import_fmri.py --train {input.train:q} --test {input.test:q} "
+        'python "$NEUROCINE/import_fmri.py" --train {input.train:q} --test {input.test:q} '
         "{params.vertex:q} {input.vertex:q} {params.roi:q} {input.roi:q} {params.atlas:q} {input.atlas:q} "
         "--excluded {params.excluded:q} --package {params.package:q} --settings {params.settings:q} "
         "--out-train {output.train:q} --out-test {output.test:q} --vertices {output.vertices:q} --table {output.table:q} "
@@ -129,7 +129,7 @@ rule assemble_subject:
     params:
         settings=settings("assemble_subject"),
     shell:
-        "python workflow_scripts/assemble_subject.py --train {input.train:q} --test {input.test:q} "
+        'python "$NEUROCINE/assemble_subject.py" --train {input.train:q} --test {input.test:q} '
         "--settings {params.settings:q} --out-train {output.train:q} --out-test {output.test:q} "
         "2> >(tee {log:q} >&2)"
 
@@ -153,7 +153,7 @@ rule measure_noise_ceiling:
         seed=config["seed"],
         settings=settings("measure_noise_ceiling"),
     shell:
-        "python workflow_scripts/measure_noise_ceiling.py --runs {input.runs:q} --vertices {input.vertices:q} "
+        'python "$NEUROCINE/measure_noise_ceiling.py" --runs {input.runs:q} --vertices {input.vertices:q} '
         "--seed {params.seed:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
@@ -175,5 +175,5 @@ rule preprocess_hcp:
     params:
         settings=settings("preprocess_hcp"),
     shell:
-        "python workflow_scripts/preprocess_hcp.py --rest {input.rest:q} --vertices {input.vertices:q} "
+        'python "$NEUROCINE/preprocess_hcp.py" --rest {input.rest:q} --vertices {input.vertices:q} '
         "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"

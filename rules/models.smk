@@ -20,5 +20,5 @@ rule fetch_models:
         folders=json.dumps({name: str(folder) for name, folder in MODELS.items() if PUBLISHED[name].fetched}),
         settings=settings("fetch_models"),
     shell:
-        "HF_HUB_OFFLINE=0 python workflow_scripts/fetch_models.py --folders {params.folders:q} "
+        'HF_HUB_OFFLINE=0 python "$NEUROCINE/fetch_models.py" --folders {params.folders:q} '
         "--settings {params.settings:q} 2> >(tee {log:q} >&2)"

@@ -35,7 +35,7 @@ if PUBLISHED_ENCODER:
 
     rule import_encoder:
         input:
-            checkpoint=config["models"]["fmri_encoder"],
+            checkpoint=LOCATED["fmri_encoder"],
             vertices=VERTICES,
         output:
             config=of_vertices("import_encoder/encoder/config.json"),
@@ -55,7 +55,7 @@ if PUBLISHED_ENCODER:
             settings=settings("import_encoder"),
             out=output_folder("done"),
         shell:
-            "python workflow_scripts/import_encoder.py --checkpoint {input.checkpoint:q} "
+            'python "$NEUROCINE/import_encoder.py" --checkpoint {input.checkpoint:q} '
             "--vertices {input.vertices:q} --settings {params.settings:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
 else:
@@ -86,7 +86,7 @@ else:
             state=state_dir("pretrain_encoder/sub-{subject}" if OWN_VERTICES else "pretrain_encoder"),
             out=output_folder("done"),
         shell:
-            "{resources.launcher} workflow_scripts/pretrain_encoder.py --shards {input.shards:q} "
+            '{resources.launcher} "$NEUROCINE/pretrain_encoder.py" --shards {input.shards:q} '
             "--train-movies {params.train_movies:q} --seed {params.seed:q} "
             "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
@@ -122,7 +122,7 @@ rule train_encoder:
         state=state_dir("train_encoder/sub-{subject}_{encoder}"),
         out=output_folder("done"),
     shell:
-        "{resources.launcher} workflow_scripts/train_encoder.py --fmri {input.fmri:q} "
+        '{resources.launcher} "$NEUROCINE/train_encoder.py" --fmri {input.fmri:q} '
         "--train-movies {params.train_movies:q} "
         "--embeddings {input.embeddings:q} --pretrained {params.pretrained:q} --validation {params.validation:q} "
         "--seed {params.seed:q} --settings {params.settings:q} --experiment {params.experiment:q} "
@@ -161,7 +161,7 @@ rule train_video_prior:
         state=state_dir("train_video_prior/{prior}"),
         out=output_folder("done"),
     shell:
-        "{resources.launcher} workflow_scripts/train_video_prior.py --latents {input.latents:q} "
+        '{resources.launcher} "$NEUROCINE/train_video_prior.py" --latents {input.latents:q} '
         "--train-movies {params.train_movies:q} "
         "--embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
         "--validation {params.validation:q} --noise-ratio {params.noise_ratio:q} --seed {params.seed:q} "
@@ -206,7 +206,7 @@ rule train_decoder:
         state=state_dir("train_decoder/sub-{subject}_{encoder}_{prior}"),
         out=output_folder("done"),
     shell:
-        "{resources.launcher} workflow_scripts/train_decoder.py --fmri {input.fmri:q} --latents {input.latents:q} "
+        '{resources.launcher} "$NEUROCINE/train_decoder.py" --fmri {input.fmri:q} --latents {input.latents:q} '
         "--train-movies {params.train_movies:q} "
         "--encoder {params.encoder:q} --prior {params.prior:q} "
         "--stable-diffusion {params.stable_diffusion:q} --validation {params.validation:q} "
@@ -245,7 +245,7 @@ rule decode:
         settings=settings("decode"),
         state=state_dir("decode/sub-{subject}_{experiment}_{condition}"),
     shell:
-        "python workflow_scripts/decode.py --decoder {params.decoder:q} --fmri-train {input.fmri_train:q} "
+        'python "$NEUROCINE/decode.py" --decoder {params.decoder:q} --fmri-train {input.fmri_train:q} '
         "--fmri-test {input.fmri_test:q} --stable-diffusion {params.stable_diffusion:q} "
         "--noise-ratio {params.noise_ratio:q} --seed {params.seed:q} --condition {params.condition:q} "
         "--settings {params.settings:q} --state {params.state:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
@@ -279,7 +279,7 @@ rule decode_captions:
         settings=settings("decode"),
         state=state_dir("decode_captions/{experiment}_{text}"),
     shell:
-        "python workflow_scripts/decode_captions.py --prior {params.prior:q} --embeddings {input.embeddings:q} "
+        'python "$NEUROCINE/decode_captions.py" --prior {params.prior:q} --embeddings {input.embeddings:q} '
         "--condition {wildcards.text:q} --training {input.training:q} "
         "--stable-diffusion {params.stable_diffusion:q} --noise-ratio {params.noise_ratio:q} "
         "--seed {params.seed:q} --settings {params.settings:q} --state {params.state:q} --out {output:q} "
@@ -312,7 +312,7 @@ rule retrieve_clips:
         seed=config["seed"],
         settings=settings("retrieve_clips"),
     shell:
-        "python workflow_scripts/retrieve_clips.py --encoder {params.encoder:q} --fmri {input.fmri:q} "
+        'python "$NEUROCINE/retrieve_clips.py" --encoder {params.encoder:q} --fmri {input.fmri:q} '
         "--embeddings {input.embeddings:q} --stimuli {input.stimuli:q} --every {params.every:q} "
         "--seed {params.seed:q} --settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
@@ -347,7 +347,7 @@ rule extract_attention:
         seed=config["seed"],
         settings=settings("extract_attention"),
     shell:
-        "python workflow_scripts/extract_attention.py --pretrained {params.pretrained:q} "
+        'python "$NEUROCINE/extract_attention.py" --pretrained {params.pretrained:q} '
         "--contrastive {params.contrastive:q} --full {params.full:q} --fmri {input.fmri:q} "
         "--embeddings {input.embeddings:q} --vertices {input.vertices:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out {output.maps:q} --table {output.table:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
@@ -379,7 +379,7 @@ rule plot_surface:
         fill="--fill-areas" if THINNED else "--no-fill-areas",
         settings=settings("plot_surface"),
     shell:
-        "python workflow_scripts/plot_surface.py --attention {input:q} --settings {params.settings:q} "
+        'python "$NEUROCINE/plot_surface.py" --attention {input:q} --settings {params.settings:q} '
         "--name {params.name:q} {params.fill:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
 
@@ -403,5 +403,5 @@ rule export_maps:
         name="subject {subject}, {experiment}",
         settings=settings("plot_surface"),
     shell:
-        "python workflow_scripts/export_maps.py --attention {input:q} --settings {params.settings:q} "
+        'python "$NEUROCINE/export_maps.py" --attention {input:q} --settings {params.settings:q} '
         "--name {params.name:q} --out {output.maps:q} --page {output.page:q} 2> >(tee {log:q} >&2)"

@@ -30,7 +30,7 @@ rule tabulate_scores:
         experiments=json.dumps({"rows": EXPERIMENTS}, sort_keys=True),
         settings=settings("tabulate_scores"),
     shell:
-        "python workflow_scripts/tabulate_scores.py --scores {input:q} --study {params.study:q} "
+        'python "$NEUROCINE/tabulate_scores.py" --scores {input:q} --study {params.study:q} '
         "--experiments {params.experiments:q} --settings {params.settings:q} "
         "--out-scores {output.scores:q} --out-main {output.main:q} --out-ablation {output.ablation:q} "
         "2> >(tee {log:q} >&2)"
@@ -59,7 +59,7 @@ rule compare_results:
         seed=config["seed"],
         settings=settings("compare_results"),
     shell:
-        "python workflow_scripts/compare_results.py --clip-scores {input.clip_scores:q} --scores {input.scores:q} "
+        'python "$NEUROCINE/compare_results.py" --clip-scores {input.clip_scores:q} --scores {input.scores:q} '
         "--study {params.study:q} --networks {params.networks:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out-results {output.results:q} --out-comparisons {output.comparisons:q} "
         "--out-published {output.published:q} 2> >(tee {log:q} >&2)"
@@ -100,7 +100,7 @@ rule write_methods:
         rest_subjects=len(REST),
         benchmarks=f"benchmarks/{DATASET}",
     shell:
-        "python workflow_scripts/write_methods.py --scores {input.scores:q} --vertices {input.vertices:q} "
+        'python "$NEUROCINE/write_methods.py" --scores {input.scores:q} --vertices {input.vertices:q} '
         "--logs {input.logs:q} --experiments {params.experiments:q} --rest-subjects {params.rest_subjects:q} "
         "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} --config {params.config:q} "
         "--out {output.text:q} --references {output.references:q} --description {output.description:q} 2> >(tee {log:q} >&2)"
@@ -148,7 +148,7 @@ rule build_browser:
         benchmarks=f"benchmarks/{DATASET}",
         settings=settings("build_browser"),
     shell:
-        "python workflow_scripts/build_browser.py --scores {input.scores:q} --tables {input.tables:q} "
+        'python "$NEUROCINE/build_browser.py" --scores {input.scores:q} --tables {input.tables:q} '
         "--summary {input.summary:q} --comparisons {input.comparisons:q} --published {input.published:q} "
         "--strips {input.strips:q} --controls {input.controls:q} --clips {input.clips:q} --maps {input.maps:q} "
         "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} "
@@ -211,7 +211,7 @@ rule sweep_lags:
         seed=config["seed"],
         settings=settings("sweep_lags"),
     shell:
-        "python workflow_scripts/sweep_lags.py --train {input.train:q} --test {input.test:q} "
+        'python "$NEUROCINE/sweep_lags.py" --train {input.train:q} --test {input.test:q} '
         "--subjects {params.subjects:q} --embeddings {input.embeddings:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 

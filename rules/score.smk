@@ -24,7 +24,7 @@ rule make_baselines:
         seed=config["seed"],
         settings=settings("make_baselines"),
     shell:
-        "python workflow_scripts/make_baselines.py --baseline {wildcards.baseline:q} --stimuli {input.stimuli:q} "
+        'python "$NEUROCINE/make_baselines.py" --baseline {wildcards.baseline:q} --stimuli {input.stimuli:q} '
         "--train-stimuli {input.train_stimuli:q} --every {params.every:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
@@ -62,7 +62,7 @@ rule score:
         settings=settings("score"),
         cache=state_dir("score/sub-{subject}_{experiment}.safetensors"),
     shell:
-        "python workflow_scripts/score.py --decoded {input.decoded:q} {input.retrieved:q} --stimuli {input.stimuli:q} "
+        'python "$NEUROCINE/score.py" --decoded {input.decoded:q} {input.retrieved:q} --stimuli {input.stimuli:q} '
         "--train-stimuli {input.train_stimuli:q} --latents {input.latents:q} "
         "--stable-diffusion {params.stable_diffusion:q} --networks {params.networks:q} "
         "--seed {params.seed:q} --dataset {params.dataset:q} --subject {wildcards.subject:q} --method {params.method:q} --experiment {wildcards.experiment:q} "
@@ -103,7 +103,7 @@ rule agree_fmri:
         score=settings("score"),
         settings=settings("agree_fmri"),
     shell:
-        "python workflow_scripts/agree_fmri.py --fmri-train {input.fmri_train:q} --fmri-test {input.fmri_test:q} "
+        'python "$NEUROCINE/agree_fmri.py" --fmri-train {input.fmri_train:q} --fmri-test {input.fmri_test:q} '
         "--train-movies {params.train_movies:q} --train-embeddings {input.train_embeddings:q} "
         "--test-embeddings {input.test_embeddings:q} --decoded {input.decoded:q} {input.retrieved:q} "
         "--clip {params.clip:q} --vertices {input.vertices:q} --noise-ceiling {input.noise_ceiling:q} "
@@ -131,7 +131,7 @@ rule plot_agreement:
         surface=settings("plot_surface"),
         settings=settings("plot_agreement"),
     shell:
-        "python workflow_scripts/plot_agreement.py --agreement {input:q} --settings {params.settings:q} "
+        'python "$NEUROCINE/plot_agreement.py" --agreement {input:q} --settings {params.settings:q} '
         "--surface {params.surface:q} --name {params.name:q} {params.fill:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
@@ -177,7 +177,7 @@ for method in USED_METHODS:
             seed=config["seed"],
             settings=settings("show_clips"),
         shell:
-            "python workflow_scripts/show_clips.py --decoded {input.decoded:q} --stimuli {input.stimuli:q} "
+            'python "$NEUROCINE/show_clips.py" --decoded {input.decoded:q} --stimuli {input.stimuli:q} '
             "--clip-scores {input.clip_scores:q} --name {params.name:q} --seed {params.seed:q} "
             "--settings {params.settings:q} --out-clips {output.clips:q} --out-strips {output.strips:q} "
             "--controls {input.controls:q} --out-controls {output.controls:q} 2> >(tee {log:q} >&2)"

@@ -26,7 +26,7 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("simulate_movies"),
         shell:
-            "python workflow_scripts/simulate_movies.py --train-movies {params.train_movies:q} "
+            'python "$NEUROCINE/simulate_movies.py" --train-movies {params.train_movies:q} '
             "--seed {params.seed:q} --settings {params.settings:q} --out {output.videos:q} "
             "--scripts {output.scripts:q} 2> >(tee {log:q} >&2)"
 
@@ -58,7 +58,7 @@ if SIMULATED:
                 seed=config["seed"],
                 settings=settings("simulate_subject"),
             shell:
-                "python workflow_scripts/simulate_subject.py --subject {params.subject:q} "
+                'python "$NEUROCINE/simulate_subject.py" --subject {params.subject:q} '
                 "--videos {input.videos:q} --scripts {input.scripts:q} --train-movies {params.train_movies:q} "
                 "--seed {params.seed:q} --settings {params.settings:q} --out {output.runs:q} "
                 "--recordings {params.recordings:q} --truth {output.truth:q} 2> >(tee {log:q} >&2)"
@@ -81,5 +81,5 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("simulate_rest"),
         shell:
-            "python workflow_scripts/simulate_rest.py --subject {wildcards.rest:q} --seed {params.seed:q} "
+            'python "$NEUROCINE/simulate_rest.py" --subject {wildcards.rest:q} --seed {params.seed:q} '
             "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"

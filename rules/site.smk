@@ -13,7 +13,7 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 shell.prefix("set -euo pipefail; trap : TERM; ")
 
 try:
-    SITE = cluster.read_site(Path(workflow.basedir) / "slurm/site.yaml")
+    SITE = cluster.read_site(Path(of_checkout("slurm/site.yaml")))
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -23,7 +23,8 @@ include: "inputs/site.smk"
 
 ASKED = {}  # stage, as its benchmarks are called -> what its jobs ask for
 MISFITS = {}  # rule -> why no partition takes its jobs
-for site_rule in workflow.rules:
+# Of another workflow's rules, which may use these as a module, nothing is changed.
+for site_rule in (rule for rule in workflow.rules if Path(rule.snakefile).is_relative_to(CHECKOUT)):
     gpus, nodes = asked(site_rule, "gpu"), asked(site_rule, "nodes") or 1
     if site_rule.benchmark:
         request = request_of(site_rule, gpus)

@@ -20,14 +20,14 @@ rule prepare_stimuli:
         movies=of_batch(STUDY.movies),
         settings=settings("prepare_stimuli"),
     shell:
-        "python workflow_scripts/prepare_stimuli.py --videos {input.videos:q} --movies {params.movies:q} "
+        'python "$NEUROCINE/prepare_stimuli.py" --videos {input.videos:q} --movies {params.movies:q} '
         "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
 # LAVIS fits into no environment with anything else: its own by conda, or .venv-lavis (make lavis-env).
 BY_LAVIS = config["caption_clips"]["backend"] == "lavis"
 CAPTIONER = "lavis" if BY_LAVIS else "blip"
-LAVIS_PYTHON = Path(workflow.basedir) / ".venv-lavis/bin/python"
+LAVIS_PYTHON = CHECKOUT / ".venv-lavis/bin/python"
 
 
 rule caption_clips:
@@ -54,7 +54,7 @@ rule caption_clips:
         model=model_folder(CAPTIONER),
         settings=settings("caption_clips"),
     shell:
-        "{resources.python:q} workflow_scripts/caption_clips.py --stimuli {input.stimuli:q} --model {params.model:q} "
+        '{resources.python:q} "$NEUROCINE/caption_clips.py" --stimuli {input.stimuli:q} --model {params.model:q} '
         "--settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
@@ -83,7 +83,7 @@ rule embed_clips:
         stable_diffusion=model_folder("stable_diffusion"),
         settings=settings("embed_clips"),
     shell:
-        "python workflow_scripts/embed_clips.py --stimuli {input.stimuli:q} --captions {input.captions:q} "
+        'python "$NEUROCINE/embed_clips.py" --stimuli {input.stimuli:q} --captions {input.captions:q} '
         "--clip {params.clip:q} --stable-diffusion {params.stable_diffusion:q} "
         "--settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
@@ -111,6 +111,6 @@ rule encode_latents:
         seed=config["seed"],
         settings=settings("encode_latents"),
     shell:
-        "python workflow_scripts/encode_latents.py --stimuli {input.stimuli:q} "
+        'python "$NEUROCINE/encode_latents.py" --stimuli {input.stimuli:q} '
         "--stable-diffusion {params.stable_diffusion:q} --seed {params.seed:q} --settings {params.settings:q} "
         "--out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"

@@ -27,7 +27,7 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_vae"),
         shell:
-            "python workflow_scripts/train_toy_vae.py --seed {params.seed:q} --settings {params.settings:q} "
+            'python "$NEUROCINE/train_toy_vae.py" --seed {params.seed:q} --settings {params.settings:q} '
             "--state {params.state:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
     rule train_toy_clip:
@@ -51,7 +51,7 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_clip"),
         shell:
-            "python workflow_scripts/train_toy_clip.py --seed {params.seed:q} --settings {params.settings:q} "
+            'python "$NEUROCINE/train_toy_clip.py" --seed {params.seed:q} --settings {params.settings:q} '
             "--state {params.state:q} --out {params.out:q} --out-diffusion {params.out_diffusion:q} "
             "2> >(tee {log:q} >&2)"
 
@@ -73,7 +73,7 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_image_classifier"),
         shell:
-            "python workflow_scripts/train_toy_image_classifier.py --seed {params.seed:q} "
+            'python "$NEUROCINE/train_toy_image_classifier.py" --seed {params.seed:q} '
             "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
     rule train_toy_video_classifier:
@@ -94,7 +94,7 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_video_classifier"),
         shell:
-            "python workflow_scripts/train_toy_video_classifier.py --seed {params.seed:q} "
+            'python "$NEUROCINE/train_toy_video_classifier.py" --seed {params.seed:q} '
             "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
     rule train_toy_blip:
@@ -118,7 +118,7 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_blip"),
         shell:
-            "python workflow_scripts/train_toy_blip.py --image-classifier {params.image_classifier:q} "
+            'python "$NEUROCINE/train_toy_blip.py" --image-classifier {params.image_classifier:q} '
             "--seed {params.seed:q} --settings {params.settings:q} --state {params.state:q} --out {params.out:q} "
             "2> >(tee {log:q} >&2)"
 
@@ -146,7 +146,7 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("train_toy_unet"),
         shell:
-            "python workflow_scripts/train_toy_unet.py --stable-diffusion {params.out:q} --seed {params.seed:q} "
+            'python "$NEUROCINE/train_toy_unet.py" --stable-diffusion {params.out:q} --seed {params.seed:q} '
             "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} 2> >(tee {log:q} >&2)"
 
     rule score_toy_models:
@@ -173,7 +173,7 @@ if SIMULATED:
             seed=config["seed"],
             settings=settings("score_toy_models"),
         shell:
-            "python workflow_scripts/score_toy_models.py --models {params.models:q} --seed {params.seed:q} "
+            'python "$NEUROCINE/score_toy_models.py" --models {params.models:q} --seed {params.seed:q} '
             "--settings {params.settings:q} --out {output.manifest:q} --out-pictures {output.pictures:q} "
             "2> >(tee {log:q} >&2)"
 

@@ -39,6 +39,8 @@ def test_container_leaves_data_and_results_outside() -> None:
     ignored = set((ROOT / ".dockerignore").read_text().split())
     made = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split() if line.startswith("/")}
     assert made <= ignored
-    image = re.search(r'^container: "([\w.]+)"$', (ROOT / "Snakefile").read_text(), re.MULTILINE)
+    image = re.search(
+        r'^container: of_checkout\("([\w.]+)"\)$', (ROOT / "Snakefile").read_text(), re.MULTILINE
+    )
     assert image
     assert f"apptainer build {image[1]} " in (ROOT / "docs/cluster.md").read_text()

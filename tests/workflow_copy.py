@@ -36,15 +36,15 @@ def copy_workflow(folder: Path) -> Path:
     return folder
 
 
-def workflow_environment(folder: Path, *programs: Path) -> dict[str, str]:
-    """Variables for a run in a folder: this Python, and the library of that copy, whatever is installed.
+def workflow_environment(*programs: Path) -> dict[str, str]:
+    """Variables for a run: this Python; which library is installed in it does not matter.
 
     Parameters
     ----------
     programs : folders whose programs come before all others
     """
     path = os.pathsep.join([*map(str, programs), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "PYTHONPATH": str(folder / "workflow_scripts")}
+    return os.environ | {"PATH": path}
 
 
 def snakemake(
@@ -52,5 +52,5 @@ def snakemake(
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a folder, with the programs' ``python`` being this one."""
     command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
-    environment = workflow_environment(folder, *programs)
+    environment = workflow_environment(*programs)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

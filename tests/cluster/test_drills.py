@@ -102,7 +102,7 @@ class Study:
     def start(self, *targets: str, how: tuple[str, ...] = ("--profile", "slurm")) -> None:
         """Start `snakemake --profile slurm`, or otherwise."""
         command = [str(Path(sys.executable).parent / "snakemake"), *targets, *how]
-        environment = self.cluster.environment | workflow_environment(self.folder) | {"OMP_NUM_THREADS": "1"}
+        environment = self.cluster.environment | workflow_environment() | {"OMP_NUM_THREADS": "1"}
         environment["PATH"] += ":/usr/sbin:/sbin"
         with open(self.folder / "run.log", "wb") as log:
             self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
@@ -150,7 +150,7 @@ class Study:
                 here = (path / "cwd").samefile(self.folder)  # its name depends on who looks
             except OSError:
                 continue
-            ours = here and f"workflow_scripts/{TRAINING}.py" in words[1:3]
+            ours = here and any(word.endswith(f"workflow_scripts/{TRAINING}.py") for word in words[1:3])
             if ours and "python" in Path(words[0]).name:
                 found.append(int(path.name))
         return found

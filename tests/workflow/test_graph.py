@@ -449,7 +449,7 @@ def test_several_nodes_are_for_slurm(checkout: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("compute: {gpus: 4, nodes: 2}\n")
     run = snakemake(checkout, "-n", "-p", "--profile", "slurm", *TOY, str(mine))
-    commands = re.findall(r"(.*) workflow_scripts/(?:pretrain|train)_\w+\.py", run.stdout + run.stderr)
+    commands = re.findall(r"(.*) \"\$NEUROCINE/(?:pretrain|train)_\w+\.py\"", run.stdout + run.stderr)
     assert len(commands) == 6  # two trainings that the subjects share, two of each subject
     for command in commands:
         assert "srun --nodes 2 --ntasks 2 " in command

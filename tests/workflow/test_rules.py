@@ -38,7 +38,7 @@ def rules() -> dict[str, str]:
 
 
 def program_of(body: str) -> str:
-    match = re.search(r"workflow_scripts/(\w+)\.py", body)
+    match = re.search(r"\"\$NEUROCINE/(\w+)\.py\"", body)
     assert match
     return match[1]
 
