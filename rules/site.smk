@@ -51,7 +51,8 @@ if workflow.is_main_process and partitions.on_slurm(sys.argv, os.environ.get("SN
 
 onstart:
     try:
-        cluster.refuse_second_run(Path.cwd())
+        cluster.refuse_second_run(Path.cwd(), DATASET)
+        cluster.name_jobs(workflow.scheduler._executor, DATASET)
         # The executor has no such setting when jobs run on this machine.
         status_command = getattr(workflow.executor_settings, "status_command", None)
         if status_command == "squeue":

@@ -2,11 +2,19 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from neurocine.cluster import Site, check_status_memory, read_site, refuse_second_run, site_resources
+from neurocine.cluster import (
+    Site,
+    check_status_memory,
+    name_jobs,
+    read_site,
+    refuse_second_run,
+    site_resources,
+)
 from neurocine.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -107,25 +115,42 @@ def stand_in(folder: Path, name: str, prints: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
-def test_jobs_at_work_in_this_folder_stop_a_second_run(
+RUN = "0e4be1c2-3d4f-4a5b-8c6d-7e8f9a0b1c2d"
+
+
+def test_jobs_of_this_study_in_this_folder_stop_a_second_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [
-        f"1|RUNNING|rule_train_decoder_wildcards_1|{tmp_path}",
-        f"2|PENDING|rule_score|{tmp_path}",
-        f"3|COMPLETED|rule_decode|{tmp_path}",
-        f"4|RUNNING|my own job|{tmp_path}",
-        "5|RUNNING|rule_score|/elsewhere",
+        f"1|RUNNING|toy.{RUN}|rule_train_decoder_wildcards_1|{tmp_path}",
+        f"2|PENDING|toy.{RUN}|rule_score|{tmp_path}",
+        f"3|COMPLETED|toy.{RUN}|rule_decode|{tmp_path}",
+        f"4|RUNNING|toy.{RUN}|my own job|{tmp_path}",
+        f"5|RUNNING|toy.{RUN}|rule_score|/elsewhere",
+        f"6|RUNNING|toy.my_{RUN}|rule_score|{tmp_path}",
     ]
     stand_in(tmp_path, "squeue", "\n".join(lines), monkeypatch)
-    with pytest.raises(InputError, match=r"1 \(train_decoder_wildcards_1\), 2 \(score\);.*scancel 1 2\)"):
-        refuse_second_run(tmp_path)
-    refuse_second_run(tmp_path / "other")
+    with pytest.raises(InputError, match=r"1 \(train_decoder_wildcards_1\), 2 \(score\), .*scancel 1 2 6\)"):
+        refuse_second_run(tmp_path, "toy")
+    for other in ("cc2017", "toy_my", "to"):
+        refuse_second_run(tmp_path, other)
+    refuse_second_run(tmp_path / "other", "toy")
+    stand_in(tmp_path, "squeue", f"7|RUNNING|{RUN}|rule_score|{tmp_path}", monkeypatch)
+    with pytest.raises(InputError, match=r"scancel 7\)"):  # nobody knows whose it is
+        refuse_second_run(tmp_path, "cc2017")
+
+
+def test_jobs_are_called_by_their_study() -> None:
+    slurm, local = SimpleNamespace(run_uuid=RUN), SimpleNamespace()
+    name_jobs(slurm, "toy")
+    name_jobs(local, "toy")
+    assert slurm.run_uuid == f"toy.{RUN}"
+    assert not vars(local)
 
 
 def test_without_slurm_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    refuse_second_run(tmp_path)
+    refuse_second_run(tmp_path, "toy")
     check_status_memory()
 
 

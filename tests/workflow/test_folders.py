@@ -12,6 +12,7 @@ from neurocine.io import read_arrays
 from workflow_copy import ROOT, copy_workflow, snakemake
 
 VERTICES = "results/micro/select_vertices/vertices.safetensors"
+RUN_ID = "0e4be1c2-3d4f-4a5b-8c6d-7e8f9a0b1c2d"
 HOSTILE = "lab's $(touch ran1) studies"
 
 
@@ -75,6 +76,30 @@ def test_the_folder_of_a_study_may_hold_its_config_and_its_site(lab: Path, tmp_p
     assert run.returncode == 0, said
     assert "results/mine/" in said
     assert "slurm_account=my_lab" in said
+
+
+def test_names_of_jobs_on_slurm_tell_the_study(lab: Path, tmp_path: Path) -> None:
+    """So two studies of one folder run side by side: jobs of the other one stop nothing."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    stand_ins = {
+        "sbatch": f'printf "%s\\n" "$@" >> {tmp_path}/asked; echo refused >&2; exit 1',
+        "squeue": f"echo '4711|RUNNING|other.{RUN_ID}|rule_score|{tmp_path / 'study'}'",
+        "scontrol": "echo 'MinJobAge = 300 sec'",
+    }
+    for name, does in stand_ins.items():
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+    (tmp_path / "study").mkdir()
+    where = ("--snakefile", str(lab / "Snakefile"), "--profile", str(lab / "slurm"))
+    config = ("--configfile", str(lab / "tests/micro/config.yaml"))
+    target = "data/micro/truth/seg1.tsv"
+    run = snakemake(tmp_path / "study", target, *where, "--retries", "0", *config, programs=(programs,))
+    assert run.returncode != 0
+    assert "4711" not in run.stdout + run.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert "rule_simulate_movies" in asked[asked.index("--comment") + 1]
+    assert re.fullmatch(r"micro\.[0-9a-f-]{36}", asked[asked.index("--job-name") + 1])
 
 
 MODULE = """

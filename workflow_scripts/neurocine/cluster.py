@@ -137,26 +137,49 @@ def ask_slurm(*command: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def refuse_second_run(folder: Path) -> None:
-    """Stop a run while jobs of an earlier one still write into the same folder.
+def name_jobs(executor: Any, dataset: str) -> None:
+    """Let the jobs of a run be called by the study, so that those of other studies are told apart.
+
+    Snakemake asks Slurm for jobs by this one name, so it tells no step. The plugin's own setting for a prefix
+    is read before the config is.
+
+    Parameters
+    ----------
+    executor : of Snakemake; any but Slurm's is left alone
+    dataset : name of the study, which has no dot
+    """
+    run = getattr(executor, "run_uuid", None)
+    if isinstance(run, str):
+        executor.run_uuid = f"{dataset}.{run}"
+
+
+def refuse_second_run(folder: Path, dataset: str) -> None:
+    """Stop a run while jobs of an earlier one still write results of the same study.
 
     Snakemake's lock does this, until a person removes it after a crash; the jobs do not end with Snakemake.
+    Jobs of other studies in the same folder write other files and do not matter.
 
     Raises
     ------
     InputError : there are such jobs; their numbers and steps are told
     """
     found = []
-    for line in ask_slurm("squeue", "--me", "--noheader", "--format=%i|%T|%k|%Z").splitlines():
-        number, state, comment, where = line.split("|", 3)
-        if where == str(folder) and comment.startswith(("rule_", "group_")) and state not in ENDING:
+    for line in ask_slurm("squeue", "--me", "--noheader", "--format=%i|%T|%j|%k|%Z").splitlines():
+        number, state, name, comment, where = line.split("|", 4)
+        study, dot, _ = name.partition(".")
+        # A name without a study may be any one's: better to stop once too often.
+        ours = (
+            where == str(folder) and comment.startswith(("rule_", "group_")) and (not dot or study == dataset)
+        )
+        if ours and state not in ENDING:
             found.append((number, comment.removeprefix("rule_")))
     if found:
         numbers = " ".join(number for number, _ in found)
         raise InputError(
             folder,
-            "jobs of an earlier run at work: " + ", ".join(f"{number} ({name})" for number, name in found),
-            "no job in this folder",
+            f"jobs of an earlier run of {dataset} at work: "
+            + ", ".join(f"{number} ({name})" for number, name in found),
+            "no job of this study",
             f"Wait until they have ended (squeue --me) or end them (scancel {numbers}), then start again.",
         )
 
