@@ -81,6 +81,34 @@ def test_eleven_rows_share_eight_encoders_and_four_priors() -> None:
     assert encoder_key(names["exp00"]) == "plain"
 
 
+MAIN = {
+    "spatial_ratio": 0.2,
+    "temporal_ratio": 0.3333,
+    "spatial_weight": 1,
+    "temporal_weight": 1,
+    "noise_ratio": 0,
+}
+
+
+def test_rows_that_train_one_encoder_twice_are_refused() -> None:
+    """One frame of two is replaced where at least one must be: the ratio of exp04 has no effect then."""
+    with pytest.raises(InputErrors) as raised:
+        complete_config(config(train_encoder={"interpolate_min_one": True}))
+    assert "experiments.exp04: found numbers that train the same encoder as " in str(raised.value)
+    complete_config(config(train_encoder={"interpolate_min_one": True, "window": 3}))
+
+    rows = {"one": MAIN, "two": MAIN | {"temporal_ratio": 0.5}}
+    complete_config(config(experiments=rows))
+    unused = {name: row | {"temporal_weight": 0} for name, row in rows.items()}
+    with pytest.raises(
+        InputErrors, match=r"experiments\.two: found numbers that train the same encoder as one"
+    ):
+        complete_config(config(experiments=unused))
+    without = MAIN | {"temporal_weight": 0, "spatial_weight": 0}
+    with pytest.raises(InputErrors, match="the same encoder as exp00"):
+        complete_config(config(experiments={"without": without}))
+
+
 def test_trainings_lie_where_they_lay_before_there_were_methods() -> None:
     complete = complete_config(config())
     trainings = NEUROCINE.trainings(complete["experiments"]["paper_main"], complete)

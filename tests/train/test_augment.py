@@ -1,9 +1,12 @@
 """Views against loops written from the paper's text and equation 1."""
 
+import itertools
+
 import pytest
 import torch
 
 from neurocine.train.augment import interpolation_mix, random_order, replaced_frames, spatial_keep
+from neurocine.train.encoder import TrainEncoderSettings
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -33,19 +36,47 @@ def test_orders_are_permutations() -> None:
     assert len(order.unique(dim=0)) > 30
 
 
-@pytest.mark.parametrize("window", [2, 3, 6])
+def patterns(window: int, ratio: float, min_one: bool) -> dict[tuple[int, ...], float]:
+    """Probability of each pattern of replaced frames, by listing every draw of every frame."""
+    found: dict[tuple[int, ...], float] = {}
+    for drawn in itertools.product((0, 1), repeat=window):
+        chance = ratio ** sum(drawn) * (1 - ratio) ** (window - sum(drawn))
+        all_or_none = all(drawn) or (min_one and not any(drawn))
+        for frame in range(window):  # of which all but one are left, or only one is taken
+            made = list(drawn)
+            if all_or_none:
+                made[frame] = 1 - made[frame]
+            found[tuple(made)] = found.get(tuple(made), 0.0) + chance / window
+    return found
+
+
+@pytest.mark.parametrize("window", [2, 3])
 @pytest.mark.parametrize("ratio", [0.0, 1 / 3, 0.5, 1.0])
-def test_number_of_replaced_frames(window: int, ratio: float) -> None:
-    forced = replaced_frames(4000, window, ratio, True, generator())
-    free = replaced_frames(4000, window, ratio, False, generator())
-    assert int(forced.sum(1).min()) >= 1
-    assert int(forced.sum(1).max()) <= window - 1
-    assert int(free.sum(1).max()) <= window - 1
-    # all drawn -> one is left alone; none drawn -> one is taken (with min_one)
-    expected = window * ratio - ratio**window
-    assert free.float().sum(1).mean().item() == pytest.approx(expected, abs=0.06)
-    assert forced.float().sum(1).mean().item() == pytest.approx(expected + (1 - ratio) ** window, abs=0.06)
-    assert forced.float().mean(0).std() < 0.03  # every frame alike
+@pytest.mark.parametrize("min_one", [True, False])
+def test_patterns_of_replaced_frames_have_their_probabilities(
+    window: int, ratio: float, min_one: bool
+) -> None:
+    drawn = replaced_frames(20_000, window, ratio, min_one, generator()).int()
+    expected = patterns(window, ratio, min_one)
+    for pattern in itertools.product((0, 1), repeat=window):
+        share = (drawn == torch.tensor(pattern)).all(dim=1).float().mean().item()
+        assert share == pytest.approx(expected.get(pattern, 0.0), abs=0.015), pattern
+
+
+def test_the_ratio_changes_the_views_of_the_published_window() -> None:
+    """Table 1 varies it between 1/3 and 1/2; with one frame forced, both would be one distribution."""
+    default = TrainEncoderSettings()
+    touched = {
+        ratio: replaced_frames(20_000, default.window, ratio, default.interpolate_min_one, generator())
+        .any(dim=1)
+        .float()
+        .mean()
+        .item()
+        for ratio in (0.0, 1 / 3, 0.5)
+    }
+    assert touched == pytest.approx({0.0: 0.0, 1 / 3: 5 / 9, 0.5: 3 / 4}, abs=0.015)
+    forced = [replaced_frames(1000, 2, ratio, True, generator()).sum(dim=1) for ratio in (0.0, 0.5, 1.0)]
+    assert all((counts == 1).all() for counts in forced)
 
 
 def slow_interpolation(frames: torch.Tensor, replaced: list[bool], normalise: bool) -> torch.Tensor:

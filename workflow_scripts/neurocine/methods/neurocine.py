@@ -1,5 +1,6 @@
 """NeuroCine (arXiv 2402.01590): a contrastive fMRI encoder, a video prior, and a decoder that joins them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -27,6 +28,21 @@ def encoder_key(row: Row) -> str:
         f"spa{row['spatial_ratio']:.3g}_tem{row['temporal_ratio']:.3g}"
         f"_mu{row['spatial_weight']:.3g}-{row['temporal_weight']:.3g}"
     )
+
+
+def distribution(row: Row, config: Config) -> dict[str, Any]:
+    """Return what of an experiment decides how its encoder is trained, without what has no effect.
+
+    Experiments of which it is the same train one encoder twice, whatever their names say.
+    """
+    settings = config["train_encoder"]
+    kept = {key: row[key] for key in VIEWS} if row["augment"] else {}
+    for view in ("spatial", "temporal"):
+        if not kept.get(f"{view}_weight"):  # the view is not made
+            kept = {key: value for key, value in kept.items() if not key.startswith(view)}
+    if settings["interpolate_min_one"] and settings["window"] == 2:
+        kept.pop("temporal_ratio", None)  # exactly one of two frames is replaced, whatever the ratio
+    return kept
 
 
 def prior_key(row: Row) -> str:
@@ -103,8 +119,22 @@ class NeuroCine(Method):
         return export_names(config) if vertices_known(config) else []
 
     def check(self, config: Config) -> Iterator[InputError]:
-        """Find layers of attention that the encoder does not have."""
+        """Find layers of attention that the encoder does not have, and experiments that do not differ."""
+        yield from self._check_distributions(config)
         depth, layers = config["pretrain_encoder"]["depth"], config["extract_attention"]["layers"]
         if max(layers) > depth:
             expected = f"layers at most {depth} (pretrain_encoder.depth)"
             yield InputError("extract_attention.layers", str(layers), expected, "Correct one of the two.")
+
+    def _check_distributions(self, config: Config) -> Iterator[InputError]:
+        """Find experiments with other numbers whose encoders are trained on one distribution."""
+        first: dict[str, tuple[str, str]] = {}
+        for name, row in config["experiments"].items():
+            if row.get("method", self.name) != self.name:
+                continue
+            place = json.dumps(distribution(row, config), sort_keys=True)
+            other, key = first.setdefault(place, (name, encoder_key(row)))
+            if key != encoder_key(row):
+                found = f"numbers that train the same encoder as {other}, a second time"
+                todo = "Leave one out; temporal_ratio, in windows of two, needs interpolate_min_one: false."
+                yield InputError(f"experiments.{name}", found, "experiments that differ in effect", todo)

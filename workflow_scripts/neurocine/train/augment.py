@@ -53,7 +53,8 @@ def replaced_frames(
     n_samples : windows
     window : frames of each, w
     ratio : gamma_tem
-    min_one : where none was drawn, take one at random
+    min_one : where none was drawn, take one at random; in a window of two exactly one frame is then replaced,
+        whatever the ratio
     generator : draws the frames
 
     Returns

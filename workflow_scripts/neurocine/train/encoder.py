@@ -89,8 +89,8 @@ class TrainEncoderSettings(
     """
     normalise_interpolation: bool = True
     """True divides the weights of the paper's equation 1 by their sum; false takes them as printed."""
-    interpolate_min_one: bool = True
-    """True interpolates at least one frame of every window in the temporal view."""
+    interpolate_min_one: bool = False
+    """True interpolates at least one frame of every window; in windows of two that undoes temporal_ratio."""
     view_temperature: Positive = 0.1
     """Similarities are divided by this temperature in the contrasts between views."""
     initial_temperature: Positive = 0.07
