@@ -25,9 +25,8 @@ CLEANED_BY = ("preprocess_run", "import_fmri")  # steps that write cleaned runs
 class AssembleSubjectSettings(Settings):
     """How repeats of a movie become samples."""
 
-    train_repeats: Literal["mean", "random", "both"] = "mean"
-    """Repeats are averaged (mean), or a training draws one per sample and step (random), or each is a sample.
-    """
+    train_repeats: Literal["mean", "random"] = "mean"
+    """Repeats of training movies are averaged (mean), or trainings draw one per sample and step (random)."""
     test_repeats: Literal["mean"] | Count = "mean"
     """All test repeats are averaged (mean), or the first k that exist, given as a number."""
 
