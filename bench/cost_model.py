@@ -341,8 +341,8 @@ Written by
 {cost_table(every)}
 
 - Trainings are of one subject, except `pretrain_encoder` and `train_video_prior`, which all subjects share;
-  `encode_latents` runs once for the study. `train_encoder` and `train_decoder` rarely take all their steps:
-  held-out movies stop them.
+  `encode_latents` runs once for the study. `train_encoder` rarely takes all its steps: held-out movies
+  stop it.
 - TFLOP are those of a step, forward and backward, that computes nothing twice.
 - Memory: the most that the tensors of a step take, in GB, with `gradient_checkpointing` none, blocks and all.
   Beyond it a card needs about {MARGIN - 1:.0%} for gaps and {OWN:g} GB for CUDA's own use. Where a training

@@ -15,15 +15,20 @@ from neurocine.models.decoder import JointDecoder
 from neurocine.models.video_unet import VideoUNet
 from neurocine.settings import NotNegative
 from neurocine.stimuli.cached import CachedClips
-from neurocine.train.denoising import ClipData, DenoisingSettings, DenoisingTask
+from neurocine.train.denoising import ClipData, DenoisingSettings, DenoisingTask, decay_groups
 from neurocine.train.loop import train
 from neurocine.train.task import TrainingReport
 
 
 class TrainDecoderSettings(
-    DenoisingSettings, defaults={"steps": 15000, "batch_size": 24, "validate_every": 500, "patience": 5}
+    DenoisingSettings,
+    defaults={"steps": 15000, "batch_size": 24, "validate_every": 500, "patience": 0, "keep_best": False},
 ):
-    """Phase 2b: batch and rate are published, its length is not, so held-out movies end it."""
+    """Phase 2b: batch and rate are published, its length is not.
+
+    The last weights are kept: the error of the noise on held-out movies, which is logged, rewards averaged
+    conditions, and does not tell which decoder shows more.
+    """
 
     encoder_learning_rate: NotNegative = 2e-5
     """The learning rate of the fMRI encoder peaks at this value; 0 leaves the encoder as it is."""
@@ -43,14 +48,11 @@ class FmriTask(DenoisingTask):
         return model.encoder(inputs)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return UNet and encoder, each with its rate."""
+        """Return UNet and encoder, each with its rate; weights decay, biases and norms do not."""
         assert isinstance(self.model, JointDecoder)
         assert isinstance(self.settings, TrainDecoderSettings)
         scale = self.settings.encoder_learning_rate / self.settings.learning_rate
-        unet = [parameter for parameter in self.model.unet.parameters() if parameter.requires_grad]
-        encoder = [parameter for parameter in self.model.encoder.parameters() if parameter.requires_grad]
-        groups: list[dict[str, Any]] = [{"params": unet}, {"params": encoder, "lr_scale": scale}]
-        return [group for group in groups if group["params"]]
+        return [*decay_groups(self.model.unet), *decay_groups(self.model.encoder, scale)]
 
 
 def window_data(

@@ -148,6 +148,20 @@ class ClipData:
         return torch.from_numpy(training), torch.from_numpy(validation)
 
 
+def decay_groups(module: nn.Module, lr_scale: float = 1.0) -> list[dict[str, Any]]:
+    """Return the trained parameters of a network: matrices, and biases and norms, which do not decay."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "lr_scale": lr_scale},
+        {
+            "params": [parameter for parameter in trained if parameter.ndim <= 1],
+            "lr_scale": lr_scale,
+            "weight_decay": 0.0,
+        },
+    ]
+    return [group for group in groups if group["params"]]
+
+
 class DenoisingTask:
     """Predict dependent noise (or velocity), with the condition dropped now and then.
 

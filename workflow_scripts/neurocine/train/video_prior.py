@@ -14,7 +14,7 @@ from neurocine.errors import InputError
 from neurocine.models.video_unet import VideoUNet
 from neurocine.seeds import seeded_weights
 from neurocine.stimuli.cached import CachedClips, TextStates
-from neurocine.train.denoising import ClipData, DenoisingSettings, DenoisingTask
+from neurocine.train.denoising import ClipData, DenoisingSettings, DenoisingTask, decay_groups
 from neurocine.train.loop import train
 from neurocine.train.task import TrainingReport
 
@@ -45,8 +45,8 @@ class CaptionTask(DenoisingTask):
         return inputs
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the trained parameters of the UNet."""
-        return [{"params": [parameter for parameter in self.model.parameters() if parameter.requires_grad]}]
+        """Return the trained parameters of the UNet; weights decay, biases and norms do not."""
+        return decay_groups(self.model)
 
 
 def caption_data(latents: CachedClips, captions: TextStates, validation: tuple[str, ...]) -> ClipData:
