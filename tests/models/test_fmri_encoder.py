@@ -83,6 +83,51 @@ def test_forward_equals_slow_loops() -> None:
     torch.testing.assert_close(encoder.embedding(expected), encoder.pool(expected.mean(1)))
 
 
+def test_flat_head_equals_one_matrix_per_output_token() -> None:
+    config = TINY.replace(head="flat", head_channels=3, head_rank=4)
+    encoder = make(config)
+    head = encoder.proj_head
+    joined = torch.randn(2, 2 * config.n_patches, config.width)
+    expected = torch.zeros(2, config.tokens, config.text_width)
+    for sample in range(2):
+        for token in range(config.tokens):
+            for feature in range(config.text_width):
+                row = token * config.text_width + feature
+                total = head.up.bias[row].clone()
+                for place in range(2 * config.n_patches):
+                    down = head.down.weight[:, 3 * place : 3 * place + 3]
+                    total += head.up.weight[row] @ down @ head.reduce.weight @ joined[sample, place]
+                expected[sample, token, feature] = total
+    expected = expected + torch.nn.functional.gelu(expected) @ head.fc.weight.T
+    torch.testing.assert_close(head(joined), expected, rtol=1e-4, atol=1e-5)
+    assert encoder(bold()).shape == (3, 3, 5)
+
+
+def test_only_a_frame_code_tells_attention_the_order_of_frames() -> None:
+    for coded in (False, True):
+        encoder = make(TINY.replace(frame_code=coded))
+        tokens = encoder.tokenize(bold()) + encoder.pos_embed
+        with torch.no_grad():
+            swapped = encoder.encode(tokens.flip(1)).flip(1)
+            same = torch.allclose(swapped, encoder.encode(tokens), atol=1e-6)
+        assert same == (not coded)
+        assert not any("frame_code" in name for name in encoder.state_dict())  # nothing to load or to miss
+
+
+def test_frame_code_and_flat_head_start_from_the_pretrained_encoder_and_come_back(tmp_path: Path) -> None:
+    pretrained = make(SINGLE)
+    pretrained.save_pretrained(tmp_path / "pretrained")
+    torch.manual_seed(5)
+    encoder = FmriEncoder(TINY.replace(frame_code=True, head="flat"))
+    load_backbone_from(tmp_path / "pretrained", encoder)
+    tokens = encoder.tokenize(bold()) + encoder.pos_embed
+    each = torch.stack([pretrained.encode(tokens[:, [frame]])[:, 0] for frame in range(2)], dim=1)
+    assert torch.equal(encoder.encode(tokens), each)
+    nn.init.normal_(encoder.blocks[0].attn_temp.proj.weight)
+    encoder.save_pretrained(tmp_path / "trained")
+    torch.testing.assert_close(FmriEncoder.from_pretrained(tmp_path / "trained")(bold()), encoder(bold()))
+
+
 @pytest.mark.parametrize(("n_vertices", "patches"), [(20, 5), (21, 6), (4, 1), (3, 1)])
 def test_padding_wraps_and_adds_no_patch_to_whole_ones(n_vertices: int, patches: int) -> None:
     encoder = make(TINY.replace(n_vertices=n_vertices))

@@ -55,8 +55,19 @@ class EncoderHead(Settings):
     """The encoder gives out this many tokens; 0 takes as many as the text encoder has, or none in phase 0."""
     text_width: Annotated[CountOrZero, Unit("features")] = 768
     """Each output token has this many features; 0 takes as many as the text encoder's states have."""
+    head: Literal["tokens", "flat"] = "tokens"
+    """The head maps places by the same weights for all features (tokens), or everything at once (flat).
+
+    The first is as MinD-Video's, the second a map of low rank, which learns in fewer steps.
+    """
+    head_channels: Annotated[Count, Unit("features")] = 32
+    """The flat head first reduces each token to this many features."""
+    head_rank: Annotated[Count, Unit("features")] = 256
+    """The flat head's map from all tokens to all tokens has this rank."""
     head_norm: bool = False
     """True ends the projection head with a LayerNorm."""
+    frame_code: bool = False
+    """True tells attention over the frames of a window which frame is which; as published it cannot know."""
     pooling: Literal["mean", "flatten"] = "mean"
     """Output tokens become one vector by their mean, or by a layer over all of them (flatten)."""
 
@@ -132,8 +143,13 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """Pre-norm block: attention over space in each frame, over the frames at each place, then an MLP."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: float, temporal: bool) -> None:
+    frame_code: Tensor | None
+
+    def __init__(
+        self, width: int, heads: int, mlp_ratio: float, temporal: bool, frame_code: Tensor | None = None
+    ) -> None:
         super().__init__()
+        self.register_buffer("frame_code", frame_code, persistent=False)  # (w, d) or None
         self.norm1, self.attn = nn.LayerNorm(width), Attention(width, heads)
         self.norm_temp = nn.LayerNorm(width) if temporal else None
         self.attn_temp = Attention(width, heads) if temporal else None
@@ -145,6 +161,8 @@ class Block(nn.Module):
         x = x + self.attn(self.norm1(x).flatten(0, 1)).unflatten(0, (n_samples, n_frames))
         if self.attn_temp is not None and self.norm_temp is not None:
             by_place = self.norm_temp(x).transpose(1, 2).flatten(0, 1)  # (B p, w, d)
+            if self.frame_code is not None:
+                by_place = by_place + self.frame_code
             x = x + self.attn_temp(by_place).unflatten(0, (n_samples, -1)).transpose(1, 2)
         return x + self.mlp(self.norm2(x))
 
@@ -166,6 +184,43 @@ class ProjectionHead(nn.Module):
         mapped = self.channel_mapper(x.transpose(1, 2)).transpose(1, 2)
         projected = self.projection(mapped)
         return self.layer_norm(projected + self.fc(F.gelu(projected)))
+
+
+class FlatHead(nn.Module):
+    """Map the tokens of all frames, (B, w p, d), to (B, L, D) by a low-rank map of all features at once.
+
+    The map over tokens of `ProjectionHead` is the same for all features, so that what one place knows can
+    reach one output token only by way of the encoder; here each output is a sum over all features of all
+    tokens. Both end in the same layers.
+    """
+
+    def __init__(
+        self, n_tokens_in: int, width_in: int, channels: int, rank: int, shape: tuple[int, int], norm: bool
+    ) -> None:
+        super().__init__()
+        width = shape[1]
+        self.shape = shape
+        self.reduce = nn.Linear(width_in, channels, bias=False)
+        self.down = nn.Linear(n_tokens_in * channels, rank, bias=False)
+        self.up = nn.Linear(rank, shape[0] * width)
+        self.fc = nn.Linear(width, width, bias=False)
+        self.layer_norm = nn.LayerNorm(width) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map tokens (B, w p, d) to (B, L, D)."""
+        projected = self.up(self.down(self.reduce(x).flatten(1))).unflatten(1, self.shape)
+        return self.layer_norm(projected + self.fc(F.gelu(projected)))
+
+
+def make_head(config: FmriEncoderConfig) -> ProjectionHead | FlatHead:
+    """Make the projection head that an architecture names."""
+    n_tokens_in = config.window * config.n_patches
+    if config.head == "tokens":
+        return ProjectionHead(n_tokens_in, config.tokens, config.width, config.text_width, config.head_norm)
+    shape = config.tokens, config.text_width
+    return FlatHead(
+        n_tokens_in, config.width, config.head_channels, config.head_rank, shape, config.head_norm
+    )
 
 
 def initialise_(module: nn.Module) -> None:
@@ -200,21 +255,17 @@ class FmriEncoder(nn.Module):
         self.register_buffer("pos_embed", position_table(config.n_patches, config.width)[None])
         padded = torch.arange(config.n_patches * config.patch) % config.n_vertices
         self.register_buffer("wrap", padded, persistent=False)
+        code = position_table(config.window, config.width) if config.frame_code else None
         blocks = [
-            Block(config.width, config.heads, config.mlp_ratio, config.temporal) for _ in range(config.depth)
+            Block(config.width, config.heads, config.mlp_ratio, config.temporal, code)
+            for _ in range(config.depth)
         ]
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(config.width)
-        self.proj_head: ProjectionHead | None = None
+        self.proj_head: ProjectionHead | FlatHead | None = None
         self.pool: nn.Linear | None = None
         if config.tokens:
-            self.proj_head = ProjectionHead(
-                config.window * config.n_patches,
-                config.tokens,
-                config.width,
-                config.text_width,
-                config.head_norm,
-            )
+            self.proj_head = make_head(config)
             pooled = config.text_width * (config.tokens if config.pooling == "flatten" else 1)
             self.pool = nn.Linear(pooled, config.embedding_width)
         initialise_(self)

@@ -138,7 +138,11 @@ class TrainEncoderSettings(
             tokens=self.tokens or state_shape[0],
             text_width=self.text_width or state_shape[1],
             head_norm=self.head_norm,
+            head=self.head,
+            head_channels=self.head_channels,
+            head_rank=self.head_rank,
             pooling=self.pooling,
+            frame_code=self.frame_code,
             embedding_width=embedding_width,
         )
 
