@@ -1,6 +1,7 @@
 """Phase 1: its loss against the paper's equation, what it learns, what it refuses, and its program."""
 
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -192,8 +193,9 @@ def test_groups_carry_rates_and_decay() -> None:
     for group in made.parameter_groups():
         for parameter in group["params"]:
             name = names[id(parameter)]
-            head = name.startswith(("encoder.proj_head", "encoder.pool", "logit_scale"))
-            assert group["lr_scale"] == pytest.approx(2.0 if head else 1.0)
+            head = name.startswith(("encoder.proj_head", "encoder.pool"))
+            rate = 1e-2 if name == "logit_scale" else 6e-3 if head else 3e-3
+            assert group["lr_scale"] * SETTINGS.learning_rate == pytest.approx(rate), name
             assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0.0), name
 
 
@@ -279,11 +281,38 @@ def test_retrieval_on_validation_is_perfect_for_a_perfect_encoder(monkeypatch: p
     mean = held_out.image.mean(1)
     parts = iter(mean.split(SETTINGS.batch_size))
     monkeypatch.setattr(
-        ContrastiveModel, "forward", lambda self, bold: (next(parts), torch.tensor(5.0), None)
+        ContrastiveModel, "forward", lambda self, bold: (next(parts), torch.tensor(5.0), torch.zeros(1))
     )
     values = made.validate(made.model)
     assert values["image_top1"] == 1.0
     assert values["text_top1"] < 0.5
+
+
+@pytest.mark.parametrize("state_weight", [0.0, 2.0])
+def test_validation_measures_what_is_trained_at_a_fixed_temperature(state_weight: float) -> None:
+    settings = SETTINGS.replace(state_weight=state_weight, batch_size=5)
+    model = ContrastiveModel(make_encoder(settings, N_VERTICES, (3, 5), WIDTH, None, 0), settings)
+    fmri, text, image = study()
+    states = text_states() if state_weight else None
+
+    def of(movie: str) -> EncoderData:
+        return EncoderData.join(FmriWindows.of_means({movie: fmri.bold[movie]}, 2), text, image, states)
+
+    made = EncoderTask(model, of("seg1"), of("seg3"), settings, PLAIN, 0)
+    with torch.no_grad():
+        values = made.validate(model)
+        model.logit_scale.add_(math.log(2))  # overconfident, with the same embeddings
+        assert made.validate(model) == values
+        tokens = model.encoder(made.held_out.windows.take(torch.arange(N_CLIPS)))
+    assert values["loss"] == pytest.approx(values["embedding"] + state_weight * values.get("states", 0.0))
+    assert ("states" in values) == bool(state_weight)
+    if states is not None:
+        rows = [states.index.clips.index(("seg3", clip)) for clip in range(N_CLIPS)]
+        target = torch.from_numpy(states.states[states.index.rows[rows, 0]])
+        variance = torch.from_numpy(states.states).var(dim=0).mean()
+        assert values["states"] == pytest.approx(
+            float((tokens - target).square().mean() / variance), rel=1e-5
+        )
 
 
 def test_interrupted_training_equals_unbroken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

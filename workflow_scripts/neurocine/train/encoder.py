@@ -82,8 +82,9 @@ class TrainEncoderSettings(
     checks: ClassVar[tuple[Check, ...]] = (*LoopSettings.checks, heads_divide_width)
 
     head_learning_rate: Positive = 1e-4
-    """The rate of the projection head and the logit scale peaks here; learning_rate is that of other layers.
-    """
+    """The rate of the projection head peaks here; learning_rate is that of other layers."""
+    scale_learning_rate: NotNegative = 1e-2
+    """The rate of the logit scale, one number, peaks here; 0 leaves the temperature as it starts."""
     mask_mode: Literal["token", "feature"] = "token"
     """The spatial view hides whole tokens, or the same features in all tokens (feature, the printed formula).
     """
@@ -137,12 +138,12 @@ class TrainEncoderSettings(
             temporal=self.window > 1,
             tokens=self.tokens or state_shape[0],
             text_width=self.text_width or state_shape[1],
-            head_norm=self.head_norm,
             head=self.head,
             head_channels=self.head_channels,
             head_rank=self.head_rank,
-            pooling=self.pooling,
+            head_norm=self.head_norm,
             frame_code=self.frame_code,
+            pooling=self.pooling,
             embedding_width=embedding_width,
         )
 
@@ -258,19 +259,23 @@ class EncoderTask:
             self.state_variance = float(training.states.var(dim=0).mean())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return backbone and head, each with and without weight decay (none on biases, norms, scale)."""
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        """Return backbone, head and scale, with and without weight decay (none on biases, norms, scale)."""
+        settings = self.settings
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
-            head = name.startswith(("encoder.proj_head.", "encoder.pool.", "logit_scale"))
-            groups.setdefault((head, parameter.ndim > 1), []).append(parameter)
-        scale = self.settings.head_learning_rate / self.settings.learning_rate
+            rate = settings.learning_rate
+            if name.startswith(("encoder.proj_head.", "encoder.pool.")):
+                rate = settings.head_learning_rate
+            elif name == "logit_scale":
+                rate = settings.scale_learning_rate
+            groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
         return [
             {
                 "params": parameters,
-                "lr_scale": scale if head else 1.0,
-                "weight_decay": self.settings.weight_decay if decay else 0.0,
+                "lr_scale": rate / settings.learning_rate,
+                "weight_decay": settings.weight_decay if decay else 0.0,
             }
-            for (head, decay), parameters in groups.items()
+            for (rate, decay), parameters in groups.items()
         ]
 
     def views(self, n_samples: int, generator: torch.Generator) -> tuple[list[str], Tensor, Tensor]:
@@ -328,7 +333,7 @@ class EncoderTask:
             )
             total = total + getattr(self.experiment, f"{name}_weight") * parts[name]
         if self.settings.state_weight:
-            parts["states"] = self.state_error(tokens[:n], rows, caption)
+            parts["states"] = self.state_errors(data, tokens[:n], rows, caption).mean()
             total = total + self.settings.state_weight * parts["states"]
         return total, {**{name: part.detach() for name, part in parts.items()}, "scale": scale.detach()}
 
@@ -351,46 +356,73 @@ class EncoderTask:
             encoded, image, scale, ignored=near
         )
 
-    def state_error(self, tokens: Tensor, rows: Tensor, caption: Tensor) -> Tensor:
-        """Return the squared error of tokens (n, L, D) as a share of the text states' variance over captions.
+    def state_errors(self, data: EncoderData, tokens: Tensor, rows: Tensor, caption: Tensor) -> Tensor:
+        """Return each clip's squared error of tokens (n, L, D) as a share of the text states' variance, (n,).
 
         Phase 2 starts from a video model that reads text states, so tokens near them give it a start.
         """
-        data = self.data
         assert data.state is not None
         assert data.states is not None
         target = to_device(data.states[data.state[rows, caption]], tokens.device)
-        return F.mse_loss(tokens.float(), target) / self.state_variance
+        errors = (tokens.float() - target).square().flatten(1).mean(dim=1)
+        return errors / self.state_variance
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Return L_emb on held-out movies in batches as in training, and retrieval among all their clips.
+        """Return what is trained, on held-out movies, and retrieval among all their clips.
 
-        ``image_top1`` is the share of windows whose own clip has, of all held-out clips, the frames (mean
-        embedding) most similar to the window's embedding; chance is 1 / ``clips``.
+        ``embedding`` is L_emb in batches as in training, at the temperature that training starts from: at the
+        learned one, overconfidence would look like a worse encoder. ``states`` is the error of the tokens,
+        where it has a weight; ``loss`` adds both as training does. ``image_top1`` is the share of windows
+        whose own clip has, of all held-out clips, the frames (mean embedding) most similar to the window's
+        embedding; chance is 1 / ``clips``.
         """
         assert isinstance(model, ContrastiveModel)
         assert self.held_out is not None
         data, size = self.held_out, self.settings.batch_size
         device = model.logit_scale.device
-        made = [model(data.windows.take(rows).to(device)) for rows in torch.arange(len(data)).split(size)]
-        encoded, scale = torch.cat([part[0] for part in made]), made[0][1]
+        every = torch.arange(len(data)).split(size)
+        made = [model(data.windows.take(rows).to(device)) for rows in every]
+        encoded = torch.cat([part[0] for part in made])
+        values = {"embedding": self.held_out_contrast(encoded), "clips": float(len(data))}
+        values["loss"] = values["embedding"]
+        if self.settings.state_weight:
+            parts = [self.held_out_states(part[2], rows) for part, rows in zip(made, every, strict=True)]
+            values["states"] = float(torch.cat(parts).mean())
+            values["loss"] += self.settings.state_weight * values["states"]
+        for name, keys in (("image", data.image.to(device)), ("text", data.text.to(device))):
+            mean = F.normalize(keys, dim=-1).mean(dim=1)
+            for top in (1, 10):
+                values[f"{name}_top{top}"] = retrieval_accuracy(encoded, mean, top)
+        return values
+
+    def held_out_contrast(self, encoded: Tensor) -> float:
+        """Return L_emb of all held-out clips, encoded (n, E), at a fixed temperature."""
+        assert self.held_out is not None
+        data, size = self.held_out, self.settings.batch_size
+        device = encoded.device
+        scale = torch.tensor(1 / self.settings.initial_temperature, device=device)
         text, image = data.text.to(device), data.image.to(device)
         order = torch.randperm(len(data), generator=torch_generator(self.seed, "validation"))
-        parts = [part for part in order.split(size) if len(part) == min(size, len(data))]
         losses = []
-        for rows in parts:
+        for rows in (part for part in order.split(size) if len(part) == min(size, len(data))):
             near = self.near(data.windows.movie[rows].to(device), data.windows.clip[rows].to(device))
             for frame in range(image.shape[1]):
                 caption = frame if text.shape[1] == image.shape[1] else frame % text.shape[1]
                 losses.append(
                     self.embedding_loss(encoded[rows], text[rows, caption], image[rows, frame], scale, near)
                 )
-        values = {"loss": float(torch.stack(losses).mean()), "clips": float(len(data))}
-        for name, keys in (("image", image), ("text", text)):
-            mean = F.normalize(keys, dim=-1).mean(dim=1)
-            for top in (1, 10):
-                values[f"{name}_top{top}"] = retrieval_accuracy(encoded, mean, top)
-        return values
+        return float(torch.stack(losses).mean())
+
+    def held_out_states(self, tokens: Tensor, rows: Tensor) -> Tensor:
+        """Return the error of tokens (n, L, D) of held-out clips (n,) for each caption, (n captions,)."""
+        assert self.held_out is not None
+        assert self.held_out.state is not None
+        captions = range(self.held_out.state.shape[1])
+        errors = [
+            self.state_errors(self.held_out, tokens, rows, torch.full_like(rows, caption))
+            for caption in captions
+        ]
+        return torch.cat(errors)
 
     def describe(self, rows: Tensor) -> list[str]:
         """Name the clips of rows (n,), movie:index."""
@@ -495,7 +527,7 @@ def train_encoder(
     held_out = None
     if validation:
         windows = FmriWindows.of_means({movie: fmri.bold[movie] for movie in validation}, settings.window)
-        held_out = EncoderData.join(windows, text, image)
+        held_out = EncoderData.join(windows, text, image, states)
     task = EncoderTask(ContrastiveModel(encoder, settings), training, held_out, settings, experiment, seed)
     log.info("%d clips to train on, %d to validate", len(training), len(held_out or ()))
     return train(
