@@ -181,16 +181,17 @@ def jobs(config: dict[str, Any], experiments: list[str]) -> dict[str, int]:
     """Count the trainings and decodings of experiments, which share what they can; stage -> how often."""
     rows = [config["experiments"][name] for name in experiments]
     subjects, conditions = len(config["subjects"]), set(config["conditions"])
-    encoders = {encoder_key(row) for row in rows}
+    encoders, decoders = {encoder_key(row) for row in rows}, {decoder_key(row) for row in rows}
     decodings = len(conditions.intersection(made_by("decode"))) + len(config["generation_seeds"])
     return {
         "pretrain_encoder": 1,
         "train_encoder": subjects * len(encoders),
         "train_video_prior": len({prior_key(row) for row in rows}),
-        "train_decoder": subjects * len({decoder_key(row) for row in rows}),
+        "train_decoder": subjects * len(decoders),
         "decode": subjects * len(rows) * decodings,
         "decode_captions": len(rows) * len(conditions.intersection(made_by("decode_captions"))),
         "make_baselines": len(conditions.intersection(made_by("make_baselines"))),
+        "decode_nearest": subjects * len(decoders) if "nearest_caption" in conditions else 0,
         "retrieve_clips": subjects * len(encoders) if "retrieval" in conditions else 0,
     }
 
@@ -221,6 +222,7 @@ def disk(
         **{stage: training_disk(cost) for stage, cost in trainings.items()},
         "decode": (decoded, decoded),
         "decode_captions": (decoded, decoded),
+        "decode_nearest": (decoded, decoded),
         "make_baselines": (decoded, 0.0),
         "retrieve_clips": (decoded, 0.0),
     }
@@ -239,7 +241,7 @@ def study_table(every: list[Cost], n_vertices: int) -> str:
     hours = {cost.stage: [cost.hours(peak) for peak in PEAKS.values()] for cost in trainings.values()}
     both = [cost for cost in every if cost.stage.startswith("decode:")]
     hours["decode"] = [sum(cost.hours(peak) for cost in both) for peak in PEAKS.values()]
-    hours["decode_captions"] = hours["decode"]
+    hours["decode_captions"] = hours["decode_nearest"] = hours["decode"]
     once = {"prepare_stimuli": 1, "encode_latents": 1, "embed_clips": 1, "preprocess_hcp": 1}
     once["preprocess_run, assemble_subject"] = len(config["subjects"])
     cells = []

@@ -317,6 +317,42 @@ rule retrieve_clips:
         "--seed {params.seed:q} --settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
+rule decode_nearest:
+    input:
+        encoder=rules.train_encoder.output.weights,
+        prior=rules.train_video_prior.output.weights,
+        fmri=of_subject("assemble_subject/test.safetensors"),
+        embeddings=train_files(results("embed_clips/{batch}.safetensors")),
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        of_subject("decode_nearest/{encoder}_{prior}.safetensors"),
+    log:
+        log_file("decode_nearest/sub-{subject}_{encoder}_{prior}"),
+    benchmark:
+        benchmark_file("decode_nearest/sub-{subject}_{encoder}_{prior}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        device=DEVICE,
+        mem_mb=memory(32),
+        runtime=minutes(720),
+    params:
+        encoder=input_folder("encoder"),
+        prior=lambda wildcards, input: str(Path(input.prior).parents[1]),
+        stable_diffusion=model_folder("stable_diffusion"),
+        noise_ratio=lambda wildcards: PRIORS[wildcards.prior]["noise_ratio"],
+        seed=config["seed"],
+        settings=settings("decode"),
+        state=state_dir("decode_nearest/sub-{subject}_{encoder}_{prior}"),
+    shell:
+        'python "$NEUROCINE/decode_nearest.py" --encoder {params.encoder:q} --prior {params.prior:q} '
+        "--fmri {input.fmri:q} --embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
+        "--noise-ratio {params.noise_ratio:q} --seed {params.seed:q} --settings {params.settings:q} "
+        "--state {params.state:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
+
+
 rule extract_attention:
     input:
         pretrained=PRETRAINED,

@@ -32,7 +32,7 @@ rule make_baselines:
 rule score:
     input:
         decoded=scored_clips,
-        retrieved=retrieved_clips,
+        by_encoder=encoder_clips,
         stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
         train_stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
         latents=test_files(results("encode_latents/{batch}.safetensors")) if "vae" in CONDITIONS else [],
@@ -62,7 +62,7 @@ rule score:
         settings=settings("score"),
         cache=state_dir("score/sub-{subject}_{experiment}.safetensors"),
     shell:
-        'python "$NEUROCINE/score.py" --decoded {input.decoded:q} {input.retrieved:q} --stimuli {input.stimuli:q} '
+        'python "$NEUROCINE/score.py" --decoded {input.decoded:q} {input.by_encoder:q} --stimuli {input.stimuli:q} '
         "--train-stimuli {input.train_stimuli:q} --latents {input.latents:q} "
         "--stable-diffusion {params.stable_diffusion:q} --networks {params.networks:q} "
         "--seed {params.seed:q} --dataset {params.dataset:q} --subject {wildcards.subject:q} --method {params.method:q} --experiment {wildcards.experiment:q} "
@@ -77,7 +77,7 @@ rule agree_fmri:
         train_embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         test_embeddings=test_files(results("embed_clips/{batch}.safetensors")),
         decoded=scored_clips,
-        retrieved=retrieved_clips,
+        by_encoder=encoder_clips,
         clip=MODEL_FILES["clip"],
         vertices=VERTICES,
         noise_ceiling=of_subject("noise_ceiling.tsv"),
@@ -105,7 +105,7 @@ rule agree_fmri:
     shell:
         'python "$NEUROCINE/agree_fmri.py" --fmri-train {input.fmri_train:q} --fmri-test {input.fmri_test:q} '
         "--train-movies {params.train_movies:q} --train-embeddings {input.train_embeddings:q} "
-        "--test-embeddings {input.test_embeddings:q} --decoded {input.decoded:q} {input.retrieved:q} "
+        "--test-embeddings {input.test_embeddings:q} --decoded {input.decoded:q} {input.by_encoder:q} "
         "--clip {params.clip:q} --vertices {input.vertices:q} --noise-ceiling {input.noise_ceiling:q} "
         "--seed {params.seed:q} --score {params.score:q} --settings {params.settings:q} "
         "--out {output.table:q} --maps {output.maps:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"

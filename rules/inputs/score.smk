@@ -1,4 +1,4 @@
-"""Which clips are scored, shown and retrieved under an experiment."""
+"""Which clips are scored and shown under an experiment."""
 
 
 def scored_clips(wildcards):
@@ -25,11 +25,11 @@ def shown_clips(wildcards):
     """The files whose clips are shown beside those from fMRI, one per condition."""
     controls = studies.shown_controls(config, METHODS[wildcards.method])
     files = [path for path in scored_clips(wildcards) if Path(path).stem in controls]
-    return [*files, *retrieved_clips(wildcards)]
+    return [*files, *encoder_clips(wildcards)]
 
 
-def retrieved_clips(wildcards):
-    """Clips retrieved by the embedding of an experiment, if they are asked for and its method has one."""
+def encoder_clips(wildcards):
+    """Clips made by the encoder of an experiment alone, as far as they are asked for."""
     row, method = row_of(wildcards.experiment, wildcards.method), METHODS[wildcards.method]
-    asked_for = method.retrieves and "retrieval" in CONDITIONS
-    return [of_subject(f"retrieve_clips/{method.retrieval(row)}.safetensors")] if asked_for else []
+    files = method.encoder_clips(row)
+    return [of_subject(files[name]) for name in studies.conditions_among(config, method.encoder_conditions)]

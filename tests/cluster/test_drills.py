@@ -51,6 +51,7 @@ ON_CPU = (
     "train_decoder",
     "decode",
     "decode_captions",
+    "decode_nearest",
     "caption_clips",
     "embed_clips",
     "encode_latents",

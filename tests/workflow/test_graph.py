@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from neurocine.conditions import CONDITIONS
 from neurocine.datasets import wen2018
 from tiny_models import write_clip
 from workflow_copy import ROOT, copy_workflow, snakemake
@@ -54,17 +55,17 @@ def test_ablation_shares_trainings(checkout: Path) -> None:
 
 
 def test_all_conditions_and_seeds_are_one_list_each(checkout: Path, tmp_path: Path) -> None:
-    every = "fmri, shifted, shuffled, mean, noise, caption, training_caption, vae, static, blurred, retrieval"
+    every = [name for name in CONDITIONS if name != "features"]  # of Mind-Animator
     mine = tmp_path / "mine.yaml"
-    mine.write_text(f"conditions: [{every}]\ngeneration_seeds: [1, 2]\n")
+    mine.write_text(f"conditions: [{', '.join(every)}]\ngeneration_seeds: [1, 2]\n")
     jobs = planned(checkout, *TOY, str(mine))
     subjects = 2
     assert jobs["decode"] == (5 + 2) * subjects
     assert jobs["decode_captions"] == jobs["make_baselines"] == 2
-    assert jobs["retrieve_clips"] == jobs["score"] == subjects
+    assert jobs["retrieve_clips"] == jobs["decode_nearest"] == jobs["score"] == subjects
     jobs = planned(checkout, *TOY, "--config", "conditions=[fmri]", "generation_seeds=[]")
     assert jobs["decode"] == subjects
-    assert not jobs.keys() & {"decode_captions", "make_baselines", "retrieve_clips"}
+    assert not jobs.keys() & {"decode_captions", "decode_nearest", "make_baselines", "retrieve_clips"}
 
 
 def test_one_subject_needs_nothing_of_the_others(checkout: Path) -> None:

@@ -10,7 +10,7 @@ Kind = Literal["result", "control", "baseline", "ceiling"]
 KINDS: dict[Kind, str] = {
     "result": "Result",
     "control": "Same generator, without the right fMRI",
-    "baseline": "No generator at all",
+    "baseline": "Without the decoder",
     "ceiling": "Ceilings",
 }
 
@@ -58,7 +58,11 @@ CONDITIONS = {
             "as above, without one shift for all",
         ),
         Condition(
-            "mean", "control", "decode", "the mean training fMRI", "what the generator makes of no fMRI"
+            "mean",
+            "control",
+            "decode",
+            "the mean training fMRI",
+            "what the generator makes of no fMRI; guidance, which points away from it, has no effect",
         ),
         Condition(
             "noise",
@@ -81,6 +85,13 @@ CONDITIONS = {
             "decode_captions",
             "a random caption of the training movies",
             "what fluent but unrelated clips score",
+        ),
+        Condition(
+            "nearest_caption",
+            "baseline",
+            "decode_nearest",
+            "the training caption with the nearest embedding",
+            "what the encoder and the video prior show without joint training, which has to beat it",
         ),
         Condition(
             "retrieval",

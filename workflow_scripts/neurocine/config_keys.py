@@ -294,9 +294,9 @@ class StudyKeys(Settings):
 
     From fMRI: fmri; the controls shifted (in time), shuffled (windows in random order), mean (training mean),
     noise. From text: caption (the original one, a ceiling), training_caption (a random one). From true
-    meaning and latents: features (a ceiling, of Mind-Animator). Without the
-    generator: vae (round trip, a ceiling), static (first true frame held), blurred (random training frames),
-    retrieval (training clip with the nearest embedding).
+    meaning and latents: features (a ceiling, of Mind-Animator). Without the decoder: vae (round trip, a
+    ceiling), static (first true frame held), blurred (random training frames), nearest_caption and retrieval
+    (training caption, and training clip, with the nearest embedding).
     """
     generation_seeds: Annotated[tuple[Seed, ...], Unique()] = ()
     """Clips are decoded from fMRI once more with each of these seeds of the initial noise.

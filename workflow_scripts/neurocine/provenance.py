@@ -106,7 +106,7 @@ def refuse_overlap(train: Path, test_movies: Iterable[str]) -> None:
             train,
             f"values computed from {', '.join(shared)}",
             "values of movies that are not decoded",
-            "Give the training file of assemble_subject.",
+            "Give files of the training movies.",
         )
 
 

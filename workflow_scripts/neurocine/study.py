@@ -348,8 +348,8 @@ def decoded_from_fmri(config: Config, method: Method) -> list[str]:
 
 def shown_controls(config: Config, method: Method) -> list[str]:
     """List the conditions that are shown beside fMRI; the VAE's clips are scored but lie in no file."""
-    retrieved = ["retrieval"] if method.retrieves else []
-    made = {*method.fmri_conditions, *method.text_conditions, *made_by("make_baselines"), *retrieved}
+    by_encoder = method.encoder_conditions
+    made = {*method.fmri_conditions, *method.text_conditions, *made_by("make_baselines"), *by_encoder}
     return [name for name in config["conditions"] if name in made and name != "fmri"]
 
 

@@ -47,7 +47,8 @@ class Method(ABC):
     step : that writes a subject's clips, as ``{step}/{condition}.safetensors``
     fmri_conditions : conditions that this step makes of a subject's fMRI, ``fmri`` first
     text_conditions : conditions that are made of captions, once for all subjects
-    retrieves : whether clips are retrieved by its embedding (``retrieve_clips``)
+    encoder_conditions : conditions made without its decoder, once for the experiments that share what
+        makes them (``encoder_clips``)
     main_experiment : that stands beside published values
     systems : names of this method in the table of published values
     """
@@ -59,7 +60,7 @@ class Method(ABC):
     step: ClassVar[str]
     fmri_conditions: ClassVar[tuple[str, ...]]
     text_conditions: ClassVar[tuple[str, ...]] = ()
-    retrieves: ClassVar[bool] = False
+    encoder_conditions: ClassVar[tuple[str, ...]] = ()
     main_experiment: ClassVar[str]
     systems: ClassVar[tuple[str, ...]] = ()
 
@@ -71,9 +72,9 @@ class Method(ABC):
     def used(self, row: Row) -> dict[str, Any]:
         """Return those of ``parameters`` that an experiment uses."""
 
-    def retrieval(self, row: Row) -> str:
-        """Name what an experiment retrieves training clips with, where the method ``retrieves``."""
-        raise NotImplementedError(f"{self.name} retrieves no clips")
+    def encoder_clips(self, row: Row) -> dict[str, str]:
+        """Name the files of the ``encoder_conditions`` of an experiment, below the subject's folder."""
+        return {}
 
     def tables(self, config: Config) -> list[str]:
         """Name the tables that a result gets besides its scores."""

@@ -76,7 +76,7 @@ class NeuroCine(Method):
     step = "decode"
     fmri_conditions = made_by("decode")
     text_conditions = made_by("decode_captions")
-    retrieves = True
+    encoder_conditions = ("nearest_caption", "retrieval")
     main_experiment = "paper_main"
     systems = ("NeuroCine",)
 
@@ -98,9 +98,12 @@ class NeuroCine(Method):
         names = self.parameters if row.get("augment", True) else ("noise_ratio",)
         return {name: row[name] for name in names if name in row}
 
-    def retrieval(self, row: Row) -> str:
-        """Name the encoder whose embedding retrieves training clips."""
-        return encoder_key(row)
+    def encoder_clips(self, row: Row) -> dict[str, str]:
+        """Name the clips made by the encoder's embedding: by way of a caption, and retrieved."""
+        return {
+            "nearest_caption": f"decode_nearest/{decoder_key(row)}.safetensors",
+            "retrieval": f"retrieve_clips/{encoder_key(row)}.safetensors",
+        }
 
     def tables(self, config: Config) -> list[str]:
         """Name the table of attention, where it is known to which areas the vertices belong."""

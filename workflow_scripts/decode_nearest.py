@@ -1,0 +1,81 @@
+"""Sample clips from the training captions nearest to a subject's fMRI, which joint training has to beat."""
+
+from pathlib import Path
+
+from torch import nn
+
+from neurocine.cli import program
+from neurocine.diffusion.decode import DecodeSettings, decoded_arrays
+from neurocine.diffusion.nearest import decode_nearest
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.io import file_sha256, write_arrays
+from neurocine.models.fmri_encoder import FmriEncoder
+from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
+from neurocine.models.video_unet import VideoUNet
+from neurocine.provenance import header, movies_behind, refuse_overlap
+from neurocine.stimuli.cached import CachedClips, TextStates
+
+
+@program
+def main(
+    *,
+    encoder: Path,
+    prior: Path,
+    fmri: Path,
+    embeddings: list[Path],
+    stable_diffusion: Path,
+    noise_ratio: float,
+    seed: int,
+    settings: DecodeSettings,
+    state: Path,
+    out: Path,
+    device: str = "auto",
+) -> None:
+    """Decode test movies by way of captions; finished groups of clips survive an interruption.
+
+    Parameters
+    ----------
+    encoder : folder encoder/ of train_encoder
+    prior : folder of train_video_prior, with unet/
+    fmri : test file of assemble_subject
+    embeddings : files of embed_clips, training movies
+    stable_diffusion : folder of Stable Diffusion
+    noise_ratio : correlation between the noise of frames (beta), 0 to 1
+    seed : of the initial noise, the same as that of decode
+    settings : section decode of the config, as JSON
+    state : folder of finished groups
+    out : per movie frames (n, F, H, W, 3) uint8 and {movie}/clip
+    device : auto, cpu or cuda
+    """
+    where = pick_device(device)
+    weights = [encoder / "model.safetensors", prior / "unet/diffusion_pytorch_model.safetensors"]
+    files = [*weights, fmri, *embeddings]
+    behind = movies_behind(files)
+    test = SubjectFmri.read(fmri, with_repeats=False).bold
+    for path in embeddings:
+        refuse_overlap(path, test)
+    unet = VideoUNet.from_pretrained(prior / "unet")
+    nn.Module.to(unet, device=where)
+    decoded, sampler, store = decode_nearest(
+        FmriEncoder.from_pretrained(encoder).to(where),
+        unet,
+        load_scheduler(stable_diffusion).config,
+        load_vae(stable_diffusion, where),
+        test,
+        CachedClips.read(embeddings, "text"),
+        TextStates.read(embeddings),
+        noise_ratio,
+        settings,
+        seed,
+        state,
+        [file_sha256(path) for path in files],
+    )
+    facts = {"condition": "nearest_caption", "noise_ratio": noise_ratio, "seed": seed}
+    axes, movies = "clip, frame, height, width, RGB", list(decoded)
+    meta = header("decode_nearest", sampler.settings, behind, **facts, movies=movies, axes=axes)
+    write_arrays(out, decoded_arrays(decoded), meta)
+    store.remove()
+
+
+if __name__ == "__main__":
+    main()

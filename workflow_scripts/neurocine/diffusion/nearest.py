@@ -1,0 +1,108 @@
+"""Decode fMRI by way of a caption: the encoder's embedding, the nearest training caption, the video prior.
+
+It uses all that phase 1 learned and nothing that phase 2b does, so what the joint training adds shows in
+comparison.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
+
+from neurocine.diffusion.decode import (
+    Decoded,
+    DecodeSettings,
+    GroupStore,
+    Sampler,
+    decode_clips,
+    make_sampler,
+)
+from neurocine.errors import InputError
+from neurocine.fmri.windows import FmriWindows
+from neurocine.models.fmri_encoder import FmriEncoder
+from neurocine.models.video_unet import VideoUNet
+from neurocine.stimuli.cached import CachedClips, TextStates
+
+WINDOWS = 64  # of fMRI, that the encoder sees per pass
+
+
+def nearest_captions(
+    encoder: FmriEncoder, windows: FmriWindows, text: CachedClips, captions: TextStates
+) -> np.ndarray:
+    """Find the training caption with the nearest embedding to that of each window.
+
+    Parameters
+    ----------
+    encoder : of train_encoder, on its device
+    windows : of n_clips clips of test movies
+    text : rows (m_clips, K, E), CLIP text embeddings of the training captions
+    captions : of the same training clips
+
+    Returns
+    -------
+    (n_clips,) i64, rows of ``captions.states``
+
+    Raises
+    ------
+    InputError : embeddings and text states are of different clips
+    """
+    if text.clips != captions.index.clips or text.rows.shape[:2] != captions.index.rows.shape:
+        found = f"text embeddings {text.rows.shape[:2]} and text states {captions.index.rows.shape}"
+        todo = "Make embed_clips again."
+        raise InputError("embeddings", found, "as many captions of the same clips", todo)
+    candidates = F.normalize(torch.from_numpy(np.asarray(text.rows, np.float32)).flatten(0, 1), dim=-1)
+    places = []
+    for clips in torch.arange(len(windows)).split(WINDOWS):
+        with torch.no_grad():
+            predicted = encoder.embedding(encoder(windows.take(clips).to(encoder.pos_embed.device)))
+        places.append((F.normalize(predicted.float().cpu(), dim=-1) @ candidates.T).argmax(dim=1))
+    return captions.index.rows.reshape(-1)[torch.cat(places).numpy()].astype(np.int64)
+
+
+def decode_nearest(
+    encoder: FmriEncoder,
+    prior: VideoUNet,
+    scheduler_config: dict[str, Any],
+    vae: AutoencoderKL,
+    test: Mapping[str, np.ndarray],
+    text: CachedClips,
+    captions: TextStates,
+    noise_ratio: float,
+    settings: DecodeSettings,
+    seed: int,
+    state_dir: Path | None = None,
+    identity: Any = None,
+) -> tuple[dict[str, Decoded], Sampler, GroupStore]:
+    """Decode test movies from the training captions nearest to what the encoder makes of their fMRI.
+
+    Parameters
+    ----------
+    encoder, prior : of train_encoder and train_video_prior, on one device
+    scheduler_config, vae : of Stable Diffusion
+    test : movie -> (T, V) standardised fMRI
+    text, captions : of the training movies, see `nearest_captions`
+    noise_ratio : correlation between the noise of frames (beta), 0 to 1
+    settings : section decode of the config
+    seed : of the initial noise, the same as that of decode
+    state_dir : folder of finished groups; None keeps none
+    identity : hashes of weights and data, by which finished groups of others are found out
+
+    Returns
+    -------
+    Movie to its decoded clips, the sampler, and the store, see `decode_clips`
+    """
+    windows = FmriWindows.of_means(test, encoder.config.window)
+    rows = torch.from_numpy(nearest_captions(encoder, windows, text, captions))
+    table, null = torch.from_numpy(captions.states), torch.from_numpy(captions.null).float()
+    sampler = make_sampler(prior, scheduler_config, vae, null, noise_ratio, settings, seed)
+
+    def states(clips: Tensor) -> Tensor:
+        return table[rows[clips]].float()
+
+    decoded, store = decode_clips(sampler, windows.clips, states, state_dir, ["nearest_caption", identity])
+    return decoded, sampler, store
