@@ -1,15 +1,12 @@
-"""Program of the rule train_toy_unet."""
+"""Train the UNet of the toy Stable Diffusion."""
 
 from pathlib import Path
 
 from neurocine.cli import program
 from neurocine.io import write_json
 from neurocine.models.pretrained import load_text_encoder, load_vae
-from neurocine.seeds import seeded_weights
-from neurocine.simulate.toy_models.pool import draw_pools
 from neurocine.simulate.toy_models.settings import ToyModelSettings
-from neurocine.simulate.toy_models.unet import ToyUnetTask
-from neurocine.train.loop import train
+from neurocine.simulate.toy_models.unet import train_toy_unet
 
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -38,12 +35,9 @@ def main(*, stable_diffusion: Path, settings: ToyModelSettings, seed: int, state
     out : folder of the Stable Diffusion model; unet/, scheduler/ and model_index.json are written there
     """
     vae = load_vae(stable_diffusion)
-    text_encoder, tokenizer = load_text_encoder(stable_diffusion)
-    with seeded_weights(seed, "train_toy_unet", "weights"):
-        task = ToyUnetTask(*draw_pools(settings, seed), vae, text_encoder, tokenizer)
-    train(task, settings, seed, state, state / "log.jsonl", "train_toy_unet")
-    task.model.save_pretrained(out / "unet")
-    task.scheduler.save_pretrained(out / "scheduler")
+    unet, scheduler = train_toy_unet(vae, *load_text_encoder(stable_diffusion), settings, seed, state)
+    unet.save_pretrained(out / "unet")
+    scheduler.save_pretrained(out / "scheduler")
     write_json(out / "model_index.json", MODEL_INDEX)
 
 

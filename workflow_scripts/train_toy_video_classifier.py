@@ -1,9 +1,9 @@
-"""Program of the rule train_toy_video_classifier."""
+"""Train the video classifier of the toy world."""
 
 from pathlib import Path
 
 from neurocine.cli import program
-from neurocine.simulate.toy_models.classifiers import train_classifier
+from neurocine.simulate.toy_models.classifiers import train_toy_video_classifier
 from neurocine.simulate.toy_models.settings import ToyModelSettings
 
 
@@ -18,7 +18,8 @@ def main(*, settings: ToyModelSettings, seed: int, state: Path, out: Path) -> No
     state : folder of the resumable state
     out : folder of the model, in the layout of the published one
     """
-    train_classifier(settings, seed, state, out, "train_toy_video_classifier", video=True)
+    for part in train_toy_video_classifier(settings, seed, state):
+        part.save_pretrained(out)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,24 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, ViTForImageClassification
+from transformers import (
+    BertTokenizer,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessorPil,
+    ViTForImageClassification,
+)
 
 from neurocine.simulate.toy_models.clip import CLIP_MEAN, CLIP_STD, PATCH, pixels
 from neurocine.simulate.toy_models.pool import Pool
+from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.simulate.toy_models.task import ToyTask, train_toy
 from neurocine.simulate.toy_models.words import blip_tokenizer
 
 VIT_TO_BLIP = {
@@ -65,7 +74,7 @@ def blip_names(vit: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-class ToyBlipTask:
+class ToyBlipTask(ToyTask):
     """Next-word prediction of a frame's caption."""
 
     def __init__(self, pool: Pool, held_out: Pool, size: int, classifier: ViTForImageClassification) -> None:
@@ -80,17 +89,6 @@ class ToyBlipTask:
             "[DEC]"
         )  # the captioner starts from [DEC], not [CLS]
         return ids
-
-    @property
-    def n_items(self) -> int:
-        return len(self.pool.frames)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
-
-    def describe(self, rows: Tensor) -> list[str]:
-        """Name the clips of these rows (n,) i64."""
-        return [self.pool.captions[int(row)] for row in rows]
 
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
@@ -119,3 +117,29 @@ class ToyBlipTask:
         made = self.tokenizer.batch_decode(ids[:, 1:], skip_special_tokens=True)  # without [DEC]
         right = float(np.mean([a.strip() == b for a, b in zip(made, self.held_out.captions, strict=True)]))
         return {"loss": 1 - right, "exact": right}
+
+
+def train_toy_blip(
+    classifier: ViTForImageClassification, settings: ToyModelSettings, seed: int, state: Path
+) -> tuple[BlipForConditionalGeneration, BertTokenizer, BlipImageProcessorPil]:
+    """Train the toy BLIP captioner.
+
+    Parameters
+    ----------
+    classifier : trained ViT, from which the image tower starts
+    settings, seed : of the training and of all draws
+    state : folder of the resumable state and ``log.jsonl``
+
+    Returns
+    -------
+    network, tokenizer and image processor, each of which saves itself in the published layout
+    """
+
+    def make_task(pool: Pool, held_out: Pool) -> ToyBlipTask:
+        return ToyBlipTask(pool, held_out, settings.size, classifier)
+
+    # A captioner knows the language: trained without some combinations it never names them.
+    task = train_toy("train_toy_blip", make_task, settings, seed, state, held_out="with")
+    side = {"height": settings.size, "width": settings.size}
+    processor = BlipImageProcessorPil(size=side, image_mean=list(CLIP_MEAN), image_std=list(CLIP_STD))
+    return task.model, task.tokenizer, processor

@@ -21,13 +21,12 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
-from neurocine.seeds import seeded_weights
 from neurocine.simulate.toy_models.clip import PATCH
-from neurocine.simulate.toy_models.pool import FRAME_TIMES, Pool, draw_pools
+from neurocine.simulate.toy_models.pool import FRAME_TIMES, Pool
 from neurocine.simulate.toy_models.positions import start_positions_
 from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.simulate.toy_models.task import ToyTask, train_toy
 from neurocine.simulate.world import class_names
-from neurocine.train.loop import train
 
 # The channel statistics of the published ViT and VideoMAE processors.
 VIT_MEAN = VIT_STD = (0.5, 0.5, 0.5)
@@ -76,7 +75,7 @@ def _normalised(frames: np.ndarray, mean: tuple[float, ...], std: tuple[float, .
     return (x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
-class ToyClassifierTask:
+class ToyClassifierTask(ToyTask):
     """Cross-entropy over the 96 classes; ``video`` classifies clips by motion, else single frames by pose."""
 
     def __init__(self, pool: Pool, held_out: Pool, size: int, video: bool) -> None:
@@ -91,17 +90,6 @@ class ToyClassifierTask:
         return torch.tensor(
             [number[f"{s.colour} {s.shape} {d}"] for s, d in zip(pool.scenes, shown, strict=True)]
         )
-
-    @property
-    def n_items(self) -> int:
-        return len(self.pool.frames)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
-
-    def describe(self, rows: Tensor) -> list[str]:
-        """Name the clips of these rows (n,) i64."""
-        return [self.pool.captions[int(row)] for row in rows]
 
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
@@ -142,22 +130,39 @@ def new_processor(size: int, video: bool) -> ViTImageProcessorPil | VideoMAEImag
     )
 
 
-def train_classifier(
-    settings: ToyModelSettings, seed: int, state: Path, out: Path, step: str, video: bool
-) -> None:
-    """Train a judge and save it with its processor in the published layout.
+Judge = tuple[
+    ViTForImageClassification | VideoMAEForVideoClassification,
+    ViTImageProcessorPil | VideoMAEImageProcessorPil,
+]
+
+
+def _train_judge(step: str, settings: ToyModelSettings, seed: int, state: Path, video: bool) -> Judge:
+    def make_task(pool: Pool, held_out: Pool) -> ToyClassifierTask:
+        return ToyClassifierTask(pool, held_out, settings.size, video)
+
+    # A judge has to know all combinations, the ones held out from the other models too.
+    task = train_toy(step, make_task, settings, seed, state, held_out="with")
+    return task.model, new_processor(settings.size, video)
+
+
+def train_toy_image_classifier(settings: ToyModelSettings, seed: int, state: Path) -> Judge:
+    """Train the image classifier of the toy world, a ViT that classifies frames by pose.
 
     Parameters
     ----------
     settings, seed : of the training and of all draws
     state : folder of the resumable state and ``log.jsonl``
-    out : folder of the model
-    step : name of the rule, for messages
-    video : classify clips by motion, else frames by pose
+
+    Returns
+    -------
+    network and image processor, both of which save themselves in the published layout
     """
-    # A judge has to know all combinations, the ones held out from the other models too.
-    with seeded_weights(seed, step, "weights"):
-        task = ToyClassifierTask(*draw_pools(settings, seed, held_out="with"), settings.size, video)
-    train(task, settings, seed, state, state / "log.jsonl", step)
-    task.model.save_pretrained(out)
-    new_processor(settings.size, video).save_pretrained(out)
+    return _train_judge("train_toy_image_classifier", settings, seed, state, video=False)
+
+
+def train_toy_video_classifier(settings: ToyModelSettings, seed: int, state: Path) -> Judge:
+    """Train the video classifier of the toy world, a VideoMAE that classifies clips by motion.
+
+    Parameters and result are those of :func:`train_toy_image_classifier`.
+    """
+    return _train_judge("train_toy_video_classifier", settings, seed, state, video=True)

@@ -1,18 +1,25 @@
 """Train a small CLIP on the toy world; its text tower is the text encoder of the toy Stable Diffusion too."""
 
+import logging
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from neurocine.simulate.toy_models.pool import Pool
 from neurocine.simulate.toy_models.positions import start_positions_
+from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.simulate.toy_models.task import ToyTask, train_toy
 from neurocine.simulate.toy_models.words import CLIP_TOKENS, clip_tokenizer
 
+log = logging.getLogger(__name__)
+CAPTION = "a red fish moving left in fog"
+CHANGES = {"left": "right", "red": "blue", "fish": "car", "in fog": "at night"}
 # The published processors' channel statistics, which the toy processors keep.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 PATCH = 8  # px
@@ -42,7 +49,7 @@ def new_clip(size: int, tokenizer: CLIPTokenizer) -> CLIPModel:
     return model
 
 
-class ToyClipTask:
+class ToyClipTask(ToyTask):
     """Contrast frames with their captions; equal captions in a batch count as positives of each other."""
 
     def __init__(self, pool: Pool, held_out: Pool, size: int) -> None:
@@ -53,17 +60,6 @@ class ToyClipTask:
         self.number = {name: i for i, name in enumerate(names)}
         self.tokens = self.tokenizer(names, padding="max_length", return_tensors="pt").input_ids
         self.labels = torch.tensor([self.number[c] for c in pool.captions])
-
-    @property
-    def n_items(self) -> int:
-        return len(self.pool.frames)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
-
-    def describe(self, rows: Tensor) -> list[str]:
-        """Name the clips of these rows (n,) i64."""
-        return [self.pool.captions[int(row)] for row in rows]
 
     def loss(
         self, model: nn.Module, rows: Tensor, generator: torch.Generator
@@ -105,3 +101,46 @@ def state_distances(task: ToyClipTask, pairs: Iterable[tuple[str, str]]) -> list
         a, b = task.model.text_model(ids).last_hidden_state
         distances.append(float((a - b).norm() / ((a.norm() + b.norm()) / 2)))
     return distances
+
+
+class ToyClip(NamedTuple):
+    """The trained toy CLIP; each part saves itself in the published layout."""
+
+    model: CLIPModel
+    tokenizer: CLIPTokenizer
+    processor: CLIPImageProcessorPil
+    text_encoder: CLIPTextModel  # its text tower alone, which steers the toy Stable Diffusion
+
+
+def train_toy_clip(settings: ToyModelSettings, seed: int, state: Path) -> ToyClip:
+    """Train the toy CLIP, and log how far single words move the states of a caption.
+
+    Parameters
+    ----------
+    settings, seed : of the training and of all draws
+    state : folder of the resumable state and ``log.jsonl``
+    """
+
+    def make_task(pool: Pool, held_out: Pool) -> ToyClipTask:
+        return ToyClipTask(pool, held_out, settings.size)
+
+    task = train_toy("train_toy_clip", make_task, settings, seed, state)
+    distances = state_distances(task, [(CAPTION, CAPTION.replace(old, new)) for old, new in CHANGES.items()])
+    for (old, new), distance in zip(CHANGES.items(), distances, strict=True):
+        log.info("text states: %s to %s moves them by %.2f", old, new, distance)
+    processor = CLIPImageProcessorPil(
+        size={"shortest_edge": settings.size},
+        crop_size={"height": settings.size, "width": settings.size},
+        image_mean=list(CLIP_MEAN),
+        image_std=list(CLIP_STD),
+    )
+    return ToyClip(task.model, task.tokenizer, processor, text_tower(task.model))
+
+
+def text_tower(model: CLIPModel) -> CLIPTextModel:
+    """Return the text tower of a CLIP as a network of its own, with the same weights."""
+    tower: Any = CLIPTextModel(model.text_model.config)
+    names = tower.state_dict()
+    weights = {name: value for name, value in model.text_model.state_dict().items() if name in names}
+    tower.load_state_dict(weights)
+    return tower

@@ -1,6 +1,7 @@
 """Train a small text-to-image UNet on the toy world, with the toy VAE and the toy CLIP's text tower."""
 
-from typing import Any, cast
+from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from neurocine.simulate.toy_models.pool import Pool
+from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.simulate.toy_models.task import ToyTask, train_toy
 from neurocine.simulate.toy_models.vae import signed_pixels
 
 CAPTION_DROPOUT = 0.1  # share of items trained with the empty caption, so that guidance is defined
@@ -40,7 +43,7 @@ def new_scheduler() -> DDIMScheduler:
     )  # fmt: skip
 
 
-class ToyUnetTask:
+class ToyUnetTask(ToyTask):
     """Predict the noise in a frame's latent given its caption; latents are made once."""
 
     def __init__(
@@ -71,17 +74,6 @@ class ToyUnetTask:
         means = [vae.encode(signed_pixels(clip)).latent_dist.mode() for clip in pool.frames]
         return torch.stack(means) * vae.config["scaling_factor"]
 
-    @property
-    def n_items(self) -> int:
-        return len(self.latents)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
-
-    def describe(self, rows: Tensor) -> list[str]:
-        """Name the clips of these rows (n,) i64."""
-        return [self.pool.captions[int(row)] for row in rows]
-
     def _error(self, model: nn.Module, latents: Tensor, states: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(latents.shape, generator=generator)
         steps = self.scheduler.config["num_train_timesteps"]
@@ -104,3 +96,31 @@ class ToyUnetTask:
         generator = torch.Generator().manual_seed(0)
         error = self._error(model, self.test[:, 2], self.states[self.test_labels], generator)
         return {"loss": float(error)}
+
+
+def train_toy_unet(
+    vae: AutoencoderKL,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    settings: ToyModelSettings,
+    seed: int,
+    state: Path,
+) -> tuple[UNet2DConditionModel, DDIMScheduler]:
+    """Train the UNet of the toy Stable Diffusion.
+
+    Parameters
+    ----------
+    vae, text_encoder, tokenizer : the trained other parts of it
+    settings, seed : of the training and of all draws
+    state : folder of the resumable state and ``log.jsonl``
+
+    Returns
+    -------
+    network and noise schedule, both of which save themselves in the published layout
+    """
+
+    def make_task(pool: Pool, held_out: Pool) -> ToyUnetTask:
+        return ToyUnetTask(pool, held_out, vae, text_encoder, tokenizer)
+
+    task = train_toy("train_toy_unet", make_task, settings, seed, state)
+    return task.model, task.scheduler

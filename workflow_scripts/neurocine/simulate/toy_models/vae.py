@@ -1,6 +1,6 @@
 """Train a small variational autoencoder with Stable Diffusion's layout (8 x reduction) on the toy world."""
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,7 +9,10 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
 from neurocine.simulate.toy_models.pool import Pool
+from neurocine.simulate.toy_models.settings import ToyModelSettings
+from neurocine.simulate.toy_models.task import ToyTask, train_toy
 
+SCALED_BY = 1000  # frames whose latents decide the scaling factor
 KL_WEIGHT = 1e-6  # as for the published autoencoder: keeps the latents bounded, costs no detail
 
 
@@ -45,7 +48,7 @@ class AutoencoderPass(nn.Module):
         return self.vae.decode(latent).sample, posterior.kl()
 
 
-class ToyVaeTask:
+class ToyVaeTask(ToyTask):
     """Mean squared error plus a small KL term; items are single frames.
 
     The squared error matters: with the absolute error these shapes stay grey for thousands of steps.
@@ -60,9 +63,6 @@ class ToyVaeTask:
     @property
     def n_items(self) -> int:
         return len(self.frames)
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters())}]
 
     def describe(self, rows: Tensor) -> list[str]:
         """Name the frames of these rows (n,) i64."""
@@ -95,3 +95,24 @@ def set_scaling_factor(vae: AutoencoderKL, frames: np.ndarray) -> None:
     """
     latents = vae.encode(signed_pixels(frames)).latent_dist.mode()
     vae.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
+
+
+def train_toy_vae(settings: ToyModelSettings, seed: int, state: Path) -> AutoencoderKL:
+    """Train the autoencoder of the toy Stable Diffusion.
+
+    Parameters
+    ----------
+    settings, seed : of the training and of all draws
+    state : folder of the resumable state and ``log.jsonl``
+
+    Returns
+    -------
+    the network, whose scaling factor fits the latents of the training frames
+    """
+
+    def make_task(pool: Pool, held_out: Pool) -> ToyVaeTask:
+        return ToyVaeTask(pool, held_out, settings.size, settings.latent_channels)
+
+    task = train_toy("train_toy_vae", make_task, settings, seed, state)
+    set_scaling_factor(task.model.vae, task.frames[:SCALED_BY])
+    return task.model.vae
