@@ -2,15 +2,9 @@
 
 from pathlib import Path
 
-import torch
-
 from neurocine.cli import program
-from neurocine.conditions import made_by
-from neurocine.diffusion.conditions import control_fmri, shuffled_rows, source_clips
-from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
-from neurocine.errors import InputError
+from neurocine.diffusion.decode import DecodeSettings, decode
 from neurocine.fmri.assemble import SubjectFmri
-from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.io import file_sha256, write_arrays
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
@@ -50,55 +44,33 @@ def main(
         the clips at whose time the decoded fMRI was recorded
     device : auto, cpu or cuda
     """
-    if condition not in made_by("decode"):
-        raise InputError("--condition", condition, ", ".join(made_by("decode")), "Choose one of them.")
     where = pick_device(device)
-    model = JointDecoder.from_pretrained(decoder).to(where).eval()
     test = SubjectFmri.read(fmri_test, with_repeats=False).bold
     refuse_overlap(fmri_train, test)
-    weights = [decoder / "unet/diffusion_pytorch_model.safetensors", decoder / "encoder/model.safetensors"]
-    behind = movies_behind([fmri_train, fmri_test, *weights])
-    training = SubjectFmri.read(fmri_train, with_repeats=False).bold
-    shown = control_fmri(condition, test, training, settings.shift_tr, seed)
-    width = model.encoder.config.window
-    windows = FmriWindows.of_means(shown, width)
-    source = torch.arange(len(windows.clips))
-    if condition == "shuffled":
-        source = torch.from_numpy(shuffled_rows(windows.clips, seed))
-    null_window = torch.from_numpy(mean_window(training, width))
-    with torch.no_grad():
-        null = model.encoder(null_window[None].to(where))[0]
-    sampler = make_sampler(
-        model.unet,
+    files = [
+        decoder / "unet/diffusion_pytorch_model.safetensors",
+        decoder / "encoder/model.safetensors",
+        fmri_train,
+        fmri_test,
+    ]
+    result = decode(
+        JointDecoder.from_pretrained(decoder).to(where).eval(),
         load_scheduler(stable_diffusion).config,
         load_vae(stable_diffusion, where),
-        null,
+        SubjectFmri.read(fmri_train, with_repeats=False).bold,
+        test,
+        condition,
         noise_ratio,
         settings,
         seed,
-    )
-    decoded, store = decode_clips(
-        sampler,
-        windows.clips,
-        lambda rows: model.encoder(windows.take(source[rows]).to(where)),
         state,
-        [condition, *(file_sha256(path) for path in [*weights, fmri_train, fmri_test])],
+        [file_sha256(path) for path in files],
     )
-    meta = header(
-        "decode",
-        sampler.settings,
-        behind,
-        condition=condition,
-        noise_ratio=noise_ratio,
-        seed=seed,
-        movies=list(decoded),
-        axes="clip, frame, height, width, RGB",
-    )
-    sources = source_clips(condition, windows.clips, settings.shift_tr, seed)
-    arrays = decoded_arrays(decoded)
-    arrays |= {f"{movie}/source": part[decoded[movie].clip] for movie, part in sources.items()}
-    write_arrays(out, arrays, meta)
-    store.remove()
+    facts = {"condition": condition, "noise_ratio": noise_ratio, "seed": seed, "movies": result.movies}
+    axes = "clip, frame, height, width, RGB"
+    meta = header("decode", result.settings, movies_behind(files), **facts, axes=axes)
+    write_arrays(out, result.arrays, meta)
+    result.store.remove()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -16,7 +16,8 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
 from neurocine.cli import progress
-from neurocine.diffusion.conditions import clips_to_decode
+from neurocine.conditions import made_by
+from neurocine.diffusion.conditions import clips_to_decode, control_fmri, shuffled_rows, source_clips
 from neurocine.diffusion.noise import require_noise_ratio
 from neurocine.diffusion.sampling import (
     Scheduler,
@@ -27,7 +28,9 @@ from neurocine.diffusion.sampling import (
     sample,
 )
 from neurocine.errors import InputError
+from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.io import read_arrays, write_arrays
+from neurocine.models.decoder import JointDecoder
 from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.naming import Clip
@@ -312,3 +315,79 @@ def decoded_arrays(decoded: dict[str, Decoded]) -> dict[str, np.ndarray]:
     for movie, clips in decoded.items():
         arrays |= {movie: clips.frames, f"{movie}/clip": clips.clip}
     return arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """The decoded clips of one condition.
+
+    Parameters
+    ----------
+    arrays : as stored, see `decoded_arrays`; of shifted and shuffled ``{movie}/source`` (n,) i64 too, the
+        clips at whose time the decoded fMRI was recorded
+    movies : in order
+    settings : with nothing left to choose
+    store : of finished groups, whose ``remove`` is called when the arrays are on disk
+    """
+
+    arrays: dict[str, np.ndarray]
+    movies: list[str]
+    settings: DecodeSettings
+    store: GroupStore
+
+
+def decode(
+    model: JointDecoder,
+    scheduler_config: dict[str, Any],
+    vae: AutoencoderKL,
+    training: Mapping[str, np.ndarray],
+    test: Mapping[str, np.ndarray],
+    condition: str,
+    noise_ratio: float,
+    settings: DecodeSettings,
+    seed: int,
+    state: Path | None = None,
+    identity: Sequence[str] = (),
+) -> Decoding:
+    """Decode the test movies of one subject under one condition.
+
+    Parameters
+    ----------
+    model : fMRI encoder and video UNet, on its device
+    scheduler_config, vae : of Stable Diffusion
+    training, test : movie -> (T, V) standardised fMRI; the mean of the training is what guidance points away
+        from
+    condition : fmri, or a control (`control_fmri`, `shuffled_rows`)
+    noise_ratio : correlation between the noise of frames (beta), 0 to 1
+    settings : section decode of the config
+    seed : of the initial noise, and of the controls "shuffled" and "noise"
+    state : folder of finished groups; None keeps none
+    identity : hashes of weights and fMRI, by which finished groups of other data are found out
+
+    Raises
+    ------
+    InputError : a condition that is not made of fMRI
+    """
+    if condition not in made_by("decode"):
+        expected = ", ".join(made_by("decode"))
+        raise InputError("--condition", condition, expected, "Choose one of them.")
+    where = model.unet.device
+    n_trs = model.encoder.config.window
+    windows = FmriWindows.of_means(control_fmri(condition, test, training, settings.shift_tr, seed), n_trs)
+    source = torch.arange(len(windows.clips))
+    if condition == "shuffled":
+        source = torch.from_numpy(shuffled_rows(windows.clips, seed))
+    with torch.no_grad():
+        null = model.encoder(torch.from_numpy(mean_window(training, n_trs))[None].to(where))[0]
+    sampler = make_sampler(model.unet, scheduler_config, vae, null, noise_ratio, settings, seed)
+    decoded, store = decode_clips(
+        sampler,
+        windows.clips,
+        lambda rows: model.encoder(windows.take(source[rows]).to(where)),
+        state,
+        [condition, *identity],
+    )
+    sources = source_clips(condition, windows.clips, settings.shift_tr, seed)
+    arrays = decoded_arrays(decoded)
+    arrays |= {f"{movie}/source": part[decoded[movie].clip] for movie, part in sources.items()}
+    return Decoding(arrays, list(decoded), sampler.settings, store)
