@@ -1,10 +1,10 @@
-"""Program of the rule simulate_movies."""
+"""Write the movies that simulated subjects watch, and the script of each."""
 
 from pathlib import Path
 
 from neurocine.cli import program, progress
 from neurocine.io import write_table
-from neurocine.simulate.movies import SimulateMoviesSettings, cut_movie, draw_movie
+from neurocine.simulate.movies import SimulateMoviesSettings, simulate_movies
 
 
 @program
@@ -27,11 +27,8 @@ def main(
     scripts : tables to write, in the same order
     """
     pairs = list(zip(out, scripts, strict=True))
-    for number, (path, script) in enumerate(progress(pairs, len(pairs), "movies")):
-        if settings.sources:
-            table = cut_movie(path, path.stem, number, settings, seed)
-        else:
-            table = draw_movie(path, path.stem, path.stem in train_movies, settings, seed)
+    tables = simulate_movies([path for path, _ in pairs], train_movies, settings, seed)
+    for (_, script), table in zip(progress(pairs, len(pairs), "movies"), tables, strict=True):
         write_table(script, table)
 
 

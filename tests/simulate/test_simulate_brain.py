@@ -1,20 +1,15 @@
-"""Simulated subjects against their own truth: shares, tuning, timing, determinism, and the program."""
+"""Simulated brains against their own truth: shares, tuning, timing, determinism."""
 
-import importlib
 import json
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from neurocine.datasets.base import Recording
 from neurocine.errors import InputError
-from neurocine.fmri.cifti import check_dtseries, read_dtseries
 from neurocine.fmri.grayordinates import CORTEX, GRAYORDINATES
 from neurocine.fmri.parcellation import area_vertices
 from neurocine.fmri.preprocess import PreprocessRunSettings, clean_run
-from neurocine.io import read_arrays, write_table
 from neurocine.seeds import numpy_generator
 from neurocine.settings import parse_settings
 from neurocine.simulate.brain import (
@@ -32,8 +27,6 @@ from neurocine.simulate.brain import (
 from neurocine.simulate.features import GROUPS, FeatureSpace, feature_names
 from neurocine.simulate.response import kept_times, response_at
 from neurocine.simulate.tuning import AREAS, Tuning, receptive_fields
-from neurocine.simulate.world import Scene, render_clip
-from neurocine.stimuli.video import write_video
 
 ROW = Recording("seg1", 1, 240, 2.0)
 NAMES = feature_names([(shape, "") for shape in ("arrow", "bird", "car", "fish")])
@@ -261,53 +254,3 @@ def test_labels_number_every_grayordinate() -> None:
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         parse_settings(SimulateSubjectSettings, json.dumps(wrong), "simulate_subject")
-
-
-def test_program_writes_the_same_run_whatever_else_it_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = importlib.import_module("simulate_subject")
-    for movie, scene in (
-        ("seg1", Scene("car", "red", "right", "fog")),
-        ("test2", Scene("fish", "blue", "up", "snow")),
-    ):
-        frames = np.concatenate(
-            [render_clip(scene, [i / 10 for i in range(20)], 32, 32), np.zeros((5, 32, 32, 3), "u1")]
-        )
-        write_video(tmp_path / f"{movie}.mp4", frames, 10)
-        row = {"movie": movie, "clip": 0, "shape": scene.shape, "direction": scene.direction}
-        write_table(tmp_path / f"{movie}.tsv", pd.DataFrame([row, row | {"clip": 1, "shape": "bird"}]))
-    common = {
-        "subject": "3",
-        "videos": [tmp_path / "seg1.mp4", tmp_path / "test2.mp4"],
-        "scripts": [tmp_path / "seg1.tsv", tmp_path / "test2.tsv"],
-        "train_movies": ["seg1"],
-        "seed": 5,
-        "settings": SimulateSubjectSettings(),
-    }
-    name, row = "test2_9_Atlas.dtseries.nii", Recording("test2", 9, 240, 2.0)
-    program.main(
-        **common, out=[tmp_path / name], recordings=[row.text()], truth=tmp_path / "sub-3.safetensors"
-    )
-    assert check_dtseries(tmp_path / name) == (246, 2.0)
-    bold, _ = read_dtseries(tmp_path / name, vertices("V1"))
-    assert (bold.std(0) > 0).all()
-    truth, meta = read_arrays(tmp_path / "sub-3.safetensors")
-    assert truth["weights"].shape == (len(truth["tuned_vertex"]), len(meta["features"]))
-    assert meta["groups"] == list(GROUPS)
-
-    written: dict[str, np.ndarray] = {}
-    monkeypatch.setattr(program, "write_dtseries", lambda path, data, tr: written.update({path.name: data}))
-    runs = [tmp_path / "seg1_1_Atlas.dtseries.nii", tmp_path / name]
-    program.main(
-        **common, out=runs, recordings=[ROW.text(), row.text()], truth=tmp_path / "sub-3.safetensors"
-    )
-    assert {key: len(data) for key, data in written.items()} == {runs[0].name: 245, name: 246}
-    np.testing.assert_array_equal(written[name][:, vertices("V1")], bold)
-    with pytest.raises(InputError, match="movie seg2"):
-        program.main(
-            **common,
-            out=[tmp_path / "seg2_1_Atlas.dtseries.nii"],
-            recordings=[Recording("seg2", 1, 240, 2.0).text()],
-            truth=tmp_path / "no.safetensors",
-        )

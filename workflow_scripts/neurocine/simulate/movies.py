@@ -1,6 +1,6 @@
 """Movies for simulated subjects: drawn from the toy world's grammar, or cut from natural movies."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -37,6 +37,25 @@ class SimulateMoviesSettings(Settings):
     """The longest scene lasts this long."""
     sources: tuple[str, ...] = ()
     """Name natural movies to cut scenes from; without any, movies of the toy world are drawn."""
+
+
+def simulate_movies(
+    paths: Sequence[Path], train_movies: Collection[str], settings: SimulateMoviesSettings, seed: int
+) -> Iterator[pd.DataFrame]:
+    """Write movies one after the other, and yield the script of each (`draw_movie` or `cut_movie`).
+
+    Parameters
+    ----------
+    paths : mp4 files to write; the file's name is the movie's
+    train_movies : names of the movies that must not show held-out combinations
+    settings : section simulate_movies of the config
+    seed : of all draws
+    """
+    for number, path in enumerate(paths):
+        if settings.sources:
+            yield cut_movie(path, path.stem, number, settings, seed)
+        else:
+            yield draw_movie(path, path.stem, path.stem in train_movies, settings, seed)
 
 
 def draw_movie(
