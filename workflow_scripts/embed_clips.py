@@ -8,7 +8,7 @@ from neurocine.models.pretrained import load_clip, load_text_encoder, pick_devic
 from neurocine.provenance import header
 from neurocine.stimuli.cached import clip_shapes
 from neurocine.stimuli.caption import read_captions
-from neurocine.stimuli.embed import EmbedClipsSettings, embed_captions, embed_movie
+from neurocine.stimuli.embed import EmbedClipsSettings, embed_clips
 
 
 @program
@@ -39,11 +39,9 @@ def main(
         shapes = clip_shapes(handle, stimuli)
         movies = list(shapes)
         texts = read_captions(captions, shapes)
-        clip_parts = load_clip(clip, where)
-        encoder = load_text_encoder(stable_diffusion, where)
-        arrays = embed_captions(texts, clip_parts, encoder, settings.batch_size)
-        for movie in movies:
-            arrays[f"{movie}/image"] = embed_movie(handle.get_tensor(movie), clip_parts, settings.batch_size)
+        networks = load_clip(clip, where), load_text_encoder(stable_diffusion, where)
+        clips = ((movie, handle.get_tensor(movie)) for movie in movies)
+        arrays = embed_clips(clips, texts, *networks, settings)
     refuse_nonfinite(arrays, f"{clip}, {stable_diffusion}")
     write_arrays(out, arrays, header("embed_clips", settings, movies, movies=movies))
 

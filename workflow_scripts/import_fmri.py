@@ -7,10 +7,8 @@ from neurocine.fmri.package import (
     ImportFmriSettings,
     Package,
     PackageLayout,
-    check_package,
+    import_fmri,
     missing_repeats,
-    place_columns,
-    read_part,
 )
 from neurocine.fmri.preprocess import parse_excluded, vertices_digest
 from neurocine.io import file_sha256, write_arrays, write_table
@@ -51,30 +49,29 @@ def main(
     excluded : runs not to use, as movie:repeat
     """
     source = Package(train, test, package, vertex)
-    selection, columns = place_columns(check_package(source), vertex, roi, atlas)
+    imported = import_fmri(source, parse_excluded(excluded or []), settings, roi, atlas)
+    selection = imported.selection
     # The authors chose the vertices; that no test movie had a part in it is theirs to vouch for.
-    behind = {"train": sorted(package.train_movies)}
-    behind["test"] = sorted({*package.train_movies, *package.test_movies})
-    parts = {
-        part: read_part(source, part, columns, parse_excluded(excluded or []), settings)
-        for part in ("train", "test")
-    }  # both before anything is written: a bad file leaves no half of a subject
-    for part, path, out in (("train", train, out_train), ("test", test, out_test)):
+    movies = sorted(package.train_movies)
+    for path, runs, out, behind in (
+        (train, imported.train, out_train, movies),
+        (test, imported.test, out_test, sorted({*package.train_movies, *package.test_movies})),
+    ):
         meta = header(
             "import_fmri",
             settings,
-            behind[part],
-            movies=list(parts[part]),
+            behind,
+            movies=list(runs),
             files={path.name: file_sha256(path)},
-            excluded=[f"{movie}:{k}" for movie, run in parts[part].items() for k in missing_repeats(run)],
+            excluded=[f"{movie}:{k}" for movie, run in runs.items() for k in missing_repeats(run)],
             vertices=vertices_digest(selection.vertex),
             axes="repeat, sample (TR), vertex",
         )
         meta["settings"]["package"] = package.kind
-        write_arrays(out, parts[part], meta)
+        write_arrays(out, runs, meta)
     placed_by = {} if vertex is None else {"files": {vertex.name: file_sha256(vertex)}}
     facts = selection.meta() | placed_by
-    write_arrays(vertices, selection.arrays(), header("import_fmri", settings, behind["train"], **facts))
+    write_arrays(vertices, selection.arrays(), header("import_fmri", settings, movies, **facts))
     write_table(table, selection.table())
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from neurocine.cli import program
 from neurocine.io import read_table, write_table
 from neurocine.metrics.published import StudyFacts, read_published
-from neurocine.metrics.tables import (
-    Experiments,
-    TabulateScoresSettings,
-    ablation_table,
-    gather_scores,
-    wide_table,
-)
+from neurocine.metrics.tables import Experiments, TabulateScoresSettings, tabulate_scores
+
+COLUMNS = [
+    *("dataset", "subject", "method", "experiment", "condition"),
+    *("metric", "value", "p_value", "seed"),
+]
 
 
 @program
@@ -41,21 +40,11 @@ def main(
     out_main : one row per result, one group of columns per metric (TSV)
     out_ablation : SSIM of the experiments beside the published ablation (TSV)
     """
-    columns = [
-        "dataset",
-        "subject",
-        "method",
-        "experiment",
-        "condition",
-        "metric",
-        "value",
-        "p_value",
-        "seed",
-    ]
-    table = gather_scores([read_table(path, columns) for path in scores])
-    write_table(out_scores, table)
-    write_table(out_main, wide_table(table, settings))
-    write_table(out_ablation, ablation_table(table, read_published(), study, experiments, settings))
+    given = [read_table(path, COLUMNS) for path in scores]
+    tables = tabulate_scores(given, read_published(), study, experiments, settings)
+    write_table(out_scores, tables.scores)
+    write_table(out_main, tables.main)
+    write_table(out_ablation, tables.ablation)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from transformers import (
 )
 
 from neurocine.io import write_arrays
+from tiny_study import TR
 
 SIZE, FRAMES = 16, 2
 LABELS = [f"{colour} {shape}" for colour in ("red", "green", "blue", "cyan") for shape in "abcdefghijklmn"]
@@ -85,3 +86,19 @@ def moving_movie(n_clips: int, seed: int, size: int = 32) -> np.ndarray:
             turns = waves[:, 0, None, None] * u + waves[:, 1, None, None] * v
             frame[:] = 128 + 20 * np.cos(turns[..., None] + phases[:, None, None]).sum(0)
     return np.clip(clips, 0, 255).astype(np.uint8)
+
+
+TRAIN = ("seg1", "seg2")
+
+
+def write_stimuli(folder: Path) -> dict[str, list[Path]]:
+    """Write files of prepare_stimuli: training movies in two files, test movies in one."""
+    for number, movie in enumerate(TRAIN):
+        meta = {"movies": [movie], "computed_from": [movie]}
+        write_arrays(folder / f"{movie}.safetensors", {movie: slow_movie(TR, number)}, meta)
+    test = {"test1": slow_movie(TR, 5), "test2": slow_movie(TR, 6)}
+    write_arrays(folder / "test.safetensors", test, {"movies": list(test), "computed_from": list(test)})
+    return {
+        "stimuli": [folder / "test.safetensors"],
+        "train_stimuli": [folder / f"{movie}.safetensors" for movie in TRAIN],
+    }

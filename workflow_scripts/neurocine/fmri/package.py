@@ -15,10 +15,10 @@ belong to clip j, which is so if the runs were cropped as in `neurocine.fmri.pre
 import contextlib
 import logging
 import pickle
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -275,6 +275,39 @@ def missing_repeats(runs: np.ndarray) -> list[int]:
     return [int(index) + 1 for index in np.flatnonzero(np.isnan(runs).all((1, 2)))]
 
 
+def _read_movies(
+    path: Path, layout: PackageLayout, part: str, columns: np.ndarray
+) -> tuple[dict[str, np.ndarray], bool]:
+    """Read movie -> (n_repeats, T, V) float32, and whether these are means over repeats."""
+    movies, values = layout.movies(part), read_values(path, layout.kind)
+    check_shape(values.shape, layout, part, path)
+    means = values.ndim == 3 and layout.kind != "neuroclips"
+    if layout.kind == "neuroclips":
+        values = values.reshape(len(movies), layout.clips_per_movie, *values.shape[1:]).swapaxes(1, 2)
+    elif means:
+        values = values[:, None]
+    pairs = zip(movies, values, strict=True)
+    return {movie: repeats[..., columns].astype(np.float32) for movie, repeats in pairs}, means
+
+
+def _warn_of_limits(
+    path: Path, runs: Mapping[str, np.ndarray], means: bool, excluded: Collection[tuple[str, int]]
+) -> None:
+    """Warn of repeats that cannot be left out of means, and of movies that are not z-scored."""
+    lost = sorted(f"{movie} repeat {number}" for movie, number in excluded if means and movie in runs)
+    if lost:
+        log.warning("%s holds means over repeats: %s cannot be left out of them", path, ", ".join(lost))
+    present = [run for repeats in runs.values() for run in repeats if not np.isnan(run).all()]
+    largest = max(float(np.abs(run.mean(0, dtype=np.float64)).max()) for run in present)
+    if largest > CENTRED:
+        log.warning(
+            "%s is not z-scored per movie (a vertex's mean is up to %.3g): averages of repeats and noise "
+            "ceilings expect it, see import_fmri.zscore_runs",
+            path,
+            largest,
+        )
+
+
 def read_part(
     package: Package,
     part: str,
@@ -302,19 +335,10 @@ def read_part(
         of which no repeat is left
     """
     layout, path = package.layout, package.train if part == "train" else package.test
-    movies, values = layout.movies(part), read_values(path, layout.kind)
-    check_shape(values.shape, layout, part, path)
-    means = values.ndim == 3 and layout.kind != "neuroclips"
-    if layout.kind == "neuroclips":
-        values = values.reshape(len(movies), layout.clips_per_movie, *values.shape[1:]).swapaxes(1, 2)
-    elif means:
-        values = values[:, None]
+    runs, means = _read_movies(path, layout, part, columns)
     todo = "Fetch the file again" + ("." if means else ", or list the repeat in exclude_runs.")
-    runs: dict[str, np.ndarray] = {}
-    largest = 0.0
-    for movie, repeats in zip(movies, values, strict=True):
-        runs[movie] = repeats[..., columns].astype(np.float32)
-        for number, run in enumerate(runs[movie], 1):
+    for movie, repeats in runs.items():
+        for number, run in enumerate(repeats, 1):
             where = f"{path}: {movie}" if means else f"{path}: {movie} repeat {number}"
             if (movie, number) in excluded and not means:
                 log.info("%s left out, as the config says", where)
@@ -323,18 +347,41 @@ def read_part(
                 refuse_nonfinite(run, where, todo)
                 if settings.zscore_runs:
                     run[:] = zscore(run, 1, np.abs(run).max(0), where)
-                largest = max(largest, float(np.abs(run.mean(0, dtype=np.float64)).max()))
-        if len(missing_repeats(runs[movie])) == len(runs[movie]):
+        if len(missing_repeats(repeats)) == len(repeats):
             found = f"no repeat of {movie} with data that exclude_runs leaves"
             raise InputError(path, found, "at least one", "Correct exclude_runs, or fetch the file again.")
-    lost = sorted(f"{movie} repeat {number}" for movie, number in excluded if means and movie in movies)
-    if lost:
-        log.warning("%s holds means over repeats: %s cannot be left out of them", path, ", ".join(lost))
-    if largest > CENTRED:
-        log.warning(
-            "%s is not z-scored per movie (a vertex's mean is up to %.3g): averages of repeats and noise "
-            "ceilings expect it, see import_fmri.zscore_runs",
-            path,
-            largest,
-        )
+    _warn_of_limits(path, runs, means, excluded)
     return runs
+
+
+class ImportedFmri(NamedTuple):
+    """A subject's fMRI from a package: the vertices, and movie -> (n_repeats, T, V) float32 of both parts."""
+
+    selection: VertexSelection
+    train: dict[str, np.ndarray]
+    test: dict[str, np.ndarray]
+
+
+def import_fmri(
+    package: Package,
+    excluded: Collection[tuple[str, int]],
+    settings: ImportFmriSettings,
+    roi: Path | None = None,
+    atlas: Path | None = None,
+) -> ImportedFmri:
+    """Bring a package into the form in which preprocess_run and select_vertices write a subject.
+
+    Parameters
+    ----------
+    package : its files
+    excluded : (movie, repeat from 1) that must not be used
+    settings : section import_fmri of the config
+    roi, atlas : see `place_columns`
+
+    Raises
+    ------
+    InputError : see `check_package`, `place_columns` and `read_part`
+    """
+    selection, columns = place_columns(check_package(package), package.vertex, roi, atlas)
+    train, test = (read_part(package, part, columns, excluded, settings) for part in ("train", "test"))
+    return ImportedFmri(selection, train, test)

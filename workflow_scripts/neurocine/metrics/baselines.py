@@ -1,12 +1,15 @@
 """Predictions that need no brain: grey, mean and blurred training frames, the first true frame held."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 from scipy.ndimage import gaussian_filter
 
+from neurocine.conditions import made_by
+from neurocine.errors import InputError
+from neurocine.seeds import numpy_generator
 from neurocine.settings import Settings
 
 GREY = 110  # a typical mean of natural movie frames; the tables of published baselines use it
@@ -67,3 +70,45 @@ def blurred_video(frame: np.ndarray, n_frames: int, blur: float) -> np.ndarray:
     sigma = blur * len(frame)
     soft = gaussian_filter(frame.astype(np.float64), (sigma, sigma, 0), mode="nearest")
     return np.repeat(np.rint(soft).astype(np.uint8)[None], n_frames, axis=0)
+
+
+def make_baselines(
+    baseline: str,
+    shown: Iterable[tuple[str, np.ndarray, np.ndarray]],
+    draw_frames: Callable[[int, np.random.Generator], Iterable[np.ndarray]],
+    settings: MakeBaselinesSettings,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Make one baseline for the clips that are decoded.
+
+    Parameters
+    ----------
+    baseline : static: the first frame of the true clip, held; blurred: for each clip a random frame of the
+        training movies, blurred and held
+    shown : movie, indices (n,) i64 of its clips, and these clips (n, F, H, W, 3) uint8
+    draw_frames : a number n and a generator to n frames of the training movies, uint8 (H, W, 3) each
+    settings : section make_baselines of the config
+    seed : of the drawn frames
+
+    Returns
+    -------
+    per movie frames (n, F, H, W, 3) uint8 and ``{movie}/clip`` (n,) i64, as decode writes them
+
+    Raises
+    ------
+    InputError : a baseline of another name
+    """
+    if baseline not in made_by("make_baselines"):
+        expected = " or ".join(made_by("make_baselines"))
+        raise InputError("--baseline", baseline, expected, "Choose one of them.")
+    arrays: dict[str, np.ndarray] = {}
+    for movie, index, clips in shown:
+        arrays[f"{movie}/clip"] = index
+        if baseline == "static":
+            arrays[movie] = hold_first_frame(clips)
+        else:
+            frames = draw_frames(len(index), numpy_generator(seed, "make_baselines", movie))
+            arrays[movie] = np.stack(
+                [blurred_video(frame, clips.shape[1], settings.blur) for frame in frames]
+            )
+    return arrays

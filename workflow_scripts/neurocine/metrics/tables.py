@@ -1,7 +1,7 @@
 """Bring the scores of a study together: a long table, a wide one, the ablation beside the paper's."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
 from pydantic import Field
@@ -151,3 +151,30 @@ def ablation_table(
         row["comparable"] = "" if paper is None else ("yes" if same else "no")
         rows.append(row)
     return pd.DataFrame(rows, columns=[*BEFORE, *experiments.parameters, *AFTER])
+
+
+class ScoreTables(NamedTuple):
+    """The scores of a study: all rows long, one row per result wide, and beside the published ablation."""
+
+    scores: pd.DataFrame
+    main: pd.DataFrame
+    ablation: pd.DataFrame
+
+
+def tabulate_scores(
+    tables: list[pd.DataFrame],
+    published: pd.DataFrame,
+    facts: StudyFacts,
+    experiments: Experiments,
+    settings: TabulateScoresSettings,
+) -> ScoreTables:
+    """Gather the scores of all subjects, methods and experiments.
+
+    Parameters
+    ----------
+    tables : of ``score``, see `gather_scores`
+    published, facts, experiments, settings : see `ablation_table`
+    """
+    scores = gather_scores(tables)
+    ablation = ablation_table(scores, published, facts, experiments, settings)
+    return ScoreTables(scores, wide_table(scores, settings), ablation)

@@ -1,6 +1,6 @@
 """Read what was computed once per clip (latents, text states) from the files of several movies."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,75 @@ def clip_shapes(handle: Any, path: Path) -> dict[str, tuple[int, int]]:
     if not shapes:
         raise InputError(path, "no movie", "clips of movies", "Give a file of prepare_stimuli.")
     return shapes
+
+
+def listed_movies(files: Iterable[Path]) -> list[str]:
+    """List the movies of files of prepare_stimuli, in their order."""
+    movies = []
+    for path in files:
+        with open_arrays(path) as handle:
+            movies += movies_in(handle)
+    return movies
+
+
+def every_kth_clip(files: Iterable[Path], every: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield the clips that are decoded, movie by movie.
+
+    Parameters
+    ----------
+    files : of prepare_stimuli
+    every : k; clips 0, k, 2k ... of each movie
+
+    Yields
+    ------
+    movie, indices (n,) i64 of its clips, and these clips (n, F, H, W, 3) uint8
+    """
+    for path in files:
+        with open_arrays(path) as handle:
+            for movie in movies_in(handle):
+                clips = handle.get_tensor(movie)
+                index = np.arange(0, len(clips), every)
+                yield movie, index, clips[index]
+
+
+def random_frames(files: Iterable[Path], n: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield n random frames, uint8 (H, W, 3) each, without reading all that there are.
+
+    Parameters
+    ----------
+    files : of prepare_stimuli
+    n : how many; a frame may come twice
+    generator : of the draws
+
+    Raises
+    ------
+    InputError : no movie in any file
+    """
+    places: list[tuple[Path, str, int, int]] = []
+    for path in files:
+        with open_arrays(path) as handle:
+            for movie in movies_in(handle):
+                n_clips, n_frames = handle.get_slice(movie).get_shape()[:2]
+                places += [(path, movie, clip, frame) for clip in range(n_clips) for frame in range(n_frames)]
+    if not places:
+        todo = "Give the training movies."
+        raise InputError("--train-stimuli", "no movie", "files of prepare_stimuli", todo)
+    for place in generator.integers(len(places), size=n):
+        path, movie, clip, frame = places[place]
+        with open_arrays(path) as handle:
+            yield handle.get_slice(movie)[clip : clip + 1][0, frame]
+
+
+def read_clips(files: Iterable[Path], clips: Sequence[Clip]) -> np.ndarray:
+    """Read single clips of files of prepare_stimuli, (n, F, H, W, 3) uint8 in the order asked for."""
+    frames: dict[Clip, np.ndarray] = {}
+    for path in files:
+        with open_arrays(path) as handle:
+            names = set(handle.keys())
+            for movie, clip in set(clips):
+                if movie in names:
+                    frames[movie, clip] = handle.get_slice(movie)[clip : clip + 1][0]
+    return np.stack([frames[clip] for clip in clips])
 
 
 @dataclass(frozen=True)
@@ -95,6 +164,10 @@ class CachedClips:
         """Return the rows (n_clips, ...) of movies, one movie after the other."""
         names = np.array([movie for movie, _ in self.clips])
         return np.concatenate([self.rows[names == movie] for movie in movies])
+
+    def by_movie(self) -> dict[str, np.ndarray]:
+        """Return movie -> its rows (n_clips, ...)."""
+        return {movie: self.of([movie]) for movie in dict.fromkeys(movie for movie, _ in self.clips)}
 
     def rows_of(self, movies: Collection[str]) -> np.ndarray:
         """Return the row numbers (n,) i64 of these movies' clips, in order."""

@@ -1,7 +1,7 @@
 """What frozen networks make of captions and frames: CLIP embeddings, and the states that steer diffusion."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -156,3 +156,28 @@ def embed_movie(clips: np.ndarray, clip: tuple[Any, Any, Any], batch_size: int =
     model, processor, _ = clip
     flat = clips.reshape(-1, *clips.shape[2:])
     return embed_images(model, processor, flat, batch_size).numpy().reshape(*clips.shape[:2], -1)
+
+
+def embed_clips(
+    movies: Iterable[tuple[str, np.ndarray]],
+    captions: Mapping[str, Sequence[Sequence[str]]],
+    clip: tuple[Any, Any, Any],
+    text_encoder: tuple[Any, Any],
+    settings: EmbedClipsSettings,
+) -> dict[str, np.ndarray]:
+    """Embed the captions and the frames of movies.
+
+    Parameters
+    ----------
+    movies : name and clips (n_clips, F, H, W, 3) uint8, one movie after the other
+    captions, clip, text_encoder : see `embed_captions`
+    settings : section embed_clips of the config
+
+    Returns
+    -------
+    the arrays of `embed_captions`, and for each movie ``{movie}/image`` float32 (n_clips, F, E)
+    """
+    arrays = embed_captions(captions, clip, text_encoder, settings.batch_size)
+    for movie, clips in movies:
+        arrays[f"{movie}/image"] = embed_movie(clips, clip, settings.batch_size)
+    return arrays
