@@ -11,6 +11,7 @@ import pytest
 import build_browser as program
 from neurocine.errors import InputError
 from neurocine.report.browser import BuildBrowserSettings
+from neurocine.report.gather import copy_medium, owner_of
 
 VOID = {"wbr", "meta", "link", "img", "br", "input", "hr", "line", "polyline", "polygon"}
 
@@ -220,6 +221,6 @@ def test_page_links_maps_for_other_tools(page: Path) -> None:
 
 def test_media_outside_the_layout_are_refused(page: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sub-<subject>"):
-        program.owner_of(tmp_path / "clips/test1.mp4")
+        owner_of(tmp_path / "clips/test1.mp4")
     with pytest.raises(InputError, match="no such file"):
-        program.copy_medium(Path("sub-1/neurocine/main/clips/none.mp4"), tmp_path, "clips")
+        copy_medium(Path("sub-1/neurocine/main/clips/none.mp4"), tmp_path, "clips")
