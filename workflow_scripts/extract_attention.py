@@ -2,38 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from neurocine.cli import program
-from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.vertices import VertexSelection
-from neurocine.io import open_arrays, write_arrays, write_table
+from neurocine.io import write_arrays, write_table
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import pick_device
 from neurocine.provenance import header, movies_behind
+from neurocine.stimuli.cached import CachedClips
 from neurocine.surface.attention import ExtractAttentionSettings
-from neurocine.surface.extract import TestClips, extract_attention
-
-Embeddings = dict[str, np.ndarray]  # per movie, (n_clips, k, E)
-
-
-def read_embeddings(paths: list[Path], movies: list[str]) -> tuple[Embeddings, Embeddings]:
-    """Read the projected CLIP embeddings of movies: text and image, (n_clips, k, E) each."""
-    text: Embeddings = {}
-    image: Embeddings = {}
-    for path in paths:
-        with open_arrays(path) as handle:
-            names = set(handle.keys())
-            for movie in movies:
-                if f"{movie}/text" in names:
-                    text[movie] = handle.get_tensor(f"{movie}/text")
-                    image[movie] = handle.get_tensor(f"{movie}/image")
-    absent = [movie for movie in movies if movie not in text]
-    if absent:
-        todo = "Give the files of embed_clips for the test movies."
-        raise InputError("--embeddings", f"no {', '.join(absent)}", f"{', '.join(movies)}", todo)
-    return text, image
+from neurocine.surface.extract import MeasuredClips, extract_attention
 
 
 @program
@@ -73,13 +51,13 @@ def main(
     behind = movies_behind([*weights, fmri, *embeddings, vertices])
     encoders = {stage: FmriEncoder.from_pretrained(folder).to(where) for stage, folder in stages.items()}
     bold = SubjectFmri.read(fmri, with_repeats=False).bold
-    text, image = read_embeddings(embeddings, list(bold))
+    text, image = (CachedClips.read(embeddings, name, list(bold)).by_movie() for name in ("text", "image"))
     selection = VertexSelection.read(vertices, needs_places=True)
-    result = extract_attention(encoders, TestClips(bold, text, image), selection, settings, seed)
-    shown = {"stages": list(stages), "layers": list(settings.layers), "seed": seed, "whole": result.whole}
+    result = extract_attention(encoders, MeasuredClips(bold, text, image), selection, settings, seed)
+    facts = {"stages": list(stages), "layers": list(settings.layers), "seed": seed, "whole": result.whole}
     if selection.grid is not None:
-        shown["grid"] = selection.grid.meta()
-    write_arrays(out, result.maps, header("extract_attention", settings, behind, **shown))
+        facts["grid"] = selection.grid.meta()
+    write_arrays(out, result.maps, header("extract_attention", settings, behind, **facts))
     write_table(table, result.table)
 
 

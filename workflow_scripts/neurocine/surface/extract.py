@@ -30,7 +30,7 @@ OCCLUDED_STAGE = "contrastive"  # the stage whose output is compared with CLIP
 
 
 @dataclass(frozen=True)
-class TestClips:
+class MeasuredClips:
     """Test samples of one subject.
 
     Parameters
@@ -38,8 +38,6 @@ class TestClips:
     bold : movie -> (T, V) float32, standardised with training statistics
     text, image : movie -> (T, k, E), projected CLIP embeddings of captions and frames
     """
-
-    __test__ = False  # no test class, whatever its name
 
     bold: Mapping[str, np.ndarray]
     text: Mapping[str, np.ndarray]
@@ -102,7 +100,7 @@ def take_clips(bold: Mapping[str, np.ndarray], window: int, per_movie: int) -> _
     return _Sample(windows.take(rows).numpy(), windows.movie[rows].numpy(), windows.clip[rows].numpy())
 
 
-def make_targets(clips: TestClips, sample: _Sample, min_distance_tr: int) -> Targets:
+def make_targets(clips: MeasuredClips, sample: _Sample, min_distance_tr: int) -> Targets:
     """Gather the CLIP embeddings of the sample's clips."""
     names = list(clips.bold)
     chosen = {name: sample.clip[sample.movie == number] for number, name in enumerate(names)}
@@ -166,7 +164,7 @@ def attention_rows(
 def occlude_regions(
     encoder: FmriEncoder,
     nulls: list[FmriEncoder],
-    clips: TestClips,
+    clips: MeasuredClips,
     regions: list[Region],
     settings: ExtractAttentionSettings,
     seed: int,
@@ -206,7 +204,7 @@ def _occlusion_maps(
 
 def extract_attention(
     encoders: Mapping[str, FmriEncoder],
-    clips: TestClips,
+    clips: MeasuredClips,
     selection: VertexSelection,
     settings: ExtractAttentionSettings,
     seed: int,

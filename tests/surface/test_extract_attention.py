@@ -19,7 +19,7 @@ from neurocine.metrics.agreement import Targets, agreement, embed, find_rivals, 
 from neurocine.models.fmri_encoder import FmriEncoderConfig
 from neurocine.provenance import stamp_weights
 from neurocine.surface.attention import ExtractAttentionSettings, random_encoder
-from neurocine.surface.extract import TestClips, extract_attention, spaced
+from neurocine.surface.extract import MeasuredClips, extract_attention, spaced
 from neurocine.surface.occlusion import measure_occlusion
 from neurocine.surface.plot import PlotSurfaceSettings
 from neurocine.surface.regions import list_regions
@@ -53,7 +53,7 @@ class FirstFrame(nn.Module):
         return tokens
 
 
-def make_clips(seed: int = 0) -> TestClips:
+def make_clips(seed: int = 0) -> MeasuredClips:
     """Two movies of 20 clips; embeddings are noise of unit length."""
     generator = np.random.default_rng(seed)
     names = ("test1", "test2")
@@ -61,7 +61,7 @@ def make_clips(seed: int = 0) -> TestClips:
     def draw(*shape: int) -> np.ndarray:
         return generator.normal(size=shape).astype(np.float32)
 
-    return TestClips(
+    return MeasuredClips(
         bold={name: draw(20, 10) for name in names},
         text={name: draw(20, 1, 5) for name in names},
         image={name: draw(20, 6, 5) for name in names},
@@ -184,10 +184,10 @@ def test_occlusion_of_a_random_encoder_that_is_its_own_null() -> None:
 def test_inputs_that_do_not_fit_are_refused() -> None:
     clips = make_clips()
     encoders = {"contrastive": random_encoder(CONFIG, 5, 0)}
-    short = TestClips(clips.bold, {name: text[:9] for name, text in clips.text.items()}, clips.image)
+    short = MeasuredClips(clips.bold, {name: text[:9] for name, text in clips.text.items()}, clips.image)
     with pytest.raises(InputError, match="9 clips"):
         extract_attention(encoders, short, SELECTION, SETTINGS, 1)
-    narrow = TestClips({name: bold[:, :9] for name, bold in clips.bold.items()}, clips.text, clips.image)
+    narrow = MeasuredClips({name: bold[:, :9] for name, bold in clips.bold.items()}, clips.text, clips.image)
     with pytest.raises(InputError, match="select_vertices"):
         extract_attention(encoders, narrow, SELECTION, SETTINGS, 1)
 
@@ -229,5 +229,3 @@ def test_programs_write_maps_table_and_pictures(tmp_path: Path) -> None:
         attention=tmp_path / "maps/attention.safetensors", settings=settings, out=tmp_path / "maps", name="s1"
     )
     assert len(list((tmp_path / "maps").glob("*.png"))) == 3 + 2
-    with pytest.raises(InputError, match="no test1, test2"):
-        program.read_embeddings([tmp_path / "vertices.safetensors"], ["test1", "test2"])
