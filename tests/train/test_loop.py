@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.train import checkpoint
 from neurocine.train.checkpoint import finish_training
-from neurocine.train.loop import LoopSettings, TrainingReport, epoch_rows, learning_rate_factor, train
+from neurocine.train.loop import LoopSettings, TrainingReport, train
+from neurocine.train.schedule import epoch_rows, learning_rate_factor
 from neurocine.train.task import EpochSettings
 
 QUICK = LoopSettings(

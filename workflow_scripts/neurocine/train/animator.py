@@ -14,7 +14,8 @@ from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.settings import Count, NotNegative, Positive, Share, Unit
 from neurocine.stimuli.cached import CachedClips, Clip
-from neurocine.train.loop import epoch_rows, train
+from neurocine.train.loop import train
+from neurocine.train.schedule import epoch_rows
 from neurocine.train.sparsify import LossInPlace, l1_factor, sparsify
 from neurocine.train.task import EpochSettings, TrainingReport
 

@@ -1,4 +1,4 @@
-"""What a training does for its device: copies that wait for nothing, smaller weights, equal bits."""
+"""What a training does for its device: choice, copies that wait for nothing, small weights, equal bits."""
 
 import contextlib
 import logging
@@ -6,11 +6,46 @@ import os
 from collections.abc import Iterator
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
+
+from neurocine.errors import InputError
+from neurocine.train.task import LoopSettings
 
 log = logging.getLogger(__name__)
 CUBLAS_WORKSPACE = ":4096:8"  # with which products of matrices are reproducible (NVIDIA, cuBLAS)
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def make_accelerator(settings: LoopSettings, device: str, n_parts: int) -> Accelerator:
+    """Make the accelerator: device, precision and accumulation over ``n_parts`` of this training.
+
+    Raises
+    ------
+    InputError : a GPU is asked for and there is none, or the batch cannot be shared out
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError("--device", device, "auto, cpu or cuda", "Choose one of them.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--device", "no usable GPU", "a CUDA device", "Give --device cpu, or ask for a GPU node."
+        )
+    if settings.precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
+        raise InputError("precision", "fp16 without a GPU", "no or bf16 on a CPU", "Change precision.")
+    accelerator = Accelerator(
+        mixed_precision=settings.precision,
+        gradient_accumulation_steps=n_parts,
+        cpu=device == "cpu",
+    )
+    parts = settings.gradient_accumulation * accelerator.num_processes
+    if settings.batch_size % parts:
+        raise InputError(
+            "batch_size",
+            str(settings.batch_size),
+            f"a multiple of {parts} (processes x accumulation)",
+            "Change it.",
+        )
+    return accelerator
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:

@@ -7,16 +7,13 @@ training that was interrupted and resumed gives the same weights, bit for bit, a
 import contextlib
 import logging
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
@@ -25,9 +22,11 @@ from neurocine.models.checkpointing import CHECKPOINTINGS, set_checkpointing
 from neurocine.models.compiling import compile_blocks
 from neurocine.seeds import derive_seed, torch_generator
 from neurocine.train.checkpoint import TrainingState, fingerprint, load_state, save_state
-from neurocine.train.device import FrozenWeights, deterministic
+from neurocine.train.device import FrozenWeights, deterministic, make_accelerator
 from neurocine.train.record import Record
-from neurocine.train.task import EpochSettings, LoopSettings, Task, TrainingReport
+from neurocine.train.schedule import epoch_rows, learning_rate_factor
+from neurocine.train.signals import StopSignals
+from neurocine.train.task import LoopSettings, Task, TrainingReport
 
 __all__ = ["LoopSettings", "Task", "TrainingReport", "is_main_process", "train"]
 
@@ -35,101 +34,15 @@ log = logging.getLogger(__name__)
 GO_ON, SAVE, SAVE_AND_STOP = 0, 1, 2
 
 
-def learning_rate_factor(step: int, settings: LoopSettings, epoch_steps: int = 1) -> float:
-    """Return the rate of a step (from 0) as a share of its peak: linear warm-up, then the schedule.
-
-    "inverse_sqrt" with the peak (width x warmup_steps) ** -0.5 is the schedule of Vaswani et al. 2017.
-
-    Parameters
-    ----------
-    step : counted from 0
-    settings : schedule, warm-up and number of steps
-    epoch_steps : steps in which every item is seen once, for the schedule "exponential"
-    """
-    if step < settings.warmup_steps:
-        return (step + 1) / settings.warmup_steps
-    if settings.schedule == "constant":
-        return 1.0
-    if settings.schedule == "inverse_sqrt":
-        return math.sqrt(settings.warmup_steps / (step + 1))
-    if isinstance(settings, EpochSettings) and settings.schedule == "exponential":
-        return settings.epoch_decay ** (step // epoch_steps)
-    done = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
-    return 0.5 * (1 + math.cos(math.pi * done))
-
-
-def epoch_rows(step: int, n_items: int, batch_size: int, seed: int) -> Tensor:
-    """Return the rows of one step, (batch_size,) i64: epochs of whole batches, each a fresh permutation.
-
-    Raises
-    ------
-    InputError : there are fewer items than one batch holds
-    """
-    if n_items < batch_size:
-        raise InputError(
-            "batch_size",
-            str(batch_size),
-            f"at most the number of training items, {n_items}",
-            "Lower batch_size.",
-        )
-    epoch, batch = divmod(step, n_items // batch_size)
-    order = torch.randperm(n_items, generator=torch_generator(seed, "epoch", epoch))
-    return order[batch * batch_size : (batch + 1) * batch_size]
-
-
-class _Stop:
-    """Notes SIGTERM and SIGUSR1 (sent by Slurm before the time limit); the loop acts between two steps."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        log.info("signal %s: saving after this step", signal.Signals(number).name)
-        self.asked = True
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take over both signals for the time of the block; only a main thread can."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGUSR1)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def make_accelerator(settings: LoopSettings, device: str, n_parts: int) -> Accelerator:
-    """Make the accelerator: device, precision and accumulation over ``n_parts`` of this training.
-
-    Raises
-    ------
-    InputError : a GPU is asked for and there is none, or the batch cannot be shared out
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError("--device", device, "auto, cpu or cuda", "Choose one of them.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "--device", "no usable GPU", "a CUDA device", "Give --device cpu, or ask for a GPU node."
-        )
-    if settings.precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
-        raise InputError("precision", "fp16 without a GPU", "no or bf16 on a CPU", "Change precision.")
-    accelerator = Accelerator(
-        mixed_precision=settings.precision,
-        gradient_accumulation_steps=n_parts,
-        cpu=device == "cpu",
+def make_optimizer(task: Task, settings: LoopSettings) -> torch.optim.AdamW:
+    """Make the optimiser of a task's groups of weights; a group without ``lr_scale`` has 1."""
+    return torch.optim.AdamW(
+        [{"lr_scale": 1.0, **group} for group in task.parameter_groups()],
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
-    parts = settings.gradient_accumulation * accelerator.num_processes
-    if settings.batch_size % parts:
-        raise InputError(
-            "batch_size",
-            str(settings.batch_size),
-            f"a multiple of {parts} (processes x accumulation)",
-            "Change it.",
-        )
-    return accelerator
 
 
 class Trainer:
@@ -144,22 +57,8 @@ class Trainer:
         self.accelerator = make_accelerator(settings, device, self.n_parts)
         task.model.to(self.accelerator.device)
         self.frozen = FrozenWeights(task.model, settings.precision)
-        wanted: Any = getattr(settings, "gradient_checkpointing", "none")
-        wanted = ("none", "all")[wanted] if isinstance(wanted, bool) else wanted
-        # Several processes would each have to find out the same; a CPU's memory ends without a word.
-        self.may_checkpoint_more = wanted == "auto" and self._one_gpu()
-        self.checkpointing = (
-            CHECKPOINTINGS[0 if self.may_checkpoint_more else -1] if wanted == "auto" else wanted
-        )
-        set_checkpointing(task.model, self.checkpointing)
-        groups = [{"lr_scale": 1.0, **group} for group in task.parameter_groups()]
-        self.plain_optimizer = torch.optim.AdamW(
-            groups,
-            lr=settings.learning_rate,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self._choose_checkpointing()
+        self.plain_optimizer = make_optimizer(task, settings)
         if settings.compile and not (settings.compile == "blocks" and compile_blocks(task.model)):
             task.model.compile()  # in place: names of weights stay
         self.model, self.optimizer = self.accelerator.prepare(task.model, self.plain_optimizer)
@@ -175,10 +74,20 @@ class Trainer:
         self.best_step: int | None = None
         self.bad_validations = 0
         self.stopped = False
-        self.pending: list[
-            tuple[int, Tensor, Tensor, dict[str, Any]]
-        ] = []  # steps not yet checked and logged
+        # Steps not yet checked and logged.
+        self.pending: list[tuple[int, Tensor, Tensor, dict[str, Any]]] = []
         self.identity = self._identity(identity)
+
+    def _choose_checkpointing(self) -> None:
+        """Say how much of the network is computed twice, and whether that may grow when memory ends."""
+        choice: Any = getattr(self.settings, "gradient_checkpointing", "none")
+        choice = ("none", "all")[choice] if isinstance(choice, bool) else choice
+        # Several processes would each have to find out the same; a CPU's memory ends without a word.
+        self.may_checkpoint_more = choice == "auto" and self._one_gpu()
+        if choice == "auto":
+            choice = CHECKPOINTINGS[0 if self.may_checkpoint_more else -1]
+        self.checkpointing = choice
+        set_checkpointing(self.task.model, choice)
 
     def _one_gpu(self) -> bool:
         return self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
@@ -482,7 +391,7 @@ class Trainer:
             record.write(self.step, values)
             record.progress(self.step, self.mean_loss)
 
-    def run(self, record: Record | None, stop: _Stop) -> None:
+    def run(self, record: Record | None, stop: StopSignals) -> None:
         """Train to the last step, or until stopped early or by a signal (after saving: exit code 75)."""
         began = saved = time.monotonic()
         before, saved_step = self.seconds, self.step
@@ -551,7 +460,7 @@ def train(
         where one was asked for, a batch larger than the data
     SystemExit : code 75 after SIGTERM or SIGUSR1, with the state saved
     """
-    stop = _Stop()
+    stop = StopSignals()
     with stop.listening(), deterministic(settings.deterministic):
         trainer = Trainer(task, settings, seed, Path(state_dir), identity, device)
         trainer.resume()
