@@ -13,7 +13,8 @@ from nibabel.cifti2 import BrainModelAxis, Cifti2Image, ScalarAxis
 from neurocine.fmri.grayordinates import CORTEX, MESH_VERTICES, SIDES, mesh_vertices
 from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import replacing, write_json
-from neurocine.surface.plot import HEMISPHERES, STAGES, ColourScale, load_hemisphere, spread
+from neurocine.surface.mesh import HEMISPHERES, load_hemisphere, spread
+from neurocine.surface.plot import STAGES, ColourScale
 
 SURFACE = "inflated"  # that the interactive map is drawn on
 # How Connectome Workbench colours a map: symmetric about zero, up to the given value.

