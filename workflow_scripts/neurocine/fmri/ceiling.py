@@ -8,6 +8,7 @@ reliability is the correlation which a perfect prediction reaches with the mean.
 import itertools
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -84,6 +85,55 @@ def split_half_share(repeats: np.ndarray, splits: list[tuple[np.ndarray, np.ndar
     return spearman_brown(np.maximum(correlation, -0.5), 1 / half)
 
 
+@dataclass(frozen=True)
+class MovieReliability:
+    """How reliable the fMRI of one movie is.
+
+    Parameters
+    ----------
+    share : (V,) of the variance of a single run that is signal
+    reliability : (V,) that share for the mean over its repeats
+    length : T
+    n_repeats : those with data
+    """
+
+    share: np.ndarray
+    reliability: np.ndarray
+    length: int
+    n_repeats: int
+
+
+def measure_movie(
+    movie: str, runs: np.ndarray, n_vertices: int, n_splits: int, seed: int
+) -> MovieReliability | None:
+    """Measure the reliability of one movie from its repeats, or say that one repeat tells nothing of it.
+
+    Parameters
+    ----------
+    movie : its name
+    runs : (n_repeats, T, V), NaN where a run is missing
+    n_vertices : V that is expected
+    n_splits : ways to split the repeats
+    seed : of the drawn splits
+
+    Raises
+    ------
+    InputError : a movie without data, or with another number of vertices
+    """
+    present = existing_repeats(runs, movie)
+    if runs.shape[2] != n_vertices:
+        todo = "Make it again."
+        raise InputError(movie, f"{runs.shape[2]} vertices", f"{n_vertices} as in select_vertices", todo)
+    if len(present) < 2:
+        log.warning("%s has one repeat: it says nothing about the noise and is left out", movie)
+        return None
+    generator = numpy_generator(seed, "measure_noise_ceiling", movie)
+    share = split_half_share(runs[present], split_in_halves(len(present), n_splits, generator))
+    floor = -0.5 / (len(present) - 1)
+    reliability = spearman_brown(np.maximum(share, floor), len(present))
+    return MovieReliability(share, reliability, runs.shape[1], len(present))
+
+
 def measure_noise_ceiling(
     repeats: Mapping[str, np.ndarray],
     selection: VertexSelection,
@@ -111,39 +161,22 @@ def measure_noise_ceiling(
     ------
     InputError : a movie without data, or with another number of vertices
     """
-    shares: list[np.ndarray] = []
-    reliabilities: list[np.ndarray] = []
-    lengths: list[int] = []
-    counts: list[int] = []
-    unknown = np.full(len(selection.vertex), np.nan)
-    for movie, runs in repeats.items():
-        there = existing_repeats(runs, movie)
-        if runs.shape[2] != len(selection.vertex):
-            found = f"{runs.shape[2]} vertices"
-            raise InputError(movie, found, f"{len(selection.vertex)} as in select_vertices", "Make it again.")
-        if len(there) < 2:
-            log.warning("%s has one repeat: it says nothing about the noise and is left out", movie)
-            continue
-        splits = split_in_halves(
-            len(there), settings.splits, numpy_generator(seed, "measure_noise_ceiling", movie)
-        )
-        share = split_half_share(runs[there], splits)
-        shares.append(share)
-        reliabilities.append(spearman_brown(np.maximum(share, -0.5 / (len(there) - 1)), len(there)))
-        lengths.append(runs.shape[1])
-        counts.append(len(there))
-    if not shares:  # one repeat of everything: the table says so
-        shares, reliabilities, lengths, counts = [unknown], [unknown], [1], [1]
-    share = np.average(shares, axis=0, weights=lengths)
-    reliability = np.average(reliabilities, axis=0, weights=lengths)
+    n_vertices = len(selection.vertex)
+    each = [measure_movie(movie, runs, n_vertices, settings.splits, seed) for movie, runs in repeats.items()]
+    movies = [movie for movie in each if movie is not None]
+    unknown = MovieReliability(np.full(n_vertices, np.nan), np.full(n_vertices, np.nan), 1, 1)
+    used = movies or [unknown]  # one repeat of everything: the table says so
+    lengths = [movie.length for movie in used]
+    share = np.average([movie.share for movie in used], axis=0, weights=lengths)
+    reliability = np.average([movie.reliability for movie in used], axis=0, weights=lengths)
     rows = [
         {
             "group": part.group,
             "area": part.area,
             "n_vertices": len(part.members),
-            "movies": len(counts) if max(counts) > 1 else 0,
-            "fewest_repeats": min(counts),
-            "most_repeats": max(counts),
+            "movies": len(movies),
+            "fewest_repeats": min(movie.n_repeats for movie in used),
+            "most_repeats": max(movie.n_repeats for movie in used),
             "signal_share": share[part.members].mean(),
             "reliability": reliability[part.members].mean(),
             "ceiling_single": np.sqrt(np.maximum(0.0, share[part.members].mean())),

@@ -95,6 +95,63 @@ def _check(fmri: SubjectFmri, embeddings: Mapping[str, MovieEmbeddings], setting
             )
 
 
+@dataclass(frozen=True)
+class _Scored:
+    """The test clips that are scored, and what they are compared with.
+
+    Parameters
+    ----------
+    clips : movie -> (n,) i64
+    movie : (n_clips,) i64, number of each clip's movie
+    targets : embeddings of the clips
+    """
+
+    clips: dict[str, np.ndarray]
+    movie: np.ndarray
+    targets: Targets
+
+    def scores(self, predicted: np.ndarray) -> dict[str, np.ndarray]:
+        """Score predictions (n_clips, E): (n_clips,) per score."""
+        values = agreement(from_numpy(predicted), self.targets)
+        return {name: values[name].numpy() for name in SCORES}
+
+    def summary(
+        self, values: Mapping[str, np.ndarray], settings: SweepLagsSettings, seed: int
+    ) -> dict[str, float]:
+        """Summarise scores (n_clips,): the mean of each over clips, its interval, and chance."""
+        row: dict[str, float] = {"n_clips": len(self.movie)}
+        for name in SCORES:
+            parts = [values[name][self.movie == place][:, None] for place in range(len(self.clips))]
+            ends = mean_intervals(
+                parts,
+                list(self.clips.values()),
+                settings.block_tr,
+                settings.bootstrap_draws,
+                numpy_generator(seed, "sweep_lags", "bootstrap"),
+            )
+            row[name] = float(values[name].mean())
+            row |= {f"{name}_low": float(ends.low[0]), f"{name}_high": float(ends.high[0])}
+            row[f"{name}_chance"] = CHANCE[name]
+        return row
+
+
+def _scored_clips(
+    test: SubjectFmri,
+    embeddings: Mapping[str, MovieEmbeddings],
+    means: tuple[Tensor, Tensor],
+    settings: SweepLagsSettings,
+) -> _Scored:
+    clips = {movie: settings.clips(len(bold)) for movie, bold in test.bold.items()}
+    text, image = _directions(embeddings, clips)
+    movie = np.repeat(np.arange(len(clips)), [len(rows) for rows in clips.values()])
+    targets = Targets(
+        text=F.normalize(text - means[0], dim=-1),
+        image=F.normalize(image - means[1], dim=-1),
+        rivals=find_rivals(movie, np.concatenate(list(clips.values())), settings.min_distance_tr),
+    )
+    return _Scored(clips, movie, targets)
+
+
 def sweep_lags(
     train: SubjectFmri,
     test: SubjectFmri,
@@ -127,50 +184,24 @@ def sweep_lags(
     text, image = _directions(embeddings, clips)
     means = text.mean(0), image.mean(0)
     learned = (F.normalize(text - means[0], dim=-1) + F.normalize(image - means[1], dim=-1)).numpy()
-
-    scored = {movie: settings.clips(len(bold)) for movie, bold in test.bold.items()}
-    text, image = _directions(embeddings, scored)
-    number = np.repeat(np.arange(len(scored)), [len(rows) for rows in scored.values()])
-    targets = Targets(
-        text=F.normalize(text - means[0], dim=-1),
-        image=F.normalize(image - means[1], dim=-1),
-        rivals=find_rivals(number, np.concatenate(list(scored.values())), settings.min_distance_tr),
-    )
-    there = {movie: existing_repeats(test.repeats[movie], movie) for movie in scored}
-    most, fewest = max(map(len, there.values())), min(map(len, there.values()))
-
-    def row(lag: int, repeats: int, values: dict[str, np.ndarray]) -> dict[str, float]:
-        found: dict[str, float] = {"lag_tr": lag, "test_repeats": repeats, "n_clips": len(number)}
-        for name in SCORES:
-            parts = [values[name][number == place] for place in range(len(scored))]
-            generator = numpy_generator(seed, "sweep_lags", "bootstrap")
-            known = list(scored.values()), settings.block_tr, settings.bootstrap_draws
-            ends = mean_intervals([part[:, None] for part in parts], *known, generator)
-            found |= {
-                name: float(values[name].mean()),
-                f"{name}_low": float(ends.low[0]),
-                f"{name}_high": float(ends.high[0]),
-            }
-            found[f"{name}_chance"] = CHANCE[name]
-        return found
-
+    scored = _scored_clips(test, embeddings, means, settings)
+    present = {movie: existing_repeats(test.repeats[movie], movie) for movie in scored.clips}
+    most, fewest = max(map(len, present.values())), min(map(len, present.values()))
     rows, fewer = [], []
     for lag in settings.lags:
         samples = np.concatenate([train.bold[movie][at + lag] for movie, at in clips.items()])
         weights = fit_ridge(samples, learned, settings.penalty).astype(np.float32)
         # Linear: what is predicted from a mean of repeats is the mean of what is predicted from each.
         predicted = {
-            movie: test.repeats[movie][there[movie]][:, at + lag] @ weights for movie, at in scored.items()
+            movie: test.repeats[movie][present[movie]][:, at + lag] @ weights
+            for movie, at in scored.clips.items()
         }
-        whole = np.concatenate([repeats.mean(0) for repeats in predicted.values()])
-        values = agreement(from_numpy(whole), targets)
-        rows.append(row(lag, most, {name: values[name].numpy() for name in SCORES}))
-        if lag == 0:
-            for count in range(1, fewest + (fewest < most)):
-                drawn = _draw_repeats(predicted, count, settings.draws, seed)
-                scores = [agreement(from_numpy(part), targets) for part in drawn]
-                mean = {name: np.mean([score[name].numpy() for score in scores], axis=0) for name in SCORES}
-                fewer.append(row(0, count, mean))
+        whole = scored.scores(np.concatenate([repeats.mean(0) for repeats in predicted.values()]))
+        rows.append({"lag_tr": lag, "test_repeats": most, **scored.summary(whole, settings, seed)})
+        for count in range(1, fewest + (fewest < most)) if lag == 0 else ():
+            each = [scored.scores(part) for part in _draw_repeats(predicted, count, settings.draws, seed)]
+            mean = {name: np.mean([values[name] for values in each], axis=0) for name in SCORES}
+            fewer.append({"lag_tr": 0, "test_repeats": count, **scored.summary(mean, settings, seed)})
     return pd.DataFrame(rows + fewer)
 
 

@@ -80,6 +80,72 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     raise InputError(path, "no " + FIRST, "weights of an fMRI encoder", todo)
 
 
+def encoder_config(
+    weights: Mapping[str, Tensor], n_vertices: int, heads: int, path: Path
+) -> FmriEncoderConfig:
+    """Read the sizes of an encoder of single frames from its weights, of any shapes.
+
+    Parameters
+    ----------
+    weights : name -> tensor, with patches (width, 1, vertices)
+    n_vertices : V of this study
+    heads : of attention, which weights do not tell
+    path : named in errors
+
+    Raises
+    ------
+    InputError : weights of another architecture
+    """
+    numbers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
+    hidden = weights.get("blocks.0.mlp.fc1.weight")
+    if weights[FIRST].ndim != 3 or (hidden is not None and hidden.ndim != 2):
+        found, todo = f"{FIRST} of shape {tuple(weights[FIRST].shape)}", "Correct models.fmri_encoder."
+        raise InputError(path, found, "patches of fMRI: (width, 1, vertices)", todo)
+    width, _, patch = weights[FIRST].shape
+    # Blocks without gaps: a number alone must not decide how large a network is built.
+    whole = bool(numbers) and numbers == set(map(str, range(len(numbers))))
+    if not whole or hidden is None or width % heads:
+        found = f"a width of {width} for {heads} heads" if whole else "no transformer blocks from 0 on"
+        todo = "Correct import_encoder.heads, or models.fmri_encoder."
+        raise InputError(path, found, "weights of an fMRI encoder", todo)
+    return FmriEncoderConfig(
+        n_vertices=n_vertices,
+        window=1,
+        patch=patch,
+        depth=len(numbers),
+        width=width,
+        heads=heads,
+        mlp_ratio=hidden.shape[0] / width,
+        temporal=False,
+        tokens=0,
+    )
+
+
+def compare_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> pd.DataFrame:
+    """List all tensors of a file and of the encoder that was loaded from it.
+
+    Parameters
+    ----------
+    weights, own : name -> tensor, such as (d,) or (d, d), of the file and of the encoder
+
+    Returns
+    -------
+    columns name, in_file and in_encoder (shapes), what: loaded, interpolated, left_out or not_in_file
+    """
+    rows = []
+    for name in [*own, *(name for name in weights if name not in own)]:
+        given, taken = weights.get(name), own.get(name)
+        shapes = [tuple(value.shape) if value is not None else None for value in (given, taken)]
+        if given is None or taken is None:
+            what = "left_out" if taken is None else "not_in_file"
+        else:
+            # A table of positions may have had a leading slot for a class token, which has no part here.
+            same = torch.equal(given.to(taken.dtype).flatten()[-taken.numel() :], taken.flatten())
+            what = "loaded" if same else "interpolated"
+        rows.append((name, *shapes, what))
+    return pd.DataFrame(rows, columns=["name", "in_file", "in_encoder", "what"])
+
+
 def import_encoder(
     path: Path, n_vertices: int, settings: ImportEncoderSettings
 ) -> tuple[FmriEncoder, pd.DataFrame]:
@@ -101,46 +167,10 @@ def import_encoder(
     InputError : no readable weights, or weights of another architecture
     """
     weights = read_tensors(path)
-    numbers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
-    hidden = weights.get("blocks.0.mlp.fc1.weight")
-    if weights[FIRST].ndim != 3 or (hidden is not None and hidden.ndim != 2):
-        found, todo = f"{FIRST} of shape {tuple(weights[FIRST].shape)}", "Correct models.fmri_encoder."
-        raise InputError(path, found, "patches of fMRI: (width, 1, vertices)", todo)
-    width, _, patch = weights[FIRST].shape
-    # Blocks without gaps: a number alone must not decide how large a network is built.
-    whole = bool(numbers) and numbers == set(map(str, range(len(numbers))))
-    if not whole or hidden is None or width % settings.heads:
-        found = (
-            f"a width of {width} for {settings.heads} heads" if whole else "no transformer blocks from 0 on"
-        )
-        todo = "Correct import_encoder.heads, or models.fmri_encoder."
-        raise InputError(path, found, "weights of an fMRI encoder", todo)
-    config = FmriEncoderConfig(
-        n_vertices=n_vertices,
-        window=1,
-        patch=patch,
-        depth=len(numbers),
-        width=width,
-        heads=settings.heads,
-        mlp_ratio=hidden.shape[0] / width,
-        temporal=False,
-        tokens=0,
-    )
+    config = encoder_config(weights, n_vertices, settings.heads, path)
     encoder = FmriEncoder(config)
     encoder.load_backbone(weights, path)
-    own = encoder.state_dict()
-    rows = []
-    for name in [*own, *(name for name in weights if name not in own)]:
-        given, taken = weights.get(name), own.get(name)
-        shapes = [tuple(value.shape) if value is not None else None for value in (given, taken)]
-        if given is None or taken is None:
-            what = "left_out" if taken is None else "not_in_file"
-        else:
-            # A table of positions may have had a leading slot for a class token, which has no part here.
-            same = torch.equal(given.to(taken.dtype).flatten()[-taken.numel() :], taken.flatten())
-            what = "loaded" if same else "interpolated"
-        rows.append((name, *shapes, what))
-    table = pd.DataFrame(rows, columns=["name", "in_file", "in_encoder", "what"])
+    table = compare_weights(weights, encoder.state_dict())
     counts = table["what"].value_counts().to_dict()
     log.info("%s: %s; depth %d, width %d", path, counts, config.depth, config.width)
     return encoder.eval(), table

@@ -68,62 +68,67 @@ def headline_section(
     return render("headline.html", panels=panels)
 
 
+SCORE_TABLE = (
+    Column("subject"),
+    Column("method", minor=True),
+    Column("experiment", minor=True),
+    Column("condition", "what the video was decoded from"),
+    Column("metric"),
+    Column("value", "mean over clips", numeric=True),
+    Column("chance", "exact, where the metric has one", numeric=True),
+    Column("null mean", "predictions paired with other times of the movie", numeric=True),
+    Column("in context", sortable=False, minor=True),
+    Column("95 % interval", "block bootstrap over time", numeric=True, minor=True),
+    Column("null p99", "what 99 % of the null do not reach", numeric=True, minor=True),
+    Column("p", "permutation test, not corrected; ? where scores are too slow", numeric=True, minor=True),
+    Column("p Holm", "corrected over the metrics of a result", numeric=True, minor=True),
+    Column("pairings", "of the permutation test", numeric=True, minor=True),
+    Column("grey", "a constant grey video", numeric=True, minor=True),
+    Column("mean frame", "the mean training frame", numeric=True, minor=True),
+    Column("clips", numeric=True, minor=True),
+    Column("seed", "of the generation", numeric=True, minor=True),
+)
+
+
 def score_table(records: Sequence[Mapping[str, Any]], digits: int, order: Order) -> Markup:
     """Return the table of all scores, each beside chance, null, baselines and interval."""
     axes = _axes(records)
-    columns = [
-        Column("subject"),
-        Column("method", minor=True),
-        Column("experiment", minor=True),
-        Column("condition", "what the video was decoded from"),
-        Column("metric"),
-        Column("value", "mean over clips", numeric=True),
-        Column("chance", "exact, where the metric has one", numeric=True),
-        Column("null mean", "predictions paired with other times of the movie", numeric=True),
-        Column("in context", sortable=False, minor=True),
-        Column("95 % interval", "block bootstrap over time", numeric=True, minor=True),
-        Column("null p99", "what 99 % of the null do not reach", numeric=True, minor=True),
-        Column("p", "permutation test, not corrected; ? where scores are too slow", numeric=True, minor=True),
-        Column("p Holm", "corrected over the metrics of a result", numeric=True, minor=True),
-        Column("pairings", "of the permutation test", numeric=True, minor=True),
-        Column("grey", "a constant grey video", numeric=True, minor=True),
-        Column("mean frame", "the mean training frame", numeric=True, minor=True),
-        Column("clips", numeric=True, minor=True),
-        Column("seed", "of the generation", numeric=True, minor=True),
+    rows = [_score_row(record, axes[record["metric"]], digits) for record in records]
+    empty = table("scores-table", "Scores of all subjects, experiments and conditions", SCORE_TABLE, [])
+    return empty + row_data("scores-rows", SCORE_TABLE, rows)
+
+
+def _score_row(record: Mapping[str, Any], axis: tuple[float, float], digits: int) -> Row:
+    """Return the row of one score; ``axis`` holds the ends of its metric's axis."""
+    owner: Owner = record["owner"]
+    value = piece("score", number(record["value"], digits), record["above"])
+    condition = str(record["condition"])
+    interval = f"{number(record['ci_low'], digits)} – {number(record['ci_high'], digits)}"
+
+    def plain(name: str, places: int = digits) -> Cell:
+        return Cell(number(record[name], places), record[name], kind="number")
+
+    cells = [
+        Cell(owner.subject or "all"),
+        Cell(owner.method),
+        Cell(owner.experiment),
+        Cell(piece("hinted", breakable(condition), describe(condition).text)),
+        Cell(piece("opens", breakable(record["metric"])), kind="name"),
+        Cell(value, record["value"], "number strong"),
+        *(plain(name) for name in ("chance", "null_mean")),
+        Cell(track(record, *axis), kind="drawn"),
+        Cell(interval, record["ci_low"], kind="number quiet"),
+        plain("null_p99"),
+        *(
+            Cell(p_text(record[name]) + " ?" * record["slow"], record[name], kind="number")
+            for name in ("p_value", "p_holm")
+        ),
+        plain("draws", 0),
+        *(plain(name) for name in ("baseline_constant", "baseline_mean_frame")),
+        *(plain(name, 0) for name in ("n_clips", "seed")),
     ]
-    rows = []
-    for record in records:
-        owner: Owner = record["owner"]
-        value = piece("score", number(record["value"], digits), record["above"])
-        condition = str(record["condition"])
-        interval = f"{number(record['ci_low'], digits)} – {number(record['ci_high'], digits)}"
-
-        def plain(name: str, places: int = digits, record: Mapping[str, Any] = record) -> Cell:
-            return Cell(number(record[name], places), record[name], kind="number")
-
-        cells = [
-            Cell(owner.subject or "all"),
-            Cell(owner.method),
-            Cell(owner.experiment),
-            Cell(piece("hinted", breakable(condition), describe(condition).text)),
-            Cell(piece("opens", breakable(record["metric"])), kind="name"),
-            Cell(value, record["value"], "number strong"),
-            *(plain(name) for name in ("chance", "null_mean")),
-            Cell(track(record, *axes[record["metric"]]), kind="drawn"),
-            Cell(interval, record["ci_low"], kind="number quiet"),
-            plain("null_p99"),
-            *(
-                Cell(p_text(record[name]) + " ?" * record["slow"], record[name], kind="number")
-                for name in ("p_value", "p_holm")
-            ),
-            plain("draws", 0),
-            *(plain(name) for name in ("baseline_constant", "baseline_mean_frame")),
-            *(plain(name, 0) for name in ("n_clips", "seed")),
-        ]
-        keys = owner.keys | {"condition": condition, "metric": str(record["metric"])}
-        rows.append(Row(cells, keys | {"above": "yes" if record["above"] else "no"}, record["id"]))
-    empty = table("scores-table", "Scores of all subjects, experiments and conditions", columns, [])
-    return empty + row_data("scores-rows", columns, rows)
+    keys = owner.keys | {"condition": condition, "metric": str(record["metric"])}
+    return Row(cells, keys | {"above": "yes" if record["above"] else "no"}, record["id"])
 
 
 def _owner(record: Mapping[Any, Any]) -> Owner:

@@ -100,6 +100,10 @@ class Scene:
 
 
 Combination = tuple[str, str, str]  # colour, shape, direction
+SCRIPT_COLUMNS = (
+    *("movie", "clip", "scene", "shape", "colour", "direction", "background"),
+    *("size", "lane", "start", "speed"),
+)
 
 
 @cache
@@ -228,20 +232,7 @@ def write_script(
             fields.pop("heading")
             rows.append({"movie": movie, "clip": len(rows), "scene": scene} | fields)
         scene += 1
-    order = [
-        "movie",
-        "clip",
-        "scene",
-        "shape",
-        "colour",
-        "direction",
-        "background",
-        "size",
-        "lane",
-        "start",
-        "speed",
-    ]
-    return pd.DataFrame(rows)[order].round({"size": 4, "lane": 4, "start": 4, "speed": 4})
+    return pd.DataFrame(rows)[list(SCRIPT_COLUMNS)].round({"size": 4, "lane": 4, "start": 4, "speed": 4})
 
 
 def scripted_scenes(script: pd.DataFrame) -> list[Scene]:
