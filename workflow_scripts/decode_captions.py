@@ -1,29 +1,17 @@
 """Sample clips from captions: the original ones as a ceiling, random ones of the training as a control."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import nn
 
 from neurocine.cli import program
-from neurocine.conditions import made_by
-from neurocine.diffusion.decode import DecodeSettings, decode_clips, decoded_arrays, make_sampler
-from neurocine.errors import InputError
+from neurocine.diffusion.captions import decode_captions, require_caption_condition
+from neurocine.diffusion.decode import DecodeSettings
 from neurocine.io import file_sha256, write_arrays
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
 from neurocine.models.video_unet import VideoUNet
-from neurocine.naming import Clip
 from neurocine.provenance import header, movies_behind
-from neurocine.seeds import numpy_generator
 from neurocine.stimuli.cached import TextStates
-
-
-def drawn_rows(clips: Sequence[Clip], n: int, seed: int) -> np.ndarray:
-    """Draw one of n training clips for each clip, (n_clips,) i64; a clip's draw depends on nothing else."""
-    draws = [numpy_generator(seed, "training_caption", movie, index).integers(n) for movie, index in clips]
-    return np.array(draws, np.int64)
 
 
 @program
@@ -58,50 +46,30 @@ def main(
     state : folder of finished groups; without it an interrupted run starts again
     device : auto, cpu or cuda
     """
-    if condition not in made_by("decode_captions"):
-        known = " or ".join(made_by("decode_captions"))
-        raise InputError("--condition", condition, known, "Choose one of them.")
-    given = list(training or []) if condition == "training_caption" else embeddings
+    require_caption_condition(condition)
+    drawn_from = list(training or []) if condition == "training_caption" else []
     where = pick_device(device)
-    hashed = [prior / "unet/diffusion_pytorch_model.safetensors", *sorted({*embeddings, *given})]
-    behind = movies_behind(hashed)
-    captions = TextStates.read(embeddings)
-    told = captions if given == embeddings else TextStates.read(given)
-    table = torch.from_numpy(told.states)
-    # Of several captions of a clip, the first.
-    first = torch.from_numpy(told.index.rows[:, 0])
-    if condition == "training_caption":
-        first = first[torch.from_numpy(drawn_rows(captions.index.clips, len(first), seed))]
+    files = [prior / "unet/diffusion_pytorch_model.safetensors", *sorted({*embeddings, *drawn_from})]
     unet = VideoUNet.from_pretrained(prior / "unet")
     nn.Module.to(unet, device=where)
-    sampler = make_sampler(
+    result = decode_captions(
         unet,
         load_scheduler(stable_diffusion).config,
         load_vae(stable_diffusion, where),
-        torch.from_numpy(captions.null).float(),
+        TextStates.read(embeddings),
+        TextStates.read(drawn_from) if condition == "training_caption" else None,
+        condition,
         noise_ratio,
         settings,
         seed,
-    )
-    decoded, store = decode_clips(
-        sampler,
-        captions.index.clips,
-        lambda rows: table[first[rows]].float(),
         state,
-        [condition, *map(file_sha256, hashed)],
+        [file_sha256(path) for path in files],
     )
-    meta = header(
-        "decode_captions",
-        sampler.settings,
-        behind,
-        condition=condition,
-        noise_ratio=noise_ratio,
-        seed=seed,
-        movies=list(decoded),
-        axes="clip, frame, height, width, RGB",
-    )
-    write_arrays(out, decoded_arrays(decoded), meta)
-    store.remove()
+    facts = {"condition": condition, "noise_ratio": noise_ratio, "seed": seed, "movies": result.movies}
+    axes = "clip, frame, height, width, RGB"
+    meta = header("decode_captions", result.settings, movies_behind(files), **facts, axes=axes)
+    write_arrays(out, result.arrays, meta)
+    result.store.remove()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 import decode
-import decode_captions
 from neurocine.conditions import made_by
 from neurocine.diffusion.conditions import control_fmri, far_permutation, shuffled_rows
 from neurocine.diffusion.decode import (
@@ -37,7 +36,7 @@ from neurocine.models.video_unet import VideoUNet
 from neurocine.provenance import stamp_weights
 from test_bench import BENCH
 from tiny_models import N_TOKENS, WIDTH
-from tiny_study import FRAMES, TR, stable_diffusion, tiny_encoder, write_embeddings, write_fmri
+from tiny_study import FRAMES, TR, stable_diffusion, tiny_encoder, write_fmri
 from tiny_trainings import fork_server, run_program
 
 CLIPS = [(movie, index) for movie in ("test1", "test2") for index in range(TR)]
@@ -352,34 +351,3 @@ def test_decode_refuses_bad_input(study: dict[str, Any], tmp_path: Path) -> None
     with pytest.raises(InputError, match="onto themselves"):
         decode.main(**study, condition="shifted", out=out)
     assert not out.exists()
-
-
-def test_decode_captions_writes_the_same_layout(study: dict[str, Any], tmp_path: Path) -> None:
-    given = {
-        "prior": tmp_path / "decoder",
-        "embeddings": [write_embeddings(tmp_path / "embeddings.safetensors", ["test1", "test2"], 2)],
-        "stable_diffusion": study["stable_diffusion"],
-        "noise_ratio": 0.5,
-        "seed": 3,
-        "settings": QUICK.replace(every=3),
-    }
-    training = [write_embeddings(tmp_path / "training.safetensors", ["seg1", "seg2"], 2, seed=8)]
-    found = {}
-    for condition, known in (("caption", []), ("training_caption", ["seg1", "seg2"])):
-        out = tmp_path / f"{condition}.safetensors"
-        decode_captions.main(**given, condition=condition, training=training, out=out)
-        found[condition], meta = read_arrays(out)
-        assert meta["condition"] == condition
-        assert set(known) <= set(meta["computed_from"])
-        assert found[condition]["test2"].shape == (2, FRAMES, 16, 16, 3)
-        assert found[condition]["test2/clip"].tolist() == [0, 3]
-    assert not np.array_equal(found["caption"]["test1"], found["training_caption"]["test1"])
-    with pytest.raises(InputError, match="caption or training_caption"):
-        decode_captions.main(**given, condition="text", out=out)
-
-
-def test_drawn_captions_depend_on_the_clip_only() -> None:
-    every = decode_captions.drawn_rows(CLIPS, 480, 3)
-    assert decode_captions.drawn_rows(CLIPS[3:5], 480, 3).tolist() == every[3:5].tolist()
-    assert len(set(every)) > TR
-    assert every.max() < 480
