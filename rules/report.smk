@@ -146,6 +146,7 @@ rule build_browser:
     params:
         config=json.dumps(config, sort_keys=True),
         benchmarks=f"benchmarks/{DATASET}",
+        made=lambda wildcards: results(f"sub-{wildcards.subject}" if "subject" in wildcards.keys() else "."),
         settings=settings("build_browser"),
     shell:
         'python "$NEUROCINE/build_browser.py" --scores {input.scores:q} --tables {input.tables:q} '
@@ -154,7 +155,7 @@ rule build_browser:
         "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} "
         "--exports {input.exports:q} --logs {input.logs:q} "
         "--noise-ceilings {input.noise_ceilings:q} --agreement {input.agreement:q} --lag-sweep {input.lag_sweep:q} --methods {input.methods:q} "
-        "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} "
+        "--benchmarks {params.benchmarks:q} --made {params.made:q} --asked {resources.asked:q} "
         "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log:q} >&2)"
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from neurocine.costs import COLUMNS, Asked, sum_costs, write_costs
@@ -44,8 +45,10 @@ def test_table_and_its_sum(benchmarks: Path, tmp_path: Path) -> None:
     line = write_costs(benchmarks, ASKED, out)
     assert line == f"All steps so far: 5 jobs, 3.6 hours, 14.0 GPU hours ({out})"
     lines = out.read_text().splitlines()
-    assert lines[0] == "\t".join([*COLUMNS, "version"])
-    assert lines[2] == "train_decoder\t1\t2\t3.0000\t1.5000\t12.0000\t6.0000\t64.0000\t" + code_version()
+    assert lines[0] == "\t".join([*COLUMNS, "version", "packages"])
+    line = "train_decoder\t1\t2\t3.0000\t1.5000\t12.0000\t6.0000\t64.0000\t" + code_version()
+    assert lines[2].startswith(f"{line}\t")
+    assert f"numpy {np.__version__}" in lines[2].rpartition("\t")[2].split(", ")
 
 
 def test_no_benchmarks_make_an_empty_table(tmp_path: Path) -> None:

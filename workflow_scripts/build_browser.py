@@ -1,13 +1,16 @@
 """Build the page that shows a study's results."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from neurocine.cli import program
 from neurocine.costs import Asked, sum_costs
 from neurocine.io import replacing
+from neurocine.made_by import group_versions, made_files
 from neurocine.report.browser import BuildBrowserSettings, build_browser
 from neurocine.report.gather import StudyFiles, gather_results, prune
+from neurocine.version import code_version, package_versions
 
 
 @program
@@ -34,6 +37,7 @@ def main(
     lag_sweep: list[Path] | None = None,
     methods: list[Path] | None = None,
     benchmarks: Path | None = None,
+    made: Path | None = None,
     asked: str = "{}",
 ) -> None:
     """Write one page, and copy what it shows into assets/ beside it.
@@ -61,6 +65,7 @@ def main(
     lag_sweep : table of sweep_lags, or nothing where it was not made
     methods : text of write_methods, likewise
     benchmarks : folder of Snakemake's benchmarks of the study, for the cost
+    made : folder of the results, for the versions of the code that made them
     asked : GPUs and memory that a job of each step asks for, as JSON
     """
     files = StudyFiles(
@@ -85,7 +90,8 @@ def main(
     text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
     requested = {step: Asked(**resources) for step, resources in json.loads(asked).items()}
     costs = sum_costs(benchmarks, requested) if benchmarks else []
-    results = gather_results(files, json.loads(text), costs, out.parent)
+    versions = group_versions(made_files(made), code_version(), package_versions()) if made else []
+    results = replace(gather_results(files, json.loads(text), costs, out.parent), versions=versions)
     with replacing(out) as temporary:
         temporary.write_text(build_browser(results, settings), encoding="utf-8")
     prune(out.parent, results)

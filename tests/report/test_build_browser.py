@@ -5,13 +5,16 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import build_browser as program
 from neurocine.errors import InputError
+from neurocine.io import write_arrays
 from neurocine.report.browser import BuildBrowserSettings
 from neurocine.report.gather import copy_medium, owner_of
+from neurocine.version import code_version, package_versions
 
 VOID = {"wbr", "meta", "link", "img", "br", "input", "hr", "line", "polyline", "polygon"}
 
@@ -179,6 +182,47 @@ def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path:
     assert b"a mask tells it, which package.vertex_masks in the config names" in pages[0]
     assert b"None here, as there are no maps." in pages[0]
     assert not [path for path in (tmp_path / "assets").rglob("*") if path.is_file()]
+
+
+def test_page_says_which_code_made_the_results_and_marks_mixed_ones(page: Path, tmp_path: Path) -> None:
+    texts = []
+    for versions in ((code_version(),), (code_version(), "0.0.1+gaaaaaaaaaa")):
+        for number, version in enumerate(versions):
+            meta = {"step": f"step_{number}", "version": version, "packages": package_versions()}
+            write_arrays(tmp_path / f"results/{number}.safetensors", {"x": np.zeros(1)}, meta)
+        program.main(
+            scores=[page.parent / "assets/tables/scores.tsv"],
+            config="{}",
+            out=tmp_path / "page/index.html",
+            made=tmp_path / "results",
+            settings=BuildBrowserSettings(),
+        )
+        texts.append((tmp_path / "page/index.html").read_text())
+    one, mixed = texts
+    assert f"Made by neurocine {code_version()}." in one
+    assert f"<code>{code_version()}</code></th><td>1</td><td>step_0</td>" in one
+    assert "stand side by side" not in one
+    assert "<code>0.0.1+gaaaaaaaaaa</code></th><td>1</td><td>step_1</td>" in mixed
+    assert "Results of different versions stand side by side." in mixed
+    assert "<code>snakemake --profile slurm -R step_1</code>" in mixed
+
+
+def test_page_tells_nobody_where_files_lie(page: Path, tmp_path: Path) -> None:
+    config = {
+        "data_dir": "/home/anna/study/cc2017/",
+        "models": {"clip": "/scratch/anna/models/clip-vit", "blip": "models/blip"},
+        "runs": ["~anna/sub-1.nii"],
+    }
+    program.main(
+        scores=[page.parent / "assets/tables/scores.tsv"],
+        config=json.dumps(config),
+        out=tmp_path / "index.html",
+        settings=BuildBrowserSettings(),
+    )
+    text = (tmp_path / "index.html").read_text()
+    assert "anna" not in text
+    for shown in ("…/cc2017", "…/clip-vit", "models/blip", "…/sub-1.nii"):
+        assert f"{shown}</code>" in text or f"{shown}&#34;]</code>" in text
 
 
 def test_the_page_of_one_subject_needs_no_tables_of_the_study(page: Path, tmp_path: Path) -> None:

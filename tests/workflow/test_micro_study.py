@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import zipfile
 from collections.abc import Sequence
@@ -67,6 +68,20 @@ def test_everything_a_person_looks_for_is_there(study: Path) -> None:
     assert set(tables["subject"].astype(str)) == {"1", "3"}
     page = (study / RESULTS / "browser/index.html").read_text()
     assert "paper_main" in page
+
+
+def test_the_page_tells_nobody_where_it_was_made(study: Path) -> None:
+    """It is copied and shared: no folder of this machine, and no name of it, in any file."""
+    files = [path for path in (study / RESULTS / "browser").rglob("*") if path.is_file()]
+    assert len(files) > 20
+    folders = rb"|".join(re.escape(name.encode()) for name in (str(study.parent), f"{Path.home()}/"))
+    host = re.escape(socket.gethostname().encode())
+    for path in files:
+        content = path.read_bytes()
+        assert not re.search(folders, content), path
+        # Such letters may stand in compressed pictures by chance, where the name is short.
+        if path.suffix not in (".png", ".mp4", ".nii"):
+            assert not re.search(rb"\b" + host + rb"\b", content), path
 
 
 def test_snakemakes_report_holds_the_page_and_what_it_shows(study: Path) -> None:

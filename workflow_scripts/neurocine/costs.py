@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from neurocine.version import code_version
+from neurocine.version import code_version, package_versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +74,18 @@ def sum_costs(benchmarks: Path, asked: Mapping[str, Asked]) -> list[Cost]:
 
 
 def write_costs(benchmarks: Path, asked: Mapping[str, Asked], out: Path) -> str:
-    """Write the table of costs and return one line that sums it up; ``version`` is the code of this run."""
+    """Write the table of costs, and of the code and packages, and return a line that sums it up."""
     from neurocine.io import replacing  # slow to import, and every job of a cluster reads this module
 
     costs = sum_costs(benchmarks, asked)
+    packages = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     with replacing(out) as temporary, open(temporary, "w", newline="") as handle:
         writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
-        writer.writerow([*COLUMNS, "version"])
+        writer.writerow([*COLUMNS, "version", "packages"])
         for cost in costs:
             values = dataclasses.astuple(cost)
             cells = [f"{value:.4f}" if isinstance(value, float) else value for value in values]
-            writer.writerow([*cells, code_version()])
+            writer.writerow([*cells, code_version(), packages])
     return (
         f"All steps so far: {sum(cost.jobs for cost in costs)} jobs, "
         f"{sum(cost.hours for cost in costs):.1f} hours, "

@@ -15,7 +15,7 @@ from typing import Any
 from neurocine.errors import InputError
 from neurocine.io import META_KEY, open_arrays, read_meta, replacing, seal, sealable
 from neurocine.settings import Settings
-from neurocine.version import code_version
+from neurocine.version import code_version, package_versions
 
 COMPUTED_FROM = "computed_from"  # in the metadata of a file; an empty list: from no movie of the study
 
@@ -30,8 +30,8 @@ def header(step: str, settings: Settings, behind: Iterable[str], **facts: Any) -
     behind : movies the file was computed from; empty: from no movie of the study
     facts : what else the step says of the file, JSON values
     """
-    made = {"step": step, "version": code_version(), "settings": settings.model_dump()}
-    return made | {COMPUTED_FROM: list(behind)} | facts
+    made = {"step": step, "version": code_version(), "packages": package_versions()}
+    return made | {"settings": settings.model_dump()} | {COMPUTED_FROM: list(behind)} | facts
 
 
 def movies_behind(paths: Iterable[Path]) -> list[str]:
@@ -124,7 +124,14 @@ def stamp_weights(folder: Path, movies: Sequence[str], step: str) -> None:
             (length,) = struct.unpack("<Q", source.read(8))
             header: dict[str, Any] = json.loads(source.read(length))
             metadata = header.setdefault("__metadata__", {})
-            metadata[META_KEY] = sealable({"step": step, COMPUTED_FROM: list(movies)})
+            metadata[META_KEY] = sealable(
+                {
+                    "step": step,
+                    "version": code_version(),
+                    "packages": package_versions(),
+                    COMPUTED_FROM: list(movies),
+                }
+            )
             text = json.dumps(header, separators=(",", ":")).encode()
             text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8 bytes
             with replacing(path) as temporary:

@@ -13,8 +13,8 @@ import pandas as pd
 from markupsafe import Markup
 from pydantic import Field
 
-from neurocine import __version__
 from neurocine.conditions import CONDITIONS, describe
+from neurocine.made_by import is_mixed, rerun
 from neurocine.naming import natural
 from neurocine.report import sections
 from neurocine.report.comparisons import AGREEMENT, CEILINGS, COMPARISONS, PUBLISHED, SUMMARY, frame_table
@@ -28,6 +28,7 @@ from neurocine.report.study import Medium, Order, Results, score_records
 from neurocine.report.templates import piece, render
 from neurocine.report.text import number
 from neurocine.settings import Count, Settings, Unit
+from neurocine.version import code_version
 
 
 class BuildBrowserSettings(Settings):
@@ -129,7 +130,10 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     systems = results.published.get("system", pd.Series(dtype=str)).unique()
     parts = {
         "title": settings.title or str(results.config.get("dataset", "")) or "Results",
-        "version": __version__,
+        "version": code_version(),
+        "versions": results.versions,
+        "mixed": is_mixed(results.versions),
+        "rerun": rerun(results.versions),
         "facts": _facts(results, records, choices),
         "subject_choice": select("subject", "Subject", choices["subject"], "all subjects"),
         "method_choice": select("method", "Method", choices["method"], "all methods"),

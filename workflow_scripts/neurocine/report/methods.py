@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,10 @@ from neurocine.datasets import data_set
 from neurocine.methods import method_of
 from neurocine.models.catalogue import PUBLISHED, used_models
 from neurocine.report.study import TrainingLog
-from neurocine.version import code_version
+from neurocine.version import code_version, package_versions
 
 BIDS = "1.10.0"  # version of the standard whose keys dataset_description.json has
 PURR = "doi:10.4231/R7X63K3M"  # CC2017, subject 1, at the Purdue University Research Repository
-PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "nilearn", "nibabel", "numpy", "scipy")
 # Key of the config section ``models`` -> key in references.bib.
 CITED = {
     "clip": "radford2021clip",
@@ -129,15 +126,6 @@ def describe_dataset(config: Mapping[str, Any], commits: Mapping[str, str]) -> d
         "SourceDatasets": sources,
         "Networks": [{"Name": n["what"], "Source": n["source"], "License": n["licence"]} for n in used],
     }
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that results depend on, as far as they are installed here."""
-    versions = {}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
 
 
 def references(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from neurocine.costs import Cost
+from neurocine.made_by import Version
 from neurocine.metrics.registry import best
 from neurocine.naming import natural
 
@@ -103,6 +104,7 @@ class Results:
     lag_sweep : table of sweep_lags, if it was made
     methods : text of write_methods, Markdown
     costs : time and memory per stage and subject
+    versions : of the code and packages that made what is shown
     """
 
     scores: pd.DataFrame
@@ -121,6 +123,7 @@ class Results:
     lag_sweep: pd.DataFrame = field(default_factory=pd.DataFrame)
     methods: str = ""
     costs: Sequence[Cost] = ()
+    versions: Sequence[Version] = ()
 
 
 @dataclass(frozen=True)
