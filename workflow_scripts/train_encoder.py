@@ -72,7 +72,8 @@ def main(
     embeddings : files of embed_clips of all training movies
     train_movies : movies that trainings may see; what was computed from any other is refused
     settings : section train_encoder of the config
-    experiment : augmentation and its weights, one row of the config's experiments
+    experiment : one row of the config's experiments: augmentation, its weights, and what it has in place of
+        ``settings``
     seed : of all random numbers
     state : directory to go on from after an interruption (exit code 75), kept outside the results
     out : results directory: encoder/, log.jsonl, tensorboard/, done.json
@@ -80,6 +81,7 @@ def main(
     pretrained : directory of a pretrained encoder; without it, training starts from random weights
     device : auto, cpu or cuda
     """
+    settings = experiment.choose(settings)
     weights = [] if pretrained is None else [pretrained / "model.safetensors"]
     behind = refuse_leaks([fmri, *embeddings, *weights], train_movies)
     subject = SubjectFmri.read(fmri)

@@ -1,5 +1,6 @@
 """What methods say of themselves: shared trainings, files, and what two methods may not share."""
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from neurocine.methods.neurocine import NeuroCine, encoder_key, prior_key
 from neurocine.metrics.published import beside
 from neurocine.metrics.tables import Experiments
 from neurocine.schema import merge, read_schema
+from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings
 
 ROOT = Path(__file__).parents[2]
 NEUROCINE = METHODS["neurocine"]
@@ -98,15 +100,43 @@ def test_rows_that_train_one_encoder_twice_are_refused() -> None:
     complete_config(config(train_encoder={"interpolate_min_one": True, "window": 3}))
 
     rows = {"one": MAIN, "two": MAIN | {"temporal_ratio": 0.5}}
-    complete_config(config(experiments=rows))
+    names = {"run_experiments": ["one", "two"]}
+    complete_config(config(experiments=rows, **names))
     unused = {name: row | {"temporal_weight": 0} for name, row in rows.items()}
     with pytest.raises(
         InputErrors, match=r"experiments\.two: found numbers that train the same encoder as one"
     ):
-        complete_config(config(experiments=unused))
+        complete_config(config(experiments=unused, **names))
     without = MAIN | {"temporal_weight": 0, "spatial_weight": 0}
-    with pytest.raises(InputErrors, match="the same encoder as exp00"):
-        complete_config(config(experiments={"without": without}))
+    with pytest.raises(InputErrors, match="the same encoder as without"):
+        complete_config(config(experiments={"without": without}, run_experiments=["without"]))
+
+
+def test_rows_beyond_the_paper_share_the_prior_and_name_what_they_change() -> None:
+    complete = complete_config(config())
+    rows = complete["experiments"]
+    own = [name for name in rows if name.startswith("own_")]
+    assert len(own) == 4
+    keys = {name: encoder_key(rows[name]) for name in own}
+    assert keys["own_states"] == "spa0.2_tem0.333_mu1-1_state5"
+    assert keys["own_flat_states"] == "spa0.2_tem0.333_mu1-1_state5_flat"
+    assert keys["own_order"] == "spa0.2_tem0.333_mu1-1_ordered"
+    assert len({encoder_key(rows["paper_main"]), *keys.values()}) == 5
+    assert {prior_key(rows[name]) for name in own} == {prior_key(rows["paper_main"])}
+    trainings = {t.step: t for t in NEUROCINE.trainings(rows["own_flat_states"], complete)}
+    given = EncoderExperiment(**trainings["train_encoder"].parameters)
+    settings = TrainEncoderSettings.model_validate_json(json.dumps(complete["train_encoder"]))
+    chosen = given.choose(settings)
+    assert (chosen.head, chosen.state_weight) == ("flat", 5)
+    assert chosen == settings.replace(head="flat", state_weight=5.0)
+    assert EncoderExperiment().choose(settings) == settings
+    assert NEUROCINE.used(rows["own_flat_states"])["head"] == "flat"
+    assert "head" not in NEUROCINE.used(rows["paper_main"])
+
+    # What a row names is no difference where all have it.
+    both = {"train_encoder": {"head": "flat"}, "run_experiments": ["paper_main", "own_flat"]}
+    with pytest.raises(InputErrors, match=r"own_flat: found numbers that train the same encoder"):
+        complete_config(config(**both))
 
 
 def test_trainings_lie_where_they_lay_before_there_were_methods() -> None:

@@ -11,23 +11,36 @@ from neurocine.vertex_choice import vertices_known
 
 STAGES = ("pretrained", "contrastive", "full")  # of the encoder, one map each per layer
 VIEWS = ("spatial_ratio", "temporal_ratio", "spatial_weight", "temporal_weight")
+CHOICES = ("state_weight", "head", "frame_code")  # beyond the paper, in place of those of train_encoder
+
+
+def chosen(row: Row) -> dict[str, Any]:
+    """Return what an experiment has in place of the settings of train_encoder."""
+    return {key: row[key] for key in CHOICES if row.get(key) is not None}
 
 
 def encoder_parameters(row: Row) -> dict[str, Any]:
     """Return what of an experiment the encoder training depends on."""
-    if not row["augment"]:
-        return {"augment": False}
-    return {"augment": True, **{key: row[key] for key in VIEWS}}
+    views = {key: row[key] for key in VIEWS} if row["augment"] else {}
+    return {"augment": row["augment"], **views, **chosen(row)}
+
+
+def choice_name(key: str, value: Any) -> str:
+    """Name a value that an experiment has in place of a setting, as part of the name of its encoder."""
+    if key == "frame_code":
+        return "ordered" if value else "unordered"
+    return f"state{value:.3g}" if key == "state_weight" else str(value)
 
 
 def encoder_key(row: Row) -> str:
     """Name the encoder training of an experiment; experiments with the same name share it."""
-    if not row["augment"]:
-        return "plain"
-    return (
-        f"spa{row['spatial_ratio']:.3g}_tem{row['temporal_ratio']:.3g}"
-        f"_mu{row['spatial_weight']:.3g}-{row['temporal_weight']:.3g}"
-    )
+    views = "plain"
+    if row["augment"]:
+        views = (
+            f"spa{row['spatial_ratio']:.3g}_tem{row['temporal_ratio']:.3g}"
+            f"_mu{row['spatial_weight']:.3g}-{row['temporal_weight']:.3g}"
+        )
+    return "_".join([views, *(choice_name(key, value) for key, value in chosen(row).items())])
 
 
 def distribution(row: Row, config: Config) -> dict[str, Any]:
@@ -36,13 +49,14 @@ def distribution(row: Row, config: Config) -> dict[str, Any]:
     Experiments of which it is the same train one encoder twice, whatever their names say.
     """
     settings = config["train_encoder"]
+    choices = {key: settings[key] for key in CHOICES} | chosen(row)
     kept = {key: row[key] for key in VIEWS} if row["augment"] else {}
     for view in ("spatial", "temporal"):
         if not kept.get(f"{view}_weight"):  # the view is not made
             kept = {key: value for key, value in kept.items() if not key.startswith(view)}
     if settings["interpolate_min_one"] and settings["window"] == 2:
         kept.pop("temporal_ratio", None)  # exactly one of two frames is replaced, whatever the ratio
-    return kept
+    return kept | choices
 
 
 def prior_key(row: Row) -> str:
@@ -66,7 +80,7 @@ class NeuroCine(Method):
 
     name = "neurocine"
     definition = "Experiment"
-    parameters = (*VIEWS, "noise_ratio")
+    parameters = (*VIEWS, *CHOICES, "noise_ratio")
     titles: ClassVar[Mapping[str, str]] = {
         "pretrain_encoder": "Encoder pretraining",
         "train_encoder": "Encoder against CLIP",
@@ -94,9 +108,9 @@ class NeuroCine(Method):
         )
 
     def used(self, row: Row) -> dict[str, Any]:
-        """Return the parameters that an experiment uses: without augmented views only the noise ratio."""
-        names = self.parameters if row.get("augment", True) else ("noise_ratio",)
-        return {name: row[name] for name in names if name in row}
+        """Return the parameters that an experiment uses: without augmented views none of theirs."""
+        names = self.parameters if row.get("augment", True) else (*CHOICES, "noise_ratio")
+        return {name: row[name] for name in names if row.get(name) is not None}
 
     def encoder_clips(self, row: Row) -> dict[str, str]:
         """Name the clips made by the encoder's embedding: by way of a caption, and retrieved."""
@@ -130,10 +144,12 @@ class NeuroCine(Method):
             yield InputError("extract_attention.layers", str(layers), expected, "Correct one of the two.")
 
     def _check_distributions(self, config: Config) -> Iterator[InputError]:
-        """Find experiments with other numbers whose encoders are trained on one distribution."""
+        """Find experiments that targets make, with other numbers, whose encoders are trained alike."""
         first: dict[str, tuple[str, str]] = {}
-        for name, row in config["experiments"].items():
-            if row.get("method", self.name) != self.name:
+        asked_for = dict.fromkeys([*config["run_experiments"], *config["ablation_experiments"]])
+        for name in asked_for:
+            row = config["experiments"].get(name)
+            if row is None or row.get("method", self.name) != self.name:
                 continue
             place = json.dumps(distribution(row, config), sort_keys=True)
             other, key = first.setdefault(place, (name, encoder_key(row)))

@@ -54,6 +54,18 @@ class EncoderExperiment(Settings):
     """The contrastive loss of the spatial view has this weight (mu_spa)."""
     temporal_weight: NotNegative = 1.0
     """The contrastive loss of the temporal view has this weight (mu_tem)."""
+    state_weight: NotNegative | None = None
+    """This experiment has this weight of the text states' error; null takes that of train_encoder."""
+    head: Literal["tokens", "flat"] | None = None
+    """This experiment has this projection head; null takes that of train_encoder."""
+    frame_code: bool | None = None
+    """This experiment tells attention which frame is which, or not; null does as train_encoder says."""
+
+    def choose(self, settings: "TrainEncoderSettings") -> "TrainEncoderSettings":
+        """Return the settings with what this experiment chooses otherwise, beyond the paper."""
+        names = ("state_weight", "head", "frame_code")
+        chosen = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return settings.replace(**chosen)
 
 
 class TrainEncoderSettings(
