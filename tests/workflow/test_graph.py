@@ -26,7 +26,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_toy_study_stays_small(checkout: Path) -> None:
     jobs = planned(checkout, *TOY)
-    assert jobs["total"] == 68
+    assert jobs["total"] == 66
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
 
@@ -216,7 +216,7 @@ def test_a_second_method_shares_rules_and_a_path_names_the_method_of_its_experim
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
-    assert jobs["total"] == 68
+    assert jobs["total"] == 66
 
 
 def test_toy_models_are_a_target_of_their_own(checkout: Path) -> None:

@@ -157,6 +157,15 @@ def _check_package(config: Config) -> Iterator[InputError]:
             yield InputError(f"movies.{part}", ", ".join(movies), ", ".join(ordered), todo)
 
 
+def _check_reasons(config: Config) -> Iterator[InputError]:
+    for name in config["not_as_published"]:
+        section, _, key = name.partition(".")
+        known = config.get(section)
+        if not isinstance(known, dict) or (key and key not in known):
+            todo = "Correct it, or take the reason away."
+            yield InputError("not_as_published", name, "a section of the config, or section.key", todo)
+
+
 def _check_sections(config: Config, schema: Schema) -> Iterator[InputError]:
     for step, node in schema["properties"].items():
         for name in resolve(node, schema).get("x-checks", []):
@@ -176,6 +185,7 @@ def check_combinations(config: Config, schema: Schema) -> list[InputError]:
         _check_reliability,
         _check_space,
         _check_package,
+        _check_reasons,
         *(method.check for method in methods_of(config["experiments"])),
     )
     across = [problem for check in checks for problem in check(config)]

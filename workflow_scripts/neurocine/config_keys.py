@@ -303,6 +303,11 @@ class StudyKeys(Settings):
 
     Tables give the mean and the spread over seeds.
     """
+    not_as_published: Mapping[str, str] = {}
+    """Map a section of the config, or a key as section.key, to the reason why it is not as published.
+
+    The page lists all settings of trainings and decoding that differ from the defaults, with these reasons.
+    """
     movies_per_job: Annotated[Count, Unit("movies")] = 1
     """One job of the preparing steps works on this many movies.
 

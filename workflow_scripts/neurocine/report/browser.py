@@ -19,6 +19,7 @@ from neurocine.naming import natural
 from neurocine.report import sections
 from neurocine.report.comparisons import AGREEMENT, CEILINGS, COMPARISONS, PUBLISHED, SUMMARY, frame_table
 from neurocine.report.details import cost_table, detail_templates
+from neurocine.report.deviations import DEVIATIONS, deviation_frame
 from neurocine.report.glance import glance_section
 from neurocine.report.lags import lag_section
 from neurocine.report.markup import select
@@ -156,6 +157,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
                 ("published", "Published values beside ours", results.published, PUBLISHED),
                 ("ceilings", "Noise ceilings of the fMRI", results.ceilings, CEILINGS),
                 ("agreement", "Agreement with the measured fMRI", _groups(results.agreement), AGREEMENT),
+                ("deviations", "Not as published", deviation_frame(results.config), DEVIATIONS),
             )
         },
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),
