@@ -22,11 +22,11 @@ from neurocine.train.decoder import FmriTask, TrainDecoderSettings, window_data
 from neurocine.train.denoising import ClipData
 from neurocine.train.encoder import (
     ContrastiveModel,
-    EncoderData,
     EncoderExperiment,
     EncoderTask,
     TrainEncoderSettings,
 )
+from neurocine.train.encoder_data import EncoderData
 from neurocine.train.pretrain import PretrainEncoderSettings, PretrainTask
 from neurocine.train.shards import Shards
 from neurocine.train.task import LoopSettings, Task

@@ -22,13 +22,13 @@ from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.train.encoder import (
     ContrastiveModel,
-    EncoderData,
     EncoderExperiment,
     EncoderTask,
     TrainEncoderSettings,
     make_encoder,
     train_encoder,
 )
+from neurocine.train.encoder_data import EncoderData
 from train_encoder import main
 
 MOVIES = ("seg1", "seg2", "seg3")
