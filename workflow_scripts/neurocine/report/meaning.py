@@ -27,6 +27,7 @@ MEANINGS = (
     Meaning("clip_image", "how alike frames are to CLIP; unrelated pictures are rather alike too"),
     Meaning("clip_video", "how alike clips are to CLIP, frames averaged: their order does not count"),
     Meaning("clip_id", "how many other clips of the movie are less like the prediction to CLIP"),
+    Meaning("clip_change", "whether neighbouring frames change as much as the original's; 0 is as much"),
     Meaning("vifi", "how alike clips are to ViFi-CLIP, frames averaged: their order does not count"),
     Meaning(
         "clip_pcc_thresholded", "how alike neighbouring frames are, 0 unless the clip is like its original"
