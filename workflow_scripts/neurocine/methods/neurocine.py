@@ -80,7 +80,7 @@ class NeuroCine(Method):
 
     name = "neurocine"
     definition = "Experiment"
-    parameters = (*VIEWS, *CHOICES, "noise_ratio")
+    parameters = (*VIEWS, "noise_ratio")
     titles: ClassVar[Mapping[str, str]] = {
         "pretrain_encoder": "Encoder pretraining",
         "train_encoder": "Encoder against CLIP",
@@ -108,9 +108,9 @@ class NeuroCine(Method):
         )
 
     def used(self, row: Row) -> dict[str, Any]:
-        """Return the parameters that an experiment uses: without augmented views none of theirs."""
-        names = self.parameters if row.get("augment", True) else (*CHOICES, "noise_ratio")
-        return {name: row[name] for name in names if row.get(name) is not None}
+        """Return the parameters that an experiment uses: without augmented views only the noise ratio."""
+        names = self.parameters if row.get("augment", True) else ("noise_ratio",)
+        return {name: row[name] for name in names if name in row}
 
     def encoder_clips(self, row: Row) -> dict[str, str]:
         """Name the clips made by the encoder's embedding: by way of a caption, and retrieved."""

@@ -201,14 +201,15 @@ def training_section(logs: Sequence[TrainingLog]) -> Markup:
 def experiment_table(experiments: Mapping[str, Mapping[str, Any]]) -> Markup:
     """Return the table of experiments and their parameters."""
     alike = len(methods_of(experiments)) == 1  # a column that says the same of all is left out
-    keys = dict.fromkeys(name for row in experiments.values() for name in row)
+    given = [(name, value) for row in experiments.values() for name, value in row.items()]
+    keys = dict.fromkeys(name for name, value in given if value is not None)
     names = [name for name in keys if name != "method" or not alike]
     columns = [Column("experiment"), *(Column(name.replace("_", " "), numeric=True) for name in names)]
     rows = []
     for experiment, row in experiments.items():
         cells = [Cell(experiment, kind="name")]
         for name in names:
-            value = row.get(name, "")
+            value = "" if row.get(name) is None else row[name]
             order = float(value) if isinstance(value, (int, float)) else None
             cells.append(Cell(setting_text(value), order, kind="number"))
         rows.append(Row(cells, {"experiment": experiment}))
