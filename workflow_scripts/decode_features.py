@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from neurocine.animator.features import (
@@ -15,7 +14,7 @@ from neurocine.animator.features import (
 )
 from neurocine.cli import program
 from neurocine.conditions import made_by
-from neurocine.diffusion.conditions import control_fmri, shuffled_rows
+from neurocine.diffusion.conditions import control_fmri, exchanged_rows
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import write_arrays
@@ -83,7 +82,7 @@ def main(
         training = SubjectFmri.read(fmri_train, with_repeats=False).bold
         shown = control_fmri(condition, test, training, settings.shift_tr, seed)
         samples = Samples.of(SubjectFmri(zscore_over_test(shown) if variant == "code" else shown), list(test))
-        rows = shuffled_rows(samples.clips, seed) if condition == "shuffled" else np.arange(len(samples))
+        rows = exchanged_rows(condition, samples.clips, seed)
         features = decode_features(
             nets[0].to(where), nets[1].to(where), generator.to(where),
             samples.bold[torch.from_numpy(rows)], samples.clips, settings.batch_size,

@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from neurocine.diffusion.conditions import (
-    clips_to_decode,
-    shift_within_movies,
-    shuffled_rows,
-    source_clips,
-)
+from neurocine.conditions.fmri import shift_within_movies, shuffled_rows
+from neurocine.diffusion.conditions import clips_to_decode, source_clips
 from neurocine.errors import InputError
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 import decode
 from neurocine.conditions import made_by
-from neurocine.diffusion.conditions import control_fmri, far_permutation, shuffled_rows
+from neurocine.conditions.fmri import far_permutation, shuffled_rows
+from neurocine.diffusion.conditions import control_fmri
 from neurocine.diffusion.decode import (
     DecodeSettings,
     Sampler,

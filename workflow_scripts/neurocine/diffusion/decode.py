@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from neurocine.cli import progress
 from neurocine.conditions import made_by
-from neurocine.diffusion.conditions import clips_to_decode, control_fmri, shuffled_rows, source_clips
+from neurocine.diffusion.conditions import clips_to_decode, control_fmri, exchanged_rows, source_clips
 from neurocine.diffusion.noise import require_noise_ratio
 from neurocine.diffusion.sampling import (
     Scheduler,
@@ -357,7 +357,7 @@ def decode(
     scheduler_config, vae : of Stable Diffusion
     training, test : movie -> (T, V) standardised fMRI; the mean of the training is what guidance points away
         from
-    condition : fmri, or a control (`control_fmri`, `shuffled_rows`)
+    condition : fmri, or a control (`control_fmri`, `exchanged_rows`)
     noise_ratio : correlation between the noise of frames (beta), 0 to 1
     settings : section decode of the config
     seed : of the initial noise, and of the controls "shuffled" and "noise"
@@ -374,9 +374,7 @@ def decode(
     where = model.unet.device
     n_trs = model.encoder.config.window
     windows = FmriWindows.of_means(control_fmri(condition, test, training, settings.shift_tr, seed), n_trs)
-    source = torch.arange(len(windows.clips))
-    if condition == "shuffled":
-        source = torch.from_numpy(shuffled_rows(windows.clips, seed))
+    source = torch.from_numpy(exchanged_rows(condition, windows.clips, seed))
     with torch.no_grad():
         null = model.encoder(torch.from_numpy(mean_window(training, n_trs))[None].to(where))[0]
     sampler = make_sampler(model.unet, scheduler_config, vae, null, noise_ratio, settings, seed)
