@@ -332,7 +332,17 @@ def test_programs_called_by_hand_tell_all_problems_at_once() -> None:
     ]  # fmt: skip
 
 
-def test_a_known_bad_run_stays_in_the_config_of_those_who_run_one_subject() -> None:
+def test_bad_runs_stay_in_the_config_of_those_who_use_some_subjects_and_movies() -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config |= {"subjects": [1], "exclude_runs": [LATE | {"repeat": 2, "subject": 3}]}
-    assert complete_config(config)["exclude_runs"][0]["subject"] == "3"
+    movies = {"train": ["seg1", "seg2"], "validation": ["seg2"], "test": ["test1"]}
+    bad = [
+        {"subject": subject, "movie": movie, "repeat": 2, "reason": "asleep"}
+        for subject in (1, 2, 3)
+        for movie in ("seg1", "seg18", "test5")
+    ]
+    config |= {"subjects": [1], "movies": movies, "exclude_runs": bad}
+    assert [run["subject"] for run in complete_config(config)["exclude_runs"]] == list("111222333")
+    for key, wrong in (("subject", "4"), ("movie", "seg19")):
+        config["exclude_runs"] = [bad[0] | {key: wrong}]
+        with pytest.raises(InputErrors, match=rf"exclude_runs\[0\]\.{key}: found {wrong}; expected one of"):
+            complete_config(config)

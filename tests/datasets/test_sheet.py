@@ -61,6 +61,9 @@ def test_the_sheet_decides_subjects_movies_and_repeats(tmp_path: Path) -> None:
     late = [{"subject": "sub-01", "movie": "C", "repeat": 2, "reason": "asleep"}]
     config = with_sheet(tmp_path, exclude_runs=late)
     assert [run["subject"] for run in config["exclude_runs"]] == ["01"]
+    for wrong in ({"subject": "sub-10"}, {"movie": "D"}):  # the table names everybody and every movie
+        with pytest.raises(InputErrors, match=rf"exclude_runs\[0\]\.{next(iter(wrong))}"):
+            with_sheet(tmp_path, exclude_runs=[late[0] | wrong])
     study = Study.find(config, ("recordings",))
     assert study.excluded("01", ["C"]) == ["C:2"]
     assert study.runs("01", ["C"]) == [str(tmp_path / "c1.dtseries.nii")]

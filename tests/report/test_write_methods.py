@@ -72,7 +72,8 @@ def test_the_published_study_in_sentences() -> None:
 
 def test_another_study_is_told_otherwise() -> None:
     toy = yaml.safe_load((ROOT / "studies/toy/config.yaml").read_text())
-    change = {"pretrain_on": "training_fmri", "exclude_runs": [], "decode": {"fast": True}}
+    unused = {"subject": "2", "movie": "seg18", "repeat": 1, "reason": "asleep"}  # a movie that toy lacks
+    change = {"pretrain_on": "training_fmri", "exclude_runs": [unused], "decode": {"fast": True}}
     config = study(toy, change)
     text, bibliography = write_methods(
         config, ["exp00", "paper_main"], Ran({"1": 900, "3": 800}, make_logs(50))

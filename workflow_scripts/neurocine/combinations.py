@@ -6,8 +6,9 @@ Light for the same reason as `neurocine.schema`; `neurocine.section_checks` has 
 import difflib
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
+from neurocine.datasets import data_set
 from neurocine.errors import InputError
 from neurocine.methods import method_of, methods_of
 from neurocine.schema_words import Config, Schema, dotted, resolve
@@ -34,27 +35,26 @@ def _check_movies(config: Config) -> Iterator[InputError]:
         yield InputError("movies.validation", "all training movies", "some of them", todo)
 
 
-PUBLISHED_SUBJECTS = ("1", "2", "3")  # of Wen 2018 and of the embedded study
-LATE_RUN = ("3", "test2")  # of Wen 2018: its ninth repeat was recorded 10 s late
-
-
-def _run_of(run: Config) -> tuple[str, str]:
-    return run["subject"], run["movie"]
+LATE_RUN = ("3", "test2")  # of Wen 2018: its ninth repeat was recorded 10 s late; in config.yaml
 
 
 def _check_excluded(config: Config) -> Iterator[InputError]:
     roles = {movie: role for role in ("train", "test") for movie in config["movies"][role]}
+    chosen: dict[Literal["subject", "movie"], list[str]] = {
+        "subject": config["subjects"],
+        "movie": list(roles),
+    }
+    data = data_set(config)
     for index, run in enumerate(config["exclude_runs"]):
         where = f"exclude_runs[{index}]"
-        known = {"subject": config["subjects"], "movie": list(roles)}
-        # Known bad runs stay in the configs of those who run only some of the subjects or movies.
-        strange = [key for key in known if run[key] not in known[key]] if _run_of(run) != LATE_RUN else []
-        if run["subject"] in PUBLISHED_SUBJECTS and "subject" in strange:
-            strange.remove("subject")
+        # Bad runs stay in the configs of those who use only some of the subjects or movies.
+        strange = [key for key in chosen if run[key] not in chosen[key] and not data.may_have(key, run[key])]
+        if (run["subject"], run["movie"]) == LATE_RUN:
+            strange = []
         for key in strange:
-            near = difflib.get_close_matches(run[key], known[key], n=1)
+            near = difflib.get_close_matches(run[key], chosen[key], n=1)
             todo = f"Did you mean {near[0]}?" if near else "Correct it, or remove this entry."
-            yield InputError(f"{where}.{key}", run[key], f"one of {', '.join(known[key])}", todo)
+            yield InputError(f"{where}.{key}", run[key], f"one of {', '.join(chosen[key])}", todo)
         role = roles.get(run["movie"])
         if role and run["repeat"] > config["repeats"][role]:
             expected = f"at most {config['repeats'][role]} (repeats.{role})"

@@ -165,6 +165,13 @@ class DataSet(ABC):
         """Return the config keys that the data set decides, not the config."""
         return {}
 
+    def may_have(self, key: Literal["subject", "movie"], name: str) -> bool:
+        """Whether it may have a subject or a movie that a study does not use.
+
+        Where nothing is known of either, any subject will do, and no movie.
+        """
+        return key == "subject"
+
     @abstractmethod
     def find(self, config: Config, with_runs: bool = True) -> Found:
         """Find movies and recordings of a study; ``with_runs`` false leaves recordings out.

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from neurocine.datasets.base import Config, DataSet, Found, Movie, Part, Recording, Run, excluded_runs
 from neurocine.errors import InputError, InputErrors
@@ -55,9 +55,7 @@ class SampleSheet(DataSet):
         }
         subjects = list(dict.fromkeys(row["subject"] for row in rows))
         excluded = [
-            {**run, "subject": _label(str(run.get("subject")))}
-            for run in config.get("exclude_runs", [])
-            if str(run.get("movie")) in parts
+            {**run, "subject": _label(str(run.get("subject")))} for run in config.get("exclude_runs", [])
         ]
         return {
             "subjects": subjects,
@@ -67,8 +65,15 @@ class SampleSheet(DataSet):
                 "test": of_part["test"],
             },
             "repeats": repeats,
-            "exclude_runs": [run for run in excluded if run["subject"] in subjects],
+            # Those of the published study are none of a table's business.
+            "exclude_runs": [
+                run for run in excluded if run["subject"] in subjects or str(run.get("movie")) in parts
+            ],
         }
+
+    def may_have(self, key: Literal["subject", "movie"], name: str) -> bool:
+        """Nobody: the study uses all that the table names."""
+        return False
 
     def find(self, config: Config, with_runs: bool = True) -> Found:
         """Find the files that the table names, below ``data_dir`` where they are not absolute."""

@@ -6,6 +6,7 @@ Files are found by pattern, not by order, because seg10 sorts before seg2.
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from neurocine.datasets.base import (
     Config,
@@ -108,7 +109,12 @@ class Wen2018(DataSet):
 }"""
     published = True
     subjects = ("1", "2", "3")
+    train_movies = tuple(f"seg{number}" for number in range(1, 19))
     test_movies = ("test1", "test2", "test3", "test4", "test5")
+
+    def may_have(self, key: Literal["subject", "movie"], name: str) -> bool:
+        """Whether it is one of the three subjects, or of the 18 training and five test movies."""
+        return name in (self.subjects if key == "subject" else (*self.train_movies, *self.test_movies))
 
     def find(self, config: Config, with_runs: bool = True) -> Found:
         """Find movies and runs below ``data_dir``; simulated ones are made at their usual places."""
