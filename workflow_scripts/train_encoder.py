@@ -1,52 +1,17 @@
 """Train the fMRI encoder of one subject against captions and frames (phase 1)."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from neurocine.cli import program
-from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
-from neurocine.io import file_sha256, open_arrays
+from neurocine.io import file_sha256
 from neurocine.provenance import header, refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import TextStates
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings, make_encoder, train_encoder
+from neurocine.train.encoder_data import read_embeddings
 from neurocine.train.loop import is_main_process
-
-
-def read_embeddings(
-    paths: Sequence[Path], movies: Sequence[str]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[int, int]]:
-    """Read the embeddings of movies, and the shape (L, D) of the text encoder's states.
-
-    Raises
-    ------
-    InputError : a movie is in none of the files, or the files were made with different models
-    """
-    text: dict[str, np.ndarray] = {}
-    image: dict[str, np.ndarray] = {}
-    shapes: set[tuple[int, ...]] = set()
-    for path in paths:
-        with open_arrays(path) as handle:
-            names = set(handle.keys())
-            shapes.add(tuple(handle.get_slice("null_states").get_shape()) if "null_states" in names else ())
-            for movie in movies:
-                if f"{movie}/text" in names:
-                    text[movie] = handle.get_tensor(f"{movie}/text")
-                    image[movie] = handle.get_tensor(f"{movie}/image")
-    where = ", ".join(map(str, paths)) or "--embeddings"
-    missing = [movie for movie in movies if movie not in text]
-    if missing:
-        raise InputError(
-            where, f"movies {', '.join(text)}", f"also {', '.join(missing)}", "Run embed_clips for them."
-        )
-    if len(shapes) > 1 or len(next(iter(shapes))) != 2:
-        raise InputError(where, f"text states {sorted(shapes)}", "one shape (L, D)", "Make the files again.")
-    n_tokens, width = next(iter(shapes))
-    return text, image, (n_tokens, width)
 
 
 @program
@@ -87,14 +52,14 @@ def main(
     subject = SubjectFmri.read(fmri)
     text, image, state_shape = read_embeddings(embeddings, subject.movies)
     width = next(iter(text.values())).shape[-1]
-    states = TextStates.read(embeddings, subject.movies) if settings.state_weight else None
+    text_states = TextStates.read(embeddings, subject.movies) if settings.state_weight else None
     encoder = make_encoder(settings, subject.n_vertices, state_shape, width, pretrained, seed)
     inputs = {str(path): file_sha256(path) for path in [fmri, *embeddings]}
     if pretrained is not None:
         inputs[str(pretrained)] = file_sha256(pretrained / "model.safetensors")
     report = train_encoder(
         encoder, subject, text, image, validation, experiment, settings, seed, state,
-        states=states, identity=sorted(inputs.values()), device=device,
+        text_states=text_states, identity=sorted(inputs.values()), device=device,
     )  # fmt: skip
     if is_main_process():
         encoder.save_pretrained(out / "encoder")

@@ -468,5 +468,5 @@ def test_state_error_is_the_share_of_the_text_states_variance() -> None:
 def test_state_weight_needs_text_states(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="text states"):
         run(tmp_path, SETTINGS.replace(state_weight=1.0))
-    _, report = run(tmp_path, SETTINGS.replace(state_weight=1.0), states=text_states())
+    _, report = run(tmp_path, SETTINGS.replace(state_weight=1.0), text_states=text_states())
     assert report.steps == SETTINGS.steps

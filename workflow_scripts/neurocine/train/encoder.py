@@ -206,8 +206,8 @@ class EncoderTask:
         self.settings, self.experiment, self.seed = settings, experiment, seed
         self.n_items = len(training)
         if settings.state_weight:
-            assert training.states is not None
-            self.state_variance = float(training.states.var(dim=0).mean())
+            assert training.text_states is not None
+            self.state_variance = float(training.text_states.var(dim=0).mean())
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return backbone, head and scale, with and without weight decay (none on biases, norms, scale)."""
@@ -312,9 +312,9 @@ class EncoderTask:
 
         Phase 2 starts from a video model that reads text states, so tokens near them give it a start.
         """
-        assert data.state is not None
-        assert data.states is not None
-        target = to_device(data.states[data.state[rows, caption]], tokens.device)
+        assert data.caption_rows is not None
+        assert data.text_states is not None
+        target = to_device(data.text_states[data.caption_rows[rows, caption]], tokens.device)
         errors = (tokens.float() - target).square().flatten(1).mean(dim=1)
         return errors / self.state_variance
 
@@ -367,8 +367,8 @@ class EncoderTask:
     def held_out_states(self, tokens: Tensor, rows: Tensor) -> Tensor:
         """Return the error of tokens (n, L, D) of held-out clips (n,) for each caption, (n captions,)."""
         assert self.held_out is not None
-        assert self.held_out.state is not None
-        captions = range(self.held_out.state.shape[1])
+        assert self.held_out.caption_rows is not None
+        captions = range(self.held_out.caption_rows.shape[1])
         errors = [
             self.state_errors(self.held_out, tokens, rows, torch.full_like(rows, caption))
             for caption in captions
@@ -413,6 +413,26 @@ def make_encoder(
     return encoder
 
 
+def _require_trainable(
+    movies: Sequence[str],
+    validation: Sequence[str],
+    experiment: EncoderExperiment,
+    settings: TrainEncoderSettings,
+) -> None:
+    """Refuse validation movies that are none or all, and settings that do not fit them or the window."""
+    unknown = [movie for movie in validation if movie not in movies]
+    if unknown or not set(movies) - set(validation):
+        expected, todo = f"some but not all of {', '.join(movies)}", "Correct movies.validation."
+        raise InputError("validation movies", ", ".join(validation), expected, todo)
+    if settings.validate_every and not validation:
+        found = f"{settings.validate_every} without validation movies"
+        expected = "0, or movies.validation in the config"
+        raise InputError("validate_every", found, expected, "Set one of them.")
+    if experiment.augment and experiment.temporal_weight and settings.window < 2:
+        expected = "2 or more frames to interpolate between"
+        raise InputError("window", str(settings.window), expected, "Set temporal_weight to 0.")
+
+
 def train_encoder(
     encoder: FmriEncoder,
     fmri: SubjectFmri,
@@ -424,7 +444,7 @@ def train_encoder(
     seed: int,
     state_dir: Path,
     *,
-    states: TextStates | None = None,
+    text_states: TextStates | None = None,
     identity: Any = None,
     device: str = "auto",
 ) -> TrainingReport:
@@ -439,46 +459,24 @@ def train_encoder(
     experiment : augmentation and its weights
     settings : section train_encoder
     seed : root of all randomness of the training
-    states : text states of the captions, needed with ``state_weight``
+    text_states : of the captions, needed with ``state_weight``
     state_dir, identity, device : see :func:`neurocine.train.loop.train`
 
     Raises
     ------
     InputError : movies or clips of fMRI and embeddings do not fit, no movie left to train on
     """
-    movies = [movie for movie in fmri.movies if movie not in validation]
-    unknown = [movie for movie in validation if movie not in fmri.movies]
-    if unknown or not movies:
-        raise InputError(
-            "validation movies",
-            ", ".join(validation),
-            f"some but not all of {', '.join(fmri.movies)}",
-            "Correct movies.validation.",
-        )
-    if settings.validate_every and not validation:
-        raise InputError(
-            "validate_every",
-            f"{settings.validate_every} without validation movies",
-            "0, or movies.validation in the config",
-            "Set one of them.",
-        )
-    if experiment.augment and experiment.temporal_weight and settings.window < 2:
-        raise InputError(
-            "window",
-            str(settings.window),
-            "2 or more frames to interpolate between",
-            "Set temporal_weight to 0.",
-        )
-    if settings.state_weight and states is None:
+    _require_trainable(fmri.movies, validation, experiment, settings)
+    if settings.state_weight and text_states is None:
         raise ValueError("state_weight needs the text states of the captions")
-    if not settings.state_weight:
-        states = None
+    captions = text_states if settings.state_weight else None
+    movies = [movie for movie in fmri.movies if movie not in validation]
     windows = FmriWindows({movie: fmri.samples(movie) for movie in movies}, settings.window)
-    training = EncoderData.join(windows, text, image, states)
+    training = EncoderData.join(windows, text, image, captions)
     held_out = None
     if validation:
         windows = FmriWindows.of_means({movie: fmri.bold[movie] for movie in validation}, settings.window)
-        held_out = EncoderData.join(windows, text, image, states)
+        held_out = EncoderData.join(windows, text, image, captions)
     task = EncoderTask(ContrastiveModel(encoder, settings), training, held_out, settings, experiment, seed)
     log.info("%d clips to train on, %d to validate", len(training), len(held_out or ()))
     return train(
