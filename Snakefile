@@ -27,8 +27,13 @@ include: "rules/simulate.smk"
 include: "rules/check.smk"
 include: "rules/stimuli.smk"
 include: "rules/fmri.smk"
-include: "rules/neurocine.smk"
-include: "rules/animator.smk"
+
+
+for name in METHODS:
+
+    include: f"rules/{name}.smk"
+
+
 include: "rules/score.smk"
 include: "rules/report.smk"
 include: "rules/toy_models.smk"

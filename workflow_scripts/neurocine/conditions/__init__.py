@@ -4,10 +4,8 @@ They are found in the modules of this package, which is all that a new one needs
 because the workflow asks for names.
 """
 
-import importlib
-import pkgutil
-
 from neurocine.conditions.base import KINDS, Condition, Kind
+from neurocine.discover import declared
 
 __all__ = [
     "CONDITIONS", "DEFAULT_CONDITIONS", "KINDS", "Condition", "Kind",
@@ -21,18 +19,16 @@ STEPS = (
 )
 
 
-def _declared() -> list[Condition]:
+def _in_order() -> list[Condition]:
     """Gather what the modules of this package declare as ``CONDITIONS``, in order."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    conditions = [condition for module in modules for condition in getattr(module, "CONDITIONS", ())]
+    conditions: list[Condition] = declared(__name__, "CONDITIONS")
     if len({condition.name for condition in conditions}) < len(conditions):
         raise ValueError(f"two of the same name among {', '.join(each.name for each in conditions)}")
     rank = {step: place for place, step in enumerate(STEPS)}
     return sorted(conditions, key=lambda condition: rank.get(condition.step, len(STEPS)))
 
 
-CONDITIONS = {condition.name: condition for condition in _declared()}
+CONDITIONS = {condition.name: condition for condition in _in_order()}
 DEFAULT_CONDITIONS = tuple(name for name, condition in CONDITIONS.items() if condition.default)
 
 

@@ -1,13 +1,18 @@
-"""The data sets: one class each, which yields the movies and recordings of a study as a table."""
+"""The data sets: one class each, which yields the movies and recordings of a study as a table.
+
+They are found in the modules of this package.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from neurocine.datasets.base import DataSet
-from neurocine.datasets.sheet import SampleSheet
 from neurocine.datasets.wen2018 import Wen2018
+from neurocine.discover import classes_in
 
-LAYOUTS: dict[str, type[DataSet]] = {kind.layout: kind for kind in (Wen2018, SampleSheet)}
+# CC2017 first, the others by the names of their modules.
+_KINDS = sorted(classes_in(__name__, DataSet), key=lambda kind: kind is not Wen2018)
+LAYOUTS: dict[str, type[DataSet]] = {kind.layout: kind for kind in _KINDS}
 
 
 def data_set(config: Mapping[str, Any]) -> DataSet:

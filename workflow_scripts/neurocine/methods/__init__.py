@@ -1,16 +1,21 @@
-"""The decoding methods: one object each, which says what rules, tables and the page ask of a method."""
+"""The decoding methods: one object each, which says what rules, tables and the page ask of a method.
+
+They are found in the modules of this package.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+from neurocine.discover import classes_in
 from neurocine.methods.base import Method, Training, register
-from neurocine.methods.mind_animator import MindAnimator
 from neurocine.methods.neurocine import NeuroCine
 
 __all__ = ["DEFAULT", "METHODS", "Method", "Training", "method_of", "methods_of", "training_titles"]
 
 DEFAULT = NeuroCine.name  # of an experiment that names none
-METHODS = register(NeuroCine(), MindAnimator())
+# NeuroCine first, the others by the names of their modules.
+_KINDS = sorted(classes_in(__name__, Method), key=lambda kind: kind is not NeuroCine)
+METHODS = register(*(kind() for kind in _KINDS))
 
 
 def method_of(row: Mapping[str, Any]) -> Method:

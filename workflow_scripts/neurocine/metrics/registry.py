@@ -1,23 +1,15 @@
 """All metrics and features, found in the modules of ``definitions``, and what others ask of them."""
 
-import importlib
 import math
-import pkgutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
+from neurocine.discover import declared
 from neurocine.metrics import definitions
 from neurocine.metrics.metric import Feature, Group, Metric
 
 if TYPE_CHECKING:
     from neurocine.metrics.settings import ScoreSettings
-
-
-def _declared(what: str) -> list[Any]:
-    """Gather what the modules of ``definitions`` declare under a name, in the order of their names."""
-    names = [module.name for module in pkgutil.iter_modules(definitions.__path__)]
-    modules = [importlib.import_module(f"{definitions.__name__}.{name}") for name in names]
-    return [entry for module in modules for entry in getattr(module, what, ())]
 
 
 def _by_name(entries: Sequence[Any]) -> dict[str, Any]:
@@ -29,9 +21,9 @@ def _by_name(entries: Sequence[Any]) -> dict[str, Any]:
 
 # In the order of the tables.
 METRICS: dict[str, Metric] = _by_name(
-    sorted(_declared("METRICS"), key=lambda metric: get_args(Group).index(metric.group))
+    sorted(declared(definitions.__name__, "METRICS"), key=lambda metric: get_args(Group).index(metric.group))
 )
-FEATURES: dict[str, Feature] = _by_name(_declared("FEATURES"))
+FEATURES: dict[str, Feature] = _by_name(declared(definitions.__name__, "FEATURES"))
 DEFAULT_METRICS = tuple(name for name, metric in METRICS.items() if metric.default)
 # Networks that metrics need, as the config section ``models`` names them.
 NETWORKS = tuple(dict.fromkeys(feature.network for feature in FEATURES.values() if feature.network))
