@@ -10,10 +10,11 @@ from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import fixed_digits, open_arrays, read_meta, read_table, write_arrays, write_table
-from neurocine.metrics.fmri_agreement import AgreeFmriSettings, ClipFeatures, agree_fmri, fit_fmri
+from neurocine.metrics.fmri_agreement import AgreeFmriSettings, ClipFeatures, agree_fmri
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_clip, pick_device
 from neurocine.provenance import header, movies_behind, refuse_leaks, refuse_overlap
+from neurocine.ridge.regression import fit_ridge_of_movies
 from neurocine.stimuli.cached import CachedClips
 from neurocine.stimuli.embed import embed_movie
 from neurocine.surface.regions import scatter_to_brain
@@ -86,7 +87,7 @@ def main(
     test = SubjectFmri.read(fmri_test, with_repeats=False).bold
     refuse_overlap(fmri_train, test)
     training = SubjectFmri.read(fmri_train, with_repeats=False).bold
-    model = fit_fmri(mean_embeddings(train_embeddings), training, settings)
+    model = fit_ridge_of_movies(mean_embeddings(train_embeddings), training, settings)
     log.info("penalties from %.3g to %.3g", model.penalties.min(), model.penalties.max())
     parts = load_clip(clip, pick_device(device))
     conditions = [embed_decoded(path, parts, seed, settings.batch_size) for path in decoded]

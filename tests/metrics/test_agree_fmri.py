@@ -21,12 +21,11 @@ from neurocine.metrics.fmri_agreement import (
     AgreeFmriSettings,
     ClipFeatures,
     agree_fmri,
-    fit_fmri,
-    split_movies,
     standardise,
 )
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_clip
+from neurocine.ridge.regression import fit_ridge_of_movies, split_movies
 from neurocine.settings import parse_settings
 from neurocine.stimuli.embed import embed_movie
 from neurocine.surface.plot import PlotAgreementSettings, PlotSurfaceSettings
@@ -61,7 +60,7 @@ def study(noise: float = 1.0) -> tuple[dict[str, Any], dict[str, Any], dict[str,
 
 def test_each_vertex_has_the_ridge_of_its_own_penalty() -> None:
     features, bold, test, _ = study()
-    model = fit_fmri(features, bold, SETTINGS)
+    model = fit_ridge_of_movies(features, bold, SETTINGS)
     x, y = np.concatenate(list(features.values())), np.concatenate(list(bold.values()))
     unit = (x - x.mean(0)) / x.std(0)
     assert len(set(model.penalties)) > 1
@@ -115,7 +114,7 @@ def agreement() -> tuple[pd.DataFrame, dict[str, np.ndarray], dict[str, Any], di
         "grey": {name: np.ones_like(values) for name, values in own.items()},
     }
     conditions = [ClipFeatures(name, 3, clips, values) for name, values in made.items()]
-    model = fit_fmri(features, bold, SETTINGS)
+    model = fit_ridge_of_movies(features, bold, SETTINGS)
     ceilings = {("all", "all"): 0.9, ("early", "V1"): 0.8}
     table, maps = agree_fmri(model, conditions, measured, SELECTION, ceilings, SCORE, 11)
     predicted = {name: model.predict(values) for name, values in made["fmri"].items()}
@@ -153,7 +152,7 @@ def test_right_clips_agree_and_wrong_or_constant_ones_do_not() -> None:
 def test_the_null_is_that_of_a_loop_over_shifts() -> None:
     features, bold, test, measured = study()
     clips = {name: np.arange(N_TEST) for name in test}
-    model = fit_fmri(features, bold, SETTINGS)
+    model = fit_ridge_of_movies(features, bold, SETTINGS)
     table, _ = agree_fmri(model, [ClipFeatures("fmri", 0, clips, test)], measured, SELECTION, {}, SCORE, 0)
     predicted = standardise({name: model.predict(values) for name, values in test.items()})
     centred = standardise(measured)
@@ -171,10 +170,10 @@ def test_the_null_is_that_of_a_loop_over_shifts() -> None:
 def test_features_and_fmri_must_fit() -> None:
     features, bold, test, measured = study()
     with pytest.raises(InputError, match="features of seg2: found 59 clips"):
-        fit_fmri({**features, "seg2": features["seg2"][:-1]}, bold, SETTINGS)
+        fit_ridge_of_movies({**features, "seg2": features["seg2"][:-1]}, bold, SETTINGS)
     late = ClipFeatures("fmri", 0, {"test1": np.array([1, N_TEST])}, {"test1": test["test1"][:2]})
     with pytest.raises(InputError, match=rf"clip {N_TEST} of test1"):
-        agree_fmri(fit_fmri(features, bold, SETTINGS), [late], measured, SELECTION, {}, SCORE, 0)
+        agree_fmri(fit_ridge_of_movies(features, bold, SETTINGS), [late], measured, SELECTION, {}, SCORE, 0)
 
 
 @pytest.mark.parametrize("wrong", [{"folds": 1}, {"smallest_penalty": 0.0}, {"largest_penalty": 0.1}])

@@ -9,72 +9,32 @@ wrong fMRI, and a constant one predicts none, so the prior of a generator gains 
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from neurocine.errors import InputError
 from neurocine.fmri.vertices import Part, VertexSelection, list_parts
 from neurocine.metrics.null import shift_null
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.statistics import mean_intervals
-from neurocine.section_checks import penalties_in_order
+from neurocine.ridge.regression import TINY, LinearModel, RidgeSettings
 from neurocine.seeds import numpy_generator
-from neurocine.settings import Check, Count, Settings, Unit
+from neurocine.settings import Count, Unit
 
 log = logging.getLogger(__name__)
-TINY = 1e-12  # variance below which a prediction or a vertex is constant
 VALUE_COLUMNS = [
     *("group", "area", "n_vertices", "value", "null_mean", "null_p99", "p_value", "ci_low", "ci_high"),
     *("noise_ceiling", "n_clips"),
 ]
 
 
-class AgreeFmriSettings(Settings):
+class AgreeFmriSettings(RidgeSettings):
     """How fMRI is predicted from the features of clips. Null and intervals are those of ``score``."""
 
-    checks: ClassVar[tuple[Check, ...]] = (penalties_in_order,)
-
-    folds: Annotated[int, Field(ge=2), Unit("parts")] = 5
-    """The training movies are cut into this many parts, each held out once to choose the penalties."""
-    smallest_penalty: Annotated[float, Field(gt=0)] = 1.0
-    """The ridge regression tries penalties from here on, for features of unit variance."""
-    largest_penalty: Annotated[float, Field(gt=0)] = 1e6
-    """The ridge regression tries penalties up to here."""
-    n_penalties: Annotated[Count, Unit("penalties")] = 13
-    """This many candidates, evenly spaced as logarithms, compete for the penalty of each vertex."""
     batch_size: Annotated[Count, Unit("frames")] = 64
     """CLIP sees this many frames per forward pass."""
-
-    @property
-    def penalties(self) -> np.ndarray:
-        """Candidates, (n_penalties,)."""
-        return np.geomspace(self.smallest_penalty, self.largest_penalty, self.n_penalties)
-
-
-@dataclass(frozen=True)
-class FmriFromClips:
-    """A linear model of fMRI.
-
-    Parameters
-    ----------
-    mean, std : (E,) of the features of the training clips
-    weights : (E, V), of standardised features
-    intercept : (V,)
-    penalties : (V,), chosen for each vertex
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
-    weights: np.ndarray
-    intercept: np.ndarray
-    penalties: np.ndarray
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Predict fMRI (n, V) from features (n, E)."""
-        return (features - self.mean) / self.std @ self.weights + self.intercept
 
 
 @dataclass(frozen=True)
@@ -93,57 +53,6 @@ class ClipFeatures:
     seed: int
     clips: Mapping[str, np.ndarray]
     features: Mapping[str, np.ndarray]
-
-
-def split_movies(lengths: Mapping[str, int], folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Hold out whole movies in turn; of a single movie, stretches of time.
-
-    Parameters
-    ----------
-    lengths : movie -> number of clips
-    folds : most parts
-
-    Returns
-    -------
-    pairs of rows (training, held out), i64, over the clips of all movies one after the other
-    """
-    n = sum(lengths.values())
-    movie = np.repeat(np.arange(len(lengths)), list(lengths.values()))
-    part = movie % folds if len(lengths) > 1 else np.arange(n) * folds // n
-    return [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in np.unique(part)]
-
-
-def fit_fmri(
-    features: Mapping[str, np.ndarray], bold: Mapping[str, np.ndarray], settings: AgreeFmriSettings
-) -> FmriFromClips:
-    """Fit a ridge regression from features to fMRI, with a penalty of its own for each vertex.
-
-    Parameters
-    ----------
-    features : training movies, (T, E) each
-    bold : the same movies, (T, V) each
-    settings : section agree_fmri of the config
-
-    Raises
-    ------
-    InputError : movies or clips of features and fMRI differ
-    """
-    from himalaya.ridge import RidgeCV
-
-    for movie, samples in bold.items():
-        found = len(features.get(movie, ()))
-        if found != len(samples):
-            expected = f"{len(samples)} clips, one per TR of the fMRI"
-            todo = "Make embed_clips and assemble_subject of the same movies."
-            raise InputError(f"features of {movie}", f"{found} clips", expected, todo)
-    x = np.concatenate([features[movie] for movie in bold]).astype(np.float64)
-    y = np.concatenate(list(bold.values())).astype(np.float64)
-    mean, std = x.mean(0), x.std(0)
-    std = np.where(std > np.sqrt(TINY), std, 1.0)
-    splits = split_movies({movie: len(samples) for movie, samples in bold.items()}, settings.folds)
-    model = RidgeCV(alphas=settings.penalties, fit_intercept=True, cv=splits)
-    model.fit((x - mean) / std, y)
-    return FmriFromClips(mean, std, model.coef_, model.intercept_, model.best_alphas_)
 
 
 def standardise(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -203,7 +112,7 @@ def _agreement_rows(
 
 
 def agree_fmri(
-    model: FmriFromClips,
+    model: LinearModel,
     conditions: Iterable[ClipFeatures],
     bold: Mapping[str, np.ndarray],
     selection: VertexSelection,
@@ -215,7 +124,7 @@ def agree_fmri(
 
     Parameters
     ----------
-    model : from `fit_fmri`, of training movies only
+    model : from features of clips to fMRI, of training movies only
     conditions : originals and reconstructions
     bold : test movies, (T, V) each
     selection : the vertices

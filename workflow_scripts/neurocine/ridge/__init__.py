@@ -1,0 +1,1 @@
+"""Ridge regression, the method to beat: features of clips by a linear map from fMRI, and clips from them."""
