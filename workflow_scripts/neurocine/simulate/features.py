@@ -165,12 +165,17 @@ def gradient_histogram_features(grey: np.ndarray) -> np.ndarray:
     return (histograms @ projection / np.sqrt(HOG_DIMENSIONS)).astype(np.float32)
 
 
+def _headings(script: pd.DataFrame) -> pd.Series:
+    """Return where things point: where they go, unless the script says otherwise."""
+    return script.get("heading", script["direction"])
+
+
 def script_features(script: pd.DataFrame, kinds: Sequence[tuple[str, str]], n_bins: int) -> np.ndarray:
-    """One-hot of (shape, direction) and of shape, per bin; the last clip stays on after its end.
+    """One-hot of (shape, heading) and of shape, per bin; the last clip stays on after its end.
 
     Parameters
     ----------
-    script : columns clip, shape, direction; one row per clip of 2 s
+    script : columns clip, shape, direction, and heading where it is another; one row per clip of 2 s
     kinds : all (shape, direction) pairs of the study; ("fish", "") stands for the fish in any direction
     n_bins : time bins to fill, ``BIN_SECONDS`` each
 
@@ -179,7 +184,7 @@ def script_features(script: pd.DataFrame, kinds: Sequence[tuple[str, str]], n_bi
     (n_bins, len(kinds)) f32
     """
     rows = script.sort_values("clip")
-    shapes, directions = rows["shape"].to_numpy(), rows["direction"].to_numpy()
+    shapes, directions = rows["shape"].to_numpy(), _headings(rows).to_numpy()
     per_clip = np.stack([(shapes == s) & ((directions == d) | (d == "")) for s, d in kinds], axis=1)
     clip = np.minimum((np.arange(n_bins) * BIN_SECONDS / CLIP_SECONDS).astype(np.int64), len(rows) - 1)
     return per_clip[clip].astype(np.float32)
@@ -188,7 +193,7 @@ def script_features(script: pd.DataFrame, kinds: Sequence[tuple[str, str]], n_bi
 def script_kinds(scripts: Sequence[pd.DataFrame]) -> list[tuple[str, str]]:
     """List the (shape, direction) pairs of all scripts, and each shape with any direction."""
     shapes = sorted({shape for script in scripts for shape in script["shape"]})
-    directions = sorted({direction for script in scripts for direction in script["direction"]})
+    directions = sorted({direction for script in scripts for direction in _headings(script)})
     return list(product(shapes, ["", *directions]))
 
 

@@ -35,6 +35,11 @@ class SimulateMoviesSettings(Settings):
     """The shortest scene lasts this long."""
     longest_scene: Annotated[Count, Unit("TR")] = 6
     """The longest scene lasts this long."""
+    turned_share: Share = 0.0
+    """In this fraction of the scenes a still does not tell the motion.
+
+    Where a thing points, the lane that it keeps and where it starts are drawn apart from where it goes.
+    """
     sources: tuple[str, ...] = ()
     """Name natural movies to cut scenes from; without any, movies of the toy world are drawn."""
 
@@ -67,9 +72,11 @@ def draw_movie(
     """
     scenes = (settings.shortest_scene, settings.longest_scene)
     share = 0.0 if training else settings.held_out_share
-    script = write_script(
-        movie, settings.clips_per_movie, numpy_generator(seed, "script", movie), share, scenes
-    )
+    drawn = numpy_generator(seed, "script", movie)
+    turned = None  # draws of its own, which leave those of the world without turned scenes as they are
+    if settings.turned_share:
+        turned = settings.turned_share, numpy_generator(seed, "turned", movie)
+    script = write_script(movie, settings.clips_per_movie, drawn, share, scenes, turned)
     frames = movie_frames(script, settings.fps, settings.size, settings.size, settings.tail_seconds)
     write_video(path, frames, settings.fps)
     return script

@@ -81,7 +81,8 @@ class Scene:
 
     ``size`` half length of the thing, ``lane`` offset across the motion, ``start`` position along the motion
     at the clip's onset (all in frame widths), ``speed`` in frame widths per second. ``heading`` is the
-    direction it points to; it differs from ``direction`` only in clips made to train the video classifier.
+    direction it points to; it differs from ``direction`` only in clips made to train the video classifier,
+    and in turned scenes.
     """
 
     shape: str
@@ -174,6 +175,14 @@ def random_place(generator: np.random.Generator) -> dict[str, Any]:
     }
 
 
+def turned_place(generator: np.random.Generator) -> dict[str, Any]:
+    """Draw heading and lane of a thing of which a still does not tell where it goes."""
+    return {
+        "heading": str(generator.choice(list(DIRECTIONS))),
+        "lane": round(float(generator.uniform(-0.24, 0.24)), 4),
+    }
+
+
 def random_scene(
     generator: np.random.Generator, held_out: Literal["without", "only", "with"] = "without"
 ) -> Scene:
@@ -193,11 +202,15 @@ def write_script(
     generator: np.random.Generator,
     held_out_share: float,
     scene_trs: tuple[int, int] = (2, 6),
+    turned: tuple[float, np.random.Generator] | None = None,
 ) -> pd.DataFrame:
     """Write a movie's script: one row per clip; scenes of 2-6 TR share thing, background and lane.
 
     Combinations are dealt like cards, so a movie shows as many different ones as it has scenes for. Each
     clip of a scene is a new shot of the same thing: size, speed and start vary a little.
+
+    In a turned scene heading and lane are drawn apart from the direction, and shots start near the middle
+    of the frame, so that a still tells nothing of where the thing goes.
 
     Parameters
     ----------
@@ -206,10 +219,11 @@ def write_script(
     generator : draws scenes and shots
     held_out_share : share of the scenes that show a held-out combination, 0 in training movies
     scene_trs : shortest and longest scene, TR
+    turned : share of turned scenes, and what draws them; without it the script has no column heading
 
     Returns
     -------
-    columns movie clip scene shape colour direction background size lane start speed
+    columns movie clip scene shape colour direction background size lane start speed, and heading
     """
     hidden = sorted(held_out_combinations())
     seen = [combination for combination in combinations() if combination not in held_out_combinations()]
@@ -225,19 +239,25 @@ def write_script(
         colour, shape, direction = decks[hide].pop()
         background = str(generator.choice(list(BACKGROUNDS)))
         shared = random_place(generator)
+        kept = {"lane": shared["lane"], "size": shared["size"]}
+        turns = turned is not None and bool(turned[1].random() < turned[0])
+        if turned is not None and turns:
+            kept |= turned_place(turned[1])
         for _ in range(min(int(generator.integers(scene_trs[0], scene_trs[1] + 1)), n_clips - len(rows))):
-            place = random_place(generator) | {"lane": shared["lane"], "size": shared["size"]}
+            place = random_place(generator) | kept
+            if turned is not None and turns:
+                place["start"] = float(turned[1].uniform(-0.12, 0.12))
             row = Scene(shape=shape, colour=colour, direction=direction, background=background, **place)
-            fields = dataclasses.asdict(row)
-            fields.pop("heading")
+            fields = dataclasses.asdict(row) | {"heading": row.heading or direction}
             rows.append({"movie": movie, "clip": len(rows), "scene": scene} | fields)
         scene += 1
-    return pd.DataFrame(rows)[list(SCRIPT_COLUMNS)].round({"size": 4, "lane": 4, "start": 4, "speed": 4})
+    columns = [*SCRIPT_COLUMNS, *([] if turned is None else ["heading"])]
+    return pd.DataFrame(rows)[columns].round({"size": 4, "lane": 4, "start": 4, "speed": 4})
 
 
 def scripted_scenes(script: pd.DataFrame) -> list[Scene]:
     """Turn a script's rows into scenes."""
-    names = [field.name for field in dataclasses.fields(Scene) if field.name != "heading"]
+    names = [field.name for field in dataclasses.fields(Scene) if field.name in script.columns]
     return [Scene(**{name: row[name] for name in names}) for row in script.to_dict("records")]
 
 
