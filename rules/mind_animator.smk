@@ -243,13 +243,14 @@ rule score_features:
     params:
         image_frame=config["train_semantic"]["image_frame"],
         dataset=DATASET,
+        decoders="{motion}",
         seed=config["seed"],
         settings=settings("score_features"),
     shell:
         'python "$NEUROCINE/score_features.py" --features {input.features:q} --embeddings {input.embeddings:q} '
         "--latents {input.latents:q} --train-embeddings {input.train_embeddings:q} "
         "--train-latents {input.train_latents:q} --image-frame {params.image_frame:q} --dataset {params.dataset:q} "
-        "--subject {wildcards.subject:q} --decoders {wildcards.motion:q} --seed {params.seed:q} "
+        "--subject {wildcards.subject:q} --decoders {params.decoders:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 

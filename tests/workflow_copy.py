@@ -15,6 +15,7 @@ STUDIES = (
     "studies/toy/config.yaml",
     "studies/toy/animator.yaml",
     "studies/toy/animator_rows.yaml",
+    "studies/toy/turned.yaml",
     "studies/cc2017_animator/config.yaml",
     "tests/micro/config.yaml",
     "tests/micro/animator.yaml",

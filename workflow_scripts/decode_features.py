@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torch
-
 from neurocine.animator.features import (
     DecodeFeaturesSettings,
     Features,
@@ -14,7 +12,7 @@ from neurocine.animator.features import (
 )
 from neurocine.cli import program
 from neurocine.conditions import made_by
-from neurocine.diffusion.conditions import control_fmri, exchanged_rows
+from neurocine.diffusion.conditions import control_fmri
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import write_arrays
@@ -81,11 +79,11 @@ def main(
         ]
         training = SubjectFmri.read(fmri_train, with_repeats=False).bold
         shown = control_fmri(condition, test, training, settings.shift_tr, seed)
-        samples = Samples.of(SubjectFmri(zscore_over_test(shown) if variant == "code" else shown), list(test))
-        rows = exchanged_rows(condition, samples.clips, seed)
+        shown = zscore_over_test(shown) if variant == "code" else shown
+        samples = Samples.of(SubjectFmri(shown), list(test)).given(condition, seed)
         features = decode_features(
             nets[0].to(where), nets[1].to(where), generator.to(where),
-            samples.bold[torch.from_numpy(rows)], samples.clips, settings.batch_size,
+            samples.bold, samples.clips, settings.batch_size,
         )  # fmt: skip
     facts = {"condition": condition, "variant": variant, "seed": seed, "movies": list(test)}
     meta = header("decode_features", settings, movies_behind(behind), **facts)

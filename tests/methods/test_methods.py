@@ -187,7 +187,8 @@ def test_a_row_has_the_keys_of_its_method(two: dict[str, Any]) -> None:
 def test_rows_that_mix_methods_are_refused_by_name(two: dict[str, Any]) -> None:
     misspelt = problems(two, theirs={"method": "othr"})
     assert (
-        'experiments.theirs.method: found "othr"; expected one of neurocine, mind_animator, other' in misspelt
+        'experiments.theirs.method: found "othr"; expected one of neurocine, mind_animator, ridge, other'
+        in misspelt
     )
     assert "Did you mean other?" in misspelt
     foreign = problems(two, mine={"variant": "code"})

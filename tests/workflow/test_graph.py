@@ -214,6 +214,40 @@ def test_a_second_method_shares_rules_and_a_path_names_the_method_of_its_experim
     assert "train_decoder" not in jobs
 
 
+ANIMATOR = (*TOY, "studies/toy/animator.yaml")
+OF_BOTH = ("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "preprocess_run")
+
+
+def test_all_methods_share_what_is_not_their_own(checkout: Path) -> None:
+    alone, both = planned(checkout, *TOY), planned(checkout, *ANIMATOR)
+    assert {name: both[name] for name in alone if name.startswith(("train_", "pretrain_"))} == {
+        name: alone[name] for name in alone if name.startswith(("train_", "pretrain_"))
+    }
+    assert [both[name] for name in OF_BOTH] == [alone[name] for name in OF_BOTH]
+    assert both["augment_captions"] == both["embed_variants"] == 1
+    # A subject each; one regression serves both of its rows.
+    for name in ("train_semantic", "train_structure", "train_motion", "predict_features"):
+        assert both[name] == both["assemble_subject"] == 2
+    assert both["score_features"] == both["score_ridge_features"] == 2
+    assert both["score"] == 4 * 2
+    assert both["predict_clips"] == 2 * 3 * 2  # conditions from fMRI
+
+
+def test_all_rows_of_the_second_method_share_trainings(checkout: Path) -> None:
+    """What is left out in drawing trains nothing; the variant, tokens and a blind generator do."""
+    jobs = planned(checkout, *ANIMATOR, "studies/toy/animator_rows.yaml")
+    assert jobs["train_semantic"] == jobs["train_structure"] == 2 * 2
+    assert jobs["train_motion"] == jobs["score_features"] == 4 * 2
+    assert jobs["score"] == 11 * 2
+
+
+def test_the_turned_world_is_a_study_of_its_own(checkout: Path) -> None:
+    jobs = planned(checkout, *ANIMATOR, "studies/toy/turned.yaml")
+    assert jobs["simulate_movies"] == jobs["train_structure"] == 1
+    assert jobs["train_motion"] == 2  # with fMRI and without
+    assert not jobs.keys() & {"train_encoder", "train_video_prior", "pretrain_encoder"}
+
+
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
     assert jobs["total"] == 66

@@ -32,6 +32,8 @@ from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.fetch import FetchModelsSettings
 from neurocine.models.published_encoder import ImportEncoderSettings
 from neurocine.report.browser import BuildBrowserSettings
+from neurocine.ridge.clips import PredictClipsSettings
+from neurocine.ridge.features import PredictFeaturesSettings
 from neurocine.settings import (
     Count,
     CountOrZero,
@@ -221,6 +223,15 @@ class AnimatorExperiment(ReconstructExperiment):
     """The motion generator sees fMRI and the first frame, or the first frame alone (frame, a control)."""
 
 
+class RidgeExperiment(Settings):
+    """One row of ridge regression."""
+
+    method: Literal["ridge"]
+    """The experiment is decoded by this method, which decides what the other keys of the row are."""
+    target: Literal["clip", "latents"] = "latents"
+    """Show the training clip with the nearest embedding (clip), or decode predicted latents by the VAE."""
+
+
 class StudyKeys(Settings):
     """The study's own keys."""
 
@@ -280,7 +291,9 @@ class StudyKeys(Settings):
     models: ModelsKeys
     """Networks that are used as they are lie in these folders, in the layout of from_pretrained."""
     experiments: Annotated[
-        Mapping[str, Experiment | AnimatorExperiment], Field(min_length=1), KeyPattern(r"^[A-Za-z0-9_]+$")
+        Mapping[str, Experiment | AnimatorExperiment | RidgeExperiment],
+        Field(min_length=1),
+        KeyPattern(r"^[A-Za-z0-9_]+$"),
     ]
     """Each experiment is one row; rows share every training that they have in common."""
     run_experiments: Annotated[tuple[str, ...], Field(min_length=1), Unique()] = ("paper_main",)
@@ -393,6 +406,10 @@ class ConfigKeys(StudyKeys):
     """This step scores decoded features before they are drawn."""
     reconstruct: ReconstructSettings = ReconstructSettings()
     """This step draws clips from decoded features with an inflated image diffusion model."""
+    predict_features: PredictFeaturesSettings = PredictFeaturesSettings()
+    """This step predicts features of test clips from fMRI by ridge regression, the method to beat."""
+    predict_clips: PredictClipsSettings = PredictClipsSettings()
+    """This step makes clips of them: the nearest training clip, or what the VAE decodes."""
     show_clips: ShowClipsSettings = ShowClipsSettings()
     """This step writes decoded clips as movies and strips to look at."""
     make_baselines: MakeBaselinesSettings = MakeBaselinesSettings()

@@ -342,7 +342,7 @@ def conditions_among(config: Config, names: Iterable[str]) -> list[str]:
 
 def decoded_from_fmri(config: Config, method: Method) -> list[str]:
     """List what a method decodes from fMRI under each experiment: conditions, and fmri with other seeds."""
-    seeds = [f"fmri_seed{seed}" for seed in config["generation_seeds"]]
+    seeds = [f"fmri_seed{seed}" for seed in config["generation_seeds"] if method.draws]
     return conditions_among(config, method.fmri_conditions) + seeds
 
 

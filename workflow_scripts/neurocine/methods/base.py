@@ -49,6 +49,8 @@ class Method(ABC):
     text_conditions : conditions that are made of captions, once for all subjects
     encoder_conditions : conditions made without its decoder, once for the experiments that share what
         makes them (``encoder_clips``)
+    draws : whether its clips depend on a seed of generation
+    to_beat : whether it is a baseline, with which all other methods are compared
     main_experiment : that stands beside published values
     systems : names of this method in the table of published values
     """
@@ -61,6 +63,8 @@ class Method(ABC):
     fmri_conditions: ClassVar[tuple[str, ...]]
     text_conditions: ClassVar[tuple[str, ...]] = ()
     encoder_conditions: ClassVar[tuple[str, ...]] = ()
+    draws: ClassVar[bool] = True
+    to_beat: ClassVar[bool] = False
     main_experiment: ClassVar[str]
     systems: ClassVar[tuple[str, ...]] = ()
 

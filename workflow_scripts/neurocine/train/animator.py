@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neurocine.diffusion.conditions import exchanged_rows
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.settings import Count, NotNegative, Positive, Share, Unit
@@ -86,6 +87,11 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.bold)
+
+    def given(self, condition: str, seed: int) -> Self:
+        """Return what clips are decoded from: their own samples, or (shuffled) those of other clips."""
+        rows = torch.from_numpy(exchanged_rows(condition, self.clips, seed))
+        return dataclasses.replace(self, bold=self.bold[rows])
 
     def require_same(self, cached: CachedClips, what: str) -> None:
         """Refuse caches of other clips.
