@@ -119,6 +119,7 @@ rule build_browser:
         maps=each_result(maps_of, config["run_experiments"]),
         attention_tables=each_result(tables_of, config["run_experiments"]),
         agreement=each_result(["agree_fmri.tsv"], config["run_experiments"]),
+        features=feature_scores(config["run_experiments"]),
         result_tables=each_result(["scores.tsv", "clip_scores.tsv"], config["run_experiments"]),
         exports=each_result(exports_of, config["run_experiments"]),
         logs=training_logs(config["run_experiments"]),
@@ -154,7 +155,7 @@ rule build_browser:
         "--strips {input.strips:q} --controls {input.controls:q} --clips {input.clips:q} --maps {input.maps:q} "
         "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} "
         "--exports {input.exports:q} --logs {input.logs:q} "
-        "--noise-ceilings {input.noise_ceilings:q} --agreement {input.agreement:q} --lag-sweep {input.lag_sweep:q} --methods {input.methods:q} "
+        "--noise-ceilings {input.noise_ceilings:q} --agreement {input.agreement:q} --features {input.features:q} --lag-sweep {input.lag_sweep:q} --methods {input.methods:q} "
         "--benchmarks {params.benchmarks:q} --made {params.made:q} --asked {resources.asked:q} "
         "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log:q} >&2)"
 
@@ -176,6 +177,7 @@ use rule build_browser as build_subject_browser with:
         maps=each_result(maps_of, config["run_experiments"], ONE_SUBJECT),
         attention_tables=each_result(tables_of, config["run_experiments"], ONE_SUBJECT),
         agreement=each_result(["agree_fmri.tsv"], config["run_experiments"], ONE_SUBJECT),
+        features=feature_scores(config["run_experiments"], ONE_SUBJECT),
         result_tables=each_result(["scores.tsv", "clip_scores.tsv"], config["run_experiments"], ONE_SUBJECT),
         exports=each_result(exports_of, config["run_experiments"], ONE_SUBJECT),
         logs=training_logs(config["run_experiments"], ONE_SUBJECT),
@@ -290,6 +292,7 @@ use rule build_browser as build_ablation_browser with:
         maps=each_result(maps_of, config["ablation_experiments"]),
         attention_tables=each_result(tables_of, config["ablation_experiments"]),
         agreement=each_result(["agree_fmri.tsv"], config["ablation_experiments"]),
+        features=feature_scores(config["ablation_experiments"]),
         result_tables=each_result(["scores.tsv", "clip_scores.tsv"], config["ablation_experiments"]),
         exports=each_result(exports_of, config["ablation_experiments"]),
         logs=training_logs(config["ablation_experiments"]),

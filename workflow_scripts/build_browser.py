@@ -34,6 +34,7 @@ def main(
     published: list[Path] | None = None,
     noise_ceilings: list[Path] | None = None,
     agreement: list[Path] | None = None,
+    features: list[Path] | None = None,
     lag_sweep: list[Path] | None = None,
     methods: list[Path] | None = None,
     benchmarks: Path | None = None,
@@ -62,6 +63,7 @@ def main(
     published : published values beside ours (compare_results), likewise
     noise_ceilings : tables of measure_noise_ceiling
     agreement : tables of agree_fmri
+    features : tables of score_features
     lag_sweep : table of sweep_lags, or nothing where it was not made
     methods : text of write_methods, likewise
     benchmarks : folder of Snakemake's benchmarks of the study, for the cost
@@ -84,6 +86,7 @@ def main(
         published=published or [],
         noise_ceilings=noise_ceilings or [],
         agreement=agreement or [],
+        features=features or [],
         lag_sweep=lag_sweep or [],
         methods=methods or [],
     )

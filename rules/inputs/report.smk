@@ -50,6 +50,13 @@ def training_logs(experiments, subjects=SUBJECTS):
     return sorted(set(expand(logs, subject=subjects)))
 
 
+def feature_scores(experiments, subjects=SUBJECTS):
+    """The scores of features that experiments share, of subjects or of the wildcard of one."""
+    names = [name for one in experiments for name in method_of(EXPERIMENTS[one]).further(EXPERIMENTS[one])]
+    tables = [name for name in dict.fromkeys(names) if name.startswith("score_features/")]
+    return [of_subject(name).format(subject=subject) for name in tables for subject in subjects]
+
+
 def maps_of(method):
     return studies.result_maps(config, method)
 

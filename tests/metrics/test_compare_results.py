@@ -257,6 +257,18 @@ def test_what_is_compared_with_what() -> None:
     assert ("experiment", known[0], known[2]) in pairs_to_compare(known, "e2")
 
 
+def test_every_experiment_is_compared_with_every_baseline_method_and_methods_by_their_first() -> None:
+    first, other = ("neurocine", "paper_main", "fmri"), ("mind_animator", "animator", "fmri")
+    row = ("mind_animator", "animator_code", "fmri")
+    ridge = [("ridge", name, "fmri") for name in ("ridge_retrieval", "ridge_latents")]
+    pairs = pairs_to_compare([first, other, row, *ridge], "")
+    assert [pair[1:] for pair in pairs if pair[0] == "method"] == [(other, first)]
+    assert [pair[1:] for pair in pairs if pair[0] == "to beat"] == [
+        (result, baseline) for result in (first, other, row) for baseline in ridge
+    ]
+    assert ("experiment", ridge[1], ridge[0]) in pairs
+
+
 def test_metrics_that_a_condition_lacks_are_left_out_there_only() -> None:
     lacking = owned(clip_table(0.2).assign(ssim_mv=np.nan), "1", "e1", "caption")
     summary, comparisons = compare_results([owned(clip_table(0.3), "1", "e1"), lacking], "toy", SETTINGS, 0)

@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from neurocine.errors import InputError
+from neurocine.methods import METHODS
 from neurocine.metrics.registry import value_range
 from neurocine.metrics.statistics import (
     Intervals,
@@ -230,8 +231,8 @@ def pairs_to_compare(
     Returns
     -------
     (kind, first, second) with kind: "condition" (fMRI against every other condition of the same experiment),
-    "experiment" (against the reference experiment of the same method) or "method" (the same experiment by
-    another method); the last two from fMRI
+    "experiment" (against the reference experiment of the same method), "method" (the reference experiments of
+    two methods) or "to beat" (against every experiment of a baseline method); all but the first from fMRI
     """
     known = list(dict.fromkeys(results))
     mains = [result for result in known if result[2] == MAIN]
@@ -240,14 +241,22 @@ def pairs_to_compare(
         main = (method, experiment, MAIN)
         if condition != MAIN and main in mains:
             pairs.append(("condition", main, (method, experiment, condition)))
+    bases: list[tuple[str, str, str]] = []
     for method in dict.fromkeys(name for name, _, _ in mains):
         own = [result for result in mains if result[0] == method]
         base = next((result for result in own if result[1] == reference), own[0])
         pairs += [("experiment", result, base) for result in own if result != base]
-    for number, (method, experiment, condition) in enumerate(mains):
-        others = [r for r in mains[:number] if r[1] == experiment and r[0] != method]
-        pairs += [("method", (method, experiment, condition), other) for other in others]
+        if not is_to_beat(method):
+            pairs += [("method", base, other) for other in bases]
+            bases.append(base)
+    baselines = [result for result in mains if is_to_beat(result[0])]
+    pairs += [("to beat", r, other) for r in mains if not is_to_beat(r[0]) for other in baselines]
     return pairs
+
+
+def is_to_beat(method: str) -> bool:
+    """Say whether a method is a baseline; of names that are not known, none is."""
+    return method in METHODS and METHODS[method].to_beat
 
 
 def label(result: tuple[str, str, str], kind: str) -> str:

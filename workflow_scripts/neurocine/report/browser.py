@@ -17,7 +17,17 @@ from neurocine.conditions import CONDITIONS, describe
 from neurocine.made_by import is_mixed, rerun
 from neurocine.naming import natural
 from neurocine.report import sections
-from neurocine.report.comparisons import AGREEMENT, CEILINGS, COMPARISONS, PUBLISHED, SUMMARY, frame_table
+from neurocine.report.comparisons import (
+    AGREEMENT,
+    CEILINGS,
+    COMPARISONS,
+    FEATURES,
+    PUBLISHED,
+    SUMMARY,
+    frame_table,
+    no_better_than_simple,
+    not_beaten,
+)
 from neurocine.report.details import cost_table, detail_templates
 from neurocine.report.deviations import DEVIATIONS, deviation_frame
 from neurocine.report.glance import glance_section
@@ -156,10 +166,13 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
                 ("comparisons", "Paired differences of results", results.comparisons, COMPARISONS),
                 ("published", "Published values beside ours", results.published, PUBLISHED),
                 ("ceilings", "Noise ceilings of the fMRI", results.ceilings, CEILINGS),
+                ("features", "Decoded features beside the true ones", results.features, FEATURES),
                 ("agreement", "Agreement with the measured fMRI", _groups(results.agreement), AGREEMENT),
                 ("deviations", "Not as published", deviation_frame(results.config), DEVIATIONS),
             )
         },
+        "not_beaten": not_beaten(results.comparisons),
+        "no_better": no_better_than_simple(results.features),
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),
         "maps": map_section(results.maps, results.files, order),
         "lag_sweep": lag_section(

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from neurocine.metrics.registry import lower_is_better
 from neurocine.report.markup import Cell, Column, Row, table
 from neurocine.report.study import KEY_COLUMNS
 from neurocine.report.templates import piece
@@ -91,6 +92,65 @@ AGREEMENT = (
     Shown("noise_ceiling", "noise ceiling", "number", "correlation that a perfect prediction would reach"),
     *(Shown("n_clips", "clips", "count", minor=True), Shown("seed", kind="count", minor=True)),
 )
+
+
+FEATURES = (
+    *(Shown("subject"), Shown("decoders", hint="of the experiments that share them"), Shown("condition")),
+    *(Shown("score"), Shown("value", kind="number"), Shown("better", minor=True)),
+    Shown("chance", kind="number", hint="exact, where the score has one"),
+    Shown("reference", kind="number", hint="what a simpler answer scores"),
+    Shown("reference_name", "of", hint="the simpler answer", minor=True),
+    Shown("null_mean", "null mean", "number", "features paired with other times of the movie"),
+    Shown("p_value", "p", "p", "permutation test, not corrected"),
+    Shown("n", "clips", "count", minor=True),
+)
+
+
+def no_better_than_simple(features: pd.DataFrame) -> list[str]:
+    """Say which features decoded from fMRI are no better than a simpler answer, one sentence each.
+
+    Parameters
+    ----------
+    features : tables of score_features
+    """
+    if features.empty:
+        return []
+    higher = features["better"] == "higher"
+    worse = (features["value"] <= features["reference"]).where(
+        higher, features["value"] >= features["reference"]
+    )
+    tested = features["p_value"].notna() & features["reference"].notna()  # not a property of the features
+    shown = features[worse & tested & (features["condition"] == "fmri")]
+    return [
+        f"Subject {row['subject']}, decoders {row['decoders']}: {row['score']} {row['value']:.3g} "
+        f"is no better than {row['reference']:.3g} of the {row['reference_name']}."
+        for row in shown.to_dict("records")
+    ]
+
+
+def not_beaten(comparisons: pd.DataFrame) -> list[str]:
+    """Say where methods do not beat the baselines that are to be beaten, one sentence per pair.
+
+    A difference counts where its interval lies on the better side of 0.
+
+    Parameters
+    ----------
+    comparisons : of compare_results
+    """
+    if comparisons.empty:
+        return []
+    chosen = comparisons[comparisons["kind"] == "to beat"]
+    sentences = []
+    for (subject, first, second), rows in chosen.groupby(["subject", "first", "second"], sort=False):
+        lower = rows["metric"].map(lower_is_better)
+        beaten = (rows["ci_high"] < 0).where(lower, rows["ci_low"] > 0)
+        failed = rows.loc[~beaten, "metric"].tolist()
+        if failed:
+            sentences.append(
+                f"Subject {subject}: {first} does not beat {second} in {len(failed)} of {len(rows)} metrics: "
+                f"{', '.join(failed)}."
+            )
+    return sentences
 
 
 def _cell(row: dict[str, Any], column: Shown, digits: int) -> Cell:

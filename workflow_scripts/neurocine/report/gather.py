@@ -17,6 +17,7 @@ from neurocine.report.study import SCORE_COLUMNS, SUBJECT_FOLDER, Medium, Owner,
 
 ATTENTION_COLUMNS = ["kind", "stage", "layer", "area", "group", "hemisphere", "vertices"]
 AGREEMENT_COLUMNS = ["condition", "group", "area", "value"]
+FEATURE_COLUMNS = ["subject", "decoders", "condition", "score", "value"]
 PLACE = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
 
 
@@ -39,6 +40,7 @@ class StudyFiles:
     summary, comparisons, published : tables of compare_results
     noise_ceilings : tables of measure_noise_ceiling
     agreement : tables of agree_fmri
+    features : tables of score_features
     lag_sweep : table of sweep_lags
     methods : text of write_methods, with its references beside it
     """
@@ -58,6 +60,7 @@ class StudyFiles:
     published: Sequence[Path] = ()
     noise_ceilings: Sequence[Path] = ()
     agreement: Sequence[Path] = ()
+    features: Sequence[Path] = ()
     lag_sweep: Sequence[Path] = ()
     methods: Sequence[Path] = ()
 
@@ -104,6 +107,7 @@ def gather_results(
         config=config,
         attention=join_owned(files.attention_tables, ATTENTION_COLUMNS),
         agreement=join_owned(files.agreement, AGREEMENT_COLUMNS),
+        features=join_tables(files.features, FEATURE_COLUMNS),
         strips=media(files.strips, "strips") + media(files.controls, "controls"),
         clips=media(files.clips, "clips"),
         maps=media(files.maps, "maps"),

@@ -101,6 +101,7 @@ class Results:
     summary, comparisons, published : tables of compare_results
     ceilings : tables of measure_noise_ceiling, with the column subject
     agreement : tables of agree_fmri, with columns subject, method and experiment
+    features : tables of score_features
     lag_sweep : table of sweep_lags, if it was made
     methods : text of write_methods, Markdown
     costs : time and memory per stage and subject
@@ -120,6 +121,7 @@ class Results:
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
     ceilings: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    features: pd.DataFrame = field(default_factory=pd.DataFrame)
     lag_sweep: pd.DataFrame = field(default_factory=pd.DataFrame)
     methods: str = ""
     costs: Sequence[Cost] = ()
