@@ -201,6 +201,40 @@ def test_another_subject_is_added_without_touching_the_others(study: Path) -> No
     assert "train_video_prior" not in jobs
 
 
+SHARED = {
+    *("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "assemble_subject"),
+    *("train_encoder", "train_video_prior", "train_decoder", "decode", "decode_captions"),
+}
+
+
+def test_a_second_method_goes_on_from_the_finished_first(study: Path) -> None:
+    """To the page; what both methods share is not made again, and the first method's scores stay."""
+    config = "tests/micro/animator.yaml"
+    first = study / RESULT / "scores.tsv"
+    before = first.read_bytes()
+    run = run_micro(study, *PLAN, configs=[config])
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
+    assert not jobs.keys() & SHARED
+    # One each for two subjects: what an experiment leaves out in drawing trains nothing of its own.
+    assert [jobs[f"train_{part}"] for part in ("semantic", "structure", "motion")] == ["2"] * 3
+    run = run_micro(study, configs=[config])
+    assert run.returncode == 0, said(run)[-5000:]
+    assert first.read_bytes() == before
+    page = (study / RESULTS / "browser/index.html").read_text()
+    made = {"animator": "mind_animator", "animator_no_motion": "mind_animator"}
+    for experiment, method in (made | {"ridge_retrieval": "ridge", "ridge_latents": "ridge"}).items():
+        folder = study / RESULTS / f"sub-3/{method}/{experiment}"
+        scores = pd.read_csv(folder / "scores.tsv", sep="\t")
+        assert set(scores["method"]) == {method}
+        assert {"fmri", "shifted"} <= set(scores["condition"])
+        assert ("features" in set(scores["condition"])) == (experiment in made)
+        assert (folder / "clips/test1.mp4").stat().st_size > 500
+        assert experiment in page
+    comparisons = pd.read_csv(study / RESULTS / "tables/comparisons.tsv", sep="\t")
+    assert set(comparisons["kind"]) == {"condition", "experiment", "method", "to beat"}
+    assert planned(study, config) == set()
+
+
 # What no fMRI has a part in, so that a study from a package need not make it again.
 OF_MOVIES = ("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "train_video_prior")
 
