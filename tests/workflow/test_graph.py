@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from neurocine.conditions import CONDITIONS
 from neurocine.datasets import wen2018
@@ -216,6 +217,15 @@ def test_a_second_method_shares_rules_and_a_path_names_the_method_of_its_experim
 
 ANIMATOR = (*TOY, "studies/toy/animator.yaml")
 OF_BOTH = ("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "preprocess_run")
+
+
+@pytest.mark.parametrize("folder", ["studies/toy", "tests/micro"])
+def test_the_second_method_adds_one_condition_to_those_of_the_study(folder: str) -> None:
+    """Lists replace lists: a condition that its file forgot would make the first method's scores anew."""
+    usual, both = (
+        yaml.safe_load((ROOT / folder / f"{name}.yaml").read_text()) for name in ("config", "animator")
+    )
+    assert set(both["conditions"]) == {*usual["conditions"], "features"}
 
 
 def test_all_methods_share_what_is_not_their_own(checkout: Path) -> None:
