@@ -1,6 +1,5 @@
 """Train Mind-Animator's motion generator of one subject."""
 
-import dataclasses
 from pathlib import Path
 
 from neurocine.cli import program
@@ -8,10 +7,9 @@ from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import file_sha256
 from neurocine.models.structure import StructureDecoder
-from neurocine.provenance import header, refuse_leaks, stamp_weights
+from neurocine.provenance import refuse_leaks
 from neurocine.stimuli.cached import CachedClips
-from neurocine.train.checkpoint import finish_training
-from neurocine.train.loop import is_main_process
+from neurocine.train.animator import save_decoder
 from neurocine.train.motion import TrainMotionSettings, train_motion
 
 
@@ -70,13 +68,9 @@ def main(
         identity=sorted(inputs.values()),
         device=device,
     )
-    if is_main_process():
-        generator.save_pretrained(out / "decoder")
-        stamp_weights(out / "decoder", behind, "train_motion")
-        facts = {"seed": seed, "variant": variant, "inputs": inputs, "quality": quality}
-        facts |= {"memory_tokens": memory_tokens, "motion_from": motion_from}
-        facts["report"] = dataclasses.asdict(report)
-        finish_training(state, out, header("train_motion", settings, behind, **facts))
+    facts = {"seed": seed, "variant": variant, "inputs": inputs}
+    facts |= {"memory_tokens": memory_tokens, "motion_from": motion_from}
+    save_decoder(generator, report, quality, "train_motion", settings, behind, state, out, **facts)
 
 
 if __name__ == "__main__":

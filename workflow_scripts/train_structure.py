@@ -1,15 +1,13 @@
 """Train Mind-Animator's structure decoder of one subject."""
 
-import dataclasses
 from pathlib import Path
 
 from neurocine.cli import program
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import file_sha256
-from neurocine.provenance import header, refuse_leaks, stamp_weights
+from neurocine.provenance import refuse_leaks
 from neurocine.stimuli.cached import CachedClips
-from neurocine.train.checkpoint import finish_training
-from neurocine.train.loop import is_main_process
+from neurocine.train.animator import save_decoder
 from neurocine.train.structure import TrainStructureSettings, train_structure
 
 
@@ -56,12 +54,8 @@ def main(
         identity=sorted(inputs.values()),
         device=device,
     )
-    if is_main_process():
-        decoder.save_pretrained(out / "decoder")
-        stamp_weights(out / "decoder", behind, "train_structure")
-        facts = {"seed": seed, "variant": variant, "inputs": inputs, "quality": quality}
-        facts["report"] = dataclasses.asdict(report)
-        finish_training(state, out, header("train_structure", settings, behind, **facts))
+    facts = {"seed": seed, "variant": variant, "inputs": inputs}
+    save_decoder(decoder, report, quality, "train_structure", settings, behind, state, out, **facts)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from neurocine.diffusion.conditions import exchanged_rows
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
+from neurocine.models.saved import SavedNetwork
+from neurocine.provenance import header, stamp_weights
 from neurocine.settings import Count, NotNegative, Positive, Share, Unit
 from neurocine.stimuli.cached import CachedClips, Clip
-from neurocine.train.loop import train
+from neurocine.train.checkpoint import finish_training
+from neurocine.train.loop import is_main_process, train
 from neurocine.train.schedule import epoch_rows
 from neurocine.train.sparsify import LossInPlace, l1_factor, sparsify
 from neurocine.train.task import EpochSettings, TrainingReport
@@ -233,3 +236,35 @@ def compare_with_mean(values: Mapping[str, float], what: str) -> dict[str, Any]:
     message = "%s: %s than the training mean on held-out movies, error %.4g against %.4g"
     (log.info if better else log.warning)(message, what, text, error, mean_error)
     return {**values, "better_than_mean": better}
+
+
+def save_decoder(
+    network: SavedNetwork,
+    report: TrainingReport,
+    quality: Mapping[str, Any],
+    step: str,
+    settings: AnimatorSettings,
+    behind: Sequence[str],
+    state_dir: Path,
+    out: Path,
+    **facts: Any,
+) -> None:
+    """Write a trained decoder with the movies behind it, its log and, last, ``done.json``; in one process.
+
+    Parameters
+    ----------
+    network : trained
+    report, quality : of `train_animator`
+    step : that trained it
+    settings : its section
+    behind : movies that it was computed from
+    state_dir : the resumable state, which is removed
+    out : folder that receives decoder/, log.jsonl and done.json
+    facts : further ones for ``done.json``
+    """
+    if not is_main_process():
+        return
+    network.save_pretrained(out / "decoder")
+    stamp_weights(out / "decoder", behind, step)
+    facts |= {"quality": dict(quality), "report": dataclasses.asdict(report)}
+    finish_training(state_dir, out, header(step, settings, behind, **facts))
