@@ -70,7 +70,6 @@ rule ablation:
 
 rule lag_sweep:
     input:
-        CHECKED,
         results("tables/lag_sweep.tsv"),
 
 
@@ -80,7 +79,6 @@ for subject in SUBJECTS:
         name:
             f"sub_{subject}"
         input:
-            CHECKED,
             [subject_results(subject, name) for name in config["run_experiments"]],
             results(f"sub-{subject}/browser"),
         localrule: True

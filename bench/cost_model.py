@@ -214,7 +214,7 @@ def disk(
         "encode_latents": (float(clips * FRAMES * 4 * LATENT**2 * 2), 0.0),
         "embed_clips": (float(clips * STATES[0] * STATES[1] * 2), 0.0),
         # Single repeats, means of training movies, means and repeats of test movies.
-        "preprocess_run, assemble_subject": (
+        "preprocess_run, assemble_train, assemble_test": (
             float(sample * (single + CLIPS["train"] + CLIPS["test"] * (1 + repeats["test"]))),
             0.0,
         ),
@@ -243,7 +243,7 @@ def study_table(every: list[Cost], n_vertices: int) -> str:
     hours["decode"] = [sum(cost.hours(peak) for cost in both) for peak in PEAKS.values()]
     hours["decode_captions"] = hours["decode_nearest"] = hours["decode"]
     once = {"prepare_stimuli": 1, "encode_latents": 1, "embed_clips": 1, "preprocess_hcp": 1}
-    once["preprocess_run, assemble_subject"] = len(config["subjects"])
+    once["preprocess_run, assemble_train, assemble_test"] = len(config["subjects"])
     cells = []
     sums = [[0.0] * (len(PEAKS) + 1) for _ in studies]
     for stage, (size, more) in disk(trainings, n_vertices, config["repeats"]).items():
@@ -415,7 +415,7 @@ What one job of each stage takes, how many such jobs `config.yaml` makes (three 
 - Trainings keep two states while they run, and need room for a third. Both states go when the weights are
   written; a decoder's states are most of the disk that a running study needs, so count how many run at once.
 - Left out: captions, embeddings, scores and maps, which ask for a GPU for minutes, and pictures and films.
-  Rest runs are counted once, `preprocess_run` and `assemble_subject` per subject, other stages per job.
+  Rest runs are counted once, `preprocess_run` and `assemble_*` per subject, other stages per job.
   With reliable vertices each subject also has its own `preprocess_hcp` and `pretrain_encoder`.
 - Decoded clips (`results/<dataset>/sub-*/neurocine/*/decode/`) may be deleted when all is scored; scores and
   page stay. Asked for the same target once more, Snakemake makes them again.

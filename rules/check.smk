@@ -1,24 +1,24 @@
-"""Validate every raw file before anything else runs; all problems come in one message."""
+"""Look at raw files before anything is computed from them: all problems of a part in one message.
 
-# Nothing takes the report as input, or adding a subject would make all of them again. (ancient() does not help:
-# while the check itself has to run, Snakemake then overlooks every other reason to run what waits for it.) The
-# priority puts the check before all other work, which a failure stops.
-CHECKED = results("check_data/report.tsv")
+The first steps that read a part take the report of its check as input, so nothing is computed from a part with a
+damaged file: `check_subject` holds up one subject, `check_models` what needs one network. A report is as good as the
+first training run or movie that it lists; later changes of other files are no reason to make it again, or nothing
+of the test movies could change without training anew. Steps refuse damaged files themselves, and `check_data` looks
+at all files whenever one has changed.
+"""
 
-CHECKED_MODELS = [name for name in MODELS if PUBLISHED[name].pretrained]
+
+include: "inputs/check.smk"
 
 
 rule check_data:
     input:
-        stimuli=STUDY.videos(MOVIES),
-        runs=[path for subject in SUBJECTS for path in STUDY.runs(subject, MOVIES)],
-        package_train=[str(files["train"]) for files in STUDY.packages.values()],
-        package_test=[str(files["test"]) for files in STUDY.packages.values()],
-        package_vertex=[str(files["vertex"]) for files in STUDY.packages.values()] if PLACED else [],
-        rest=[path for files in REST.values() for path in files],
-        models=[path for name in CHECKED_MODELS for path in MODEL_FILES[name]],
+        STUDY.videos(MOVIES),
+        [path for subject in SUBJECTS for path in files_of(subject)],
+        EVERY_REST_RUN,
+        [path for name in CHECKED_MODELS for path in STUDY.models[name]],
     output:
-        CHECKED,
+        results("check_data/report.tsv"),
     log:
         log_file("check_data/check_data"),
     benchmark:
@@ -30,34 +30,19 @@ rule check_data:
         mem_mb=memory(4),
         runtime=minutes(60),
     params:
-        movies=STUDY.movies(MOVIES),
-        recordings=[text for subject in SUBJECTS for text in STUDY.recordings(subject, MOVIES)],
-        models=[str(MODELS[name]) for name in CHECKED_MODELS],
-        model_names=CHECKED_MODELS,
-        package=STUDY.package_layout(),
-        settings=settings("check_data"),
-        preprocess_run=settings("preprocess_run"),
-        prepare_stimuli=settings("prepare_stimuli"),
+        arguments=arguments_file(lambda wildcards: to_check(MOVIES, SUBJECTS, EVERY_REST_RUN, CHECKED_MODELS)),
+        asked=asked_of_files(MOVIES),
+        stops="nothing was computed",
     shell:
-        'python "$NEUROCINE/check_data.py" --stimuli {input.stimuli:q} --movies {params.movies:q} '
-        "--runs {input.runs:q} --recordings {params.recordings:q} "
-        "--rest {input.rest:q} --models {params.models:q} --model-names {params.model_names:q} --settings {params.settings:q} "
-        "--preprocess-run {params.preprocess_run:q} --prepare-stimuli {params.prepare_stimuli:q} "
-        "--package {params.package:q} --package-train {input.package_train:q} "
-        "--package-test {input.package_test:q} --package-vertex {input.package_vertex:q} --out {output:q} "
+        'python "$NEUROCINE/check_data.py" --arguments {params.arguments:q} --stops {params.stops:q} --out {output:q} '
         "2> >(tee {log:q} >&2)"
 
 
 # Movies and runs alone: needs neither networks nor rest runs.
 use rule check_data as check_recordings with:
     input:
-        stimuli=STUDY.videos(MOVIES),
-        runs=[path for subject in SUBJECTS for path in STUDY.runs(subject, MOVIES)],
-        package_train=[str(files["train"]) for files in STUDY.packages.values()],
-        package_test=[str(files["test"]) for files in STUDY.packages.values()],
-        package_vertex=[str(files["vertex"]) for files in STUDY.packages.values()] if PLACED else [],
-        rest=[],
-        models=[],
+        STUDY.videos(MOVIES),
+        [path for subject in SUBJECTS for path in files_of(subject)],
     output:
         results("check_data/recordings.tsv"),
     log:
@@ -65,11 +50,66 @@ use rule check_data as check_recordings with:
     benchmark:
         benchmark_file("check_data/check_recordings")
     params:
-        movies=STUDY.movies(MOVIES),
-        recordings=[text for subject in SUBJECTS for text in STUDY.recordings(subject, MOVIES)],
-        models=[],
-        model_names=[],
-        package=STUDY.package_layout(),
-        settings=settings("check_data"),
-        preprocess_run=settings("preprocess_run"),
-        prepare_stimuli=settings("prepare_stimuli"),
+        arguments=arguments_file(lambda wildcards: to_check(MOVIES, SUBJECTS)),
+        asked=asked_of_files(MOVIES),
+        stops="nothing was computed",
+
+
+use rule check_data as check_stimuli with:
+    input:
+        STUDY.videos(TRAIN[:1]),
+    output:
+        results("check_stimuli/report.tsv"),
+    log:
+        log_file("check_stimuli/check_stimuli"),
+    benchmark:
+        benchmark_file("check_stimuli/check_stimuli")
+    params:
+        arguments=arguments_file(lambda wildcards: to_check(MOVIES)),
+        asked="",
+        stops="no movie was prepared, and nothing that needs one was computed",
+
+
+use rule check_data as check_subject with:
+    input:
+        first_file,
+    output:
+        of_subject("check_subject/report.tsv"),
+    log:
+        log_file("check_subject/sub-{subject}"),
+    benchmark:
+        benchmark_file("check_subject/sub-{subject}")
+    params:
+        arguments=arguments_file(lambda wildcards: to_check(subjects=[wildcards.subject])),
+        asked="",
+        stops="nothing of subject {subject} was computed, other subjects go on with --keep-going",
+
+
+use rule check_data as check_rest with:
+    input:
+        EVERY_REST_RUN,
+    output:
+        results("check_rest/report.tsv"),
+    log:
+        log_file("check_rest/check_rest"),
+    benchmark:
+        benchmark_file("check_rest/check_rest")
+    params:
+        arguments=arguments_file(lambda wildcards: to_check(rest=EVERY_REST_RUN)),
+        asked="",
+        stops="no rest run was read, and nothing that needs the pretrained encoder was computed",
+
+
+use rule check_data as check_models with:
+    input:
+        lambda wildcards: STUDY.models[wildcards.network],
+    output:
+        results("check_models/{network}.tsv"),
+    log:
+        log_file("check_models/{network}"),
+    benchmark:
+        benchmark_file("check_models/{network}")
+    params:
+        arguments=arguments_file(lambda wildcards: to_check(networks=[wildcards.network])),
+        asked="",
+        stops="nothing that needs the network {network} was computed",

@@ -20,6 +20,7 @@ from neurocine.config import complete_config, refuse_repeated_keys
 from neurocine.datasets import data_set
 from neurocine.datasets.hcp_rest import rest_run
 from neurocine.errors import InputError, InputErrors
+from neurocine.first_run import FirstRun, write_json
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.methods.mind_animator import motion_key
 from neurocine.methods.neurocine import decoder_key, encoder_key, export_names, prior_key
@@ -62,7 +63,14 @@ try:
     config.update(complete_config(config))
     # The networks of the embedded study come with the workflow, wherever the study lies.
     LOCATED = {name: of_checkout(folder) if folder else folder for name, folder in config["models"].items()}
-    STUDY = Study.find({**config, "models": LOCATED}, to_find())
+    FIRST_RUN = Path(f"results/{config['dataset']}/first_run.json")
+    REST_FILES = Path(f"results/{config['dataset']}/.state/rest_files.json")
+    STUDY = Study.find(
+        {**config, "models": LOCATED},
+        to_find(),
+        FirstRun.read(FIRST_RUN),
+        None if workflow.is_main_process else studies.kept_rest_runs(config, REST_FILES),
+    )
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -70,7 +78,7 @@ DATASET = config["dataset"]
 SUBJECTS = config["subjects"]
 TRAIN, TEST = config["movies"]["train"], config["movies"]["test"]
 MOVIES = TRAIN + TEST
-REST, MODEL_FILES = STUDY.rest, STUDY.models
+REST = STUDY.rest
 SIMULATED = config["simulate"]
 EXPERIMENTS = config["experiments"]
 USED_METHODS = methods_of(EXPERIMENTS)
@@ -195,47 +203,6 @@ ON_GPUS = {
 os.environ.update(LAUNCHER_ENVIRONMENT)
 
 
-# What one job does
-
-
-def train_files(path):
-    """The files of all batches of training movies."""
-    return expand(path, batch=STUDY.train_batches, allow_missing=True)
-
-
-def test_files(path):
-    """The files of all batches of test movies."""
-    return expand(path, batch=STUDY.test_batches, allow_missing=True)
-
-
-def of_batch(select):
-    """Take what a function of the study selects of the movies of a batch, of the subject where there is one."""
-
-    def taken(wildcards):
-        subject = [wildcards.subject] if "subject" in wildcards.keys() else []
-        return select(*subject, STUDY.batches[wildcards.batch])
-
-    return taken
-
-
-def to_choose_vertices(select):
-    """The same of the runs by which a subject's vertices are chosen: of training movies only."""
-
-    def taken(wildcards):
-        return select(wildcards.subject, TRAIN) if OWN_VERTICES else []
-
-    return taken
-
-
-def package_file(name):
-    """A file of the subject's package, if it has it."""
-
-    def path(wildcards):
-        return [str(path) for key, path in STUDY.packages[wildcards.subject].items() if key == name]
-
-    return path
-
-
 def row_of(experiment, method):
     """The settings of an experiment, if they are of this method: a path may name another one."""
     try:
@@ -249,12 +216,23 @@ def one_of(names):
 
 
 CONDITIONS = config["conditions"]
+CHECKED_MODELS = [name for name in MODELS if PUBLISHED[name].pretrained]
+# Whoever reads a network waits for its check.
+MODEL_FILES = {
+    name: [*files, *([results(f"check_models/{name}.tsv")] if name in CHECKED_MODELS else [])]
+    for name, files in STUDY.models.items()
+}
+
+
+include: "inputs/common.smk"
 
 
 wildcard_constraints:
     subject=one_of(SUBJECTS),
     batch=one_of(STUDY.batches),
     rest=one_of(REST),
+    rest_batch=one_of(STUDY.rest_batches),
     experiment=one_of(EXPERIMENTS),
+    network=one_of(CHECKED_MODELS),
     method=one_of(method.name for method in USED_METHODS),
     baseline=one_of(made_by("make_baselines")),

@@ -17,6 +17,7 @@ rule select_vertices:
         labels=LABELS,
         like=LIKE,
         runs=to_choose_vertices(STUDY.runs),
+        checked=of_subject("check_subject/report.tsv") if OWN_VERTICES else [],
         confounds=to_choose_vertices(STUDY.confounds),
     output:
         vertices=SELECTED,
@@ -52,6 +53,7 @@ rule preprocess_run:
         runs=of_batch(STUDY.runs),
         confounds=of_batch(STUDY.confounds),
         vertices=SELECTED,
+        checked=of_subject("check_subject/report.tsv"),
     output:
         CLEANED_RUNS,
     log:
@@ -76,62 +78,106 @@ rule preprocess_run:
 
 rule import_fmri:
     input:
-        train=package_file("train"),
-        test=package_file("test"),
+        fmri=package_file("train"),
         vertex=package_file("vertex"),
         roi=package_file("roi"),
         atlas=ATLAS,
+        checked=of_subject("check_subject/report.tsv"),
     output:
-        train=of_subject("import_fmri/train.safetensors"),
-        test=of_subject("import_fmri/test.safetensors"),
+        fmri=of_subject("import_fmri/train.safetensors"),
         vertices=of_subject("import_fmri/vertices.safetensors"),
         table=of_subject("import_fmri/vertices.tsv"),
     log:
-        log_file("import_fmri/sub-{subject}"),
+        log_file("import_fmri/sub-{subject}_train"),
     benchmark:
-        benchmark_file("import_fmri/sub-{subject}")
+        benchmark_file("import_fmri/sub-{subject}_train")
     conda:
         "../envs/training.yaml"
     resources:
         mem_mb=memory(16),
         runtime=minutes(60),
     params:
+        part="train",
+        places=lambda wildcards, output: ["--vertices", output.vertices, "--table", output.table],
         vertex=lambda wildcards, input: "--vertex" if input.vertex else "",
         roi=lambda wildcards, input: "--roi" if input.roi else "",
         atlas="--atlas" if ATLAS else "",
-        excluded=lambda wildcards: STUDY.excluded(wildcards.subject, MOVIES),
-        package=STUDY.package_layout(),
+        excluded=lambda wildcards: STUDY.excluded(wildcards.subject, TRAIN),
+        package=STUDY.package_layout("train"),
         settings=settings("import_fmri"),
     shell:
-        'python "$NEUROCINE/import_fmri.py" --train {input.train:q} --test {input.test:q} '
+        'python "$NEUROCINE/import_fmri.py" --fmri {input.fmri:q} --part {params.part:q} '
         "{params.vertex:q} {input.vertex:q} {params.roi:q} {input.roi:q} {params.atlas:q} {input.atlas:q} "
         "--excluded {params.excluded:q} --package {params.package:q} --settings {params.settings:q} "
-        "--out-train {output.train:q} --out-test {output.test:q} --vertices {output.vertices:q} --table {output.table:q} "
-        "2> >(tee {log:q} >&2)"
+        "--out {output.fmri:q} {params.places:q} 2> >(tee {log:q} >&2)"
 
 
-rule assemble_subject:
+use rule import_fmri as import_fmri_test with:
     input:
-        train=CLEANED_TRAIN,
-        test=CLEANED_TEST,
+        fmri=package_file("test"),
+        vertex=package_file("vertex"),
+        roi=package_file("roi"),
+        atlas=ATLAS,
+        checked=of_subject("check_subject/report.tsv"),
     output:
-        train=of_subject("assemble_subject/train.safetensors"),
-        test=of_subject("assemble_subject/test.safetensors"),
+        fmri=of_subject("import_fmri/test.safetensors"),
     log:
-        log_file("assemble_subject/sub-{subject}"),
+        log_file("import_fmri/sub-{subject}_test"),
     benchmark:
-        benchmark_file("assemble_subject/sub-{subject}")
+        benchmark_file("import_fmri/sub-{subject}_test")
+    params:
+        part="test",
+        places=[],
+        vertex=lambda wildcards, input: "--vertex" if input.vertex else "",
+        roi=lambda wildcards, input: "--roi" if input.roi else "",
+        atlas="--atlas" if ATLAS else "",
+        excluded=lambda wildcards: STUDY.excluded(wildcards.subject, TEST),
+        package=STUDY.package_layout("test"),
+        settings=settings("import_fmri"),
+
+
+rule assemble_train:
+    input:
+        CLEANED_TRAIN,
+    output:
+        of_subject("assemble_train/fmri.safetensors"),
+    log:
+        log_file("assemble_train/sub-{subject}"),
+    benchmark:
+        benchmark_file("assemble_train/sub-{subject}")
     conda:
         "../envs/fmri.yaml"
     resources:
         mem_mb=memory(16),
         runtime=minutes(60),
     params:
-        settings=settings("assemble_subject"),
+        settings=settings("assemble_train"),
     shell:
-        'python "$NEUROCINE/assemble_subject.py" --train {input.train:q} --test {input.test:q} '
-        "--settings {params.settings:q} --out-train {output.train:q} --out-test {output.test:q} "
+        'python "$NEUROCINE/assemble_train.py" --train {input:q} --settings {params.settings:q} --out {output:q} '
         "2> >(tee {log:q} >&2)"
+
+
+# A rule of its own, so that nothing of the test movies makes training samples again, and so trainings.
+rule assemble_test:
+    input:
+        test=CLEANED_TEST,
+        train=rules.assemble_train.output,
+    output:
+        of_subject("assemble_test/fmri.safetensors"),
+    log:
+        log_file("assemble_test/sub-{subject}"),
+    benchmark:
+        benchmark_file("assemble_test/sub-{subject}")
+    conda:
+        "../envs/fmri.yaml"
+    resources:
+        mem_mb=memory(16),
+        runtime=minutes(60),
+    params:
+        settings=settings("assemble_test"),
+    shell:
+        'python "$NEUROCINE/assemble_test.py" --test {input.test:q} --train {input.train:q} '
+        "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
 rule measure_noise_ceiling:
@@ -159,21 +205,23 @@ rule measure_noise_ceiling:
 
 rule preprocess_hcp:
     input:
-        rest=lambda wildcards: REST[wildcards.rest],
+        rest=of_rest_batch(lambda subject: REST[subject]),
         vertices=VERTICES,
+        checked=results("check_rest/report.tsv"),
     output:
-        of_vertices("preprocess_hcp/{rest}.safetensors"),
+        of_vertices("preprocess_hcp/{rest_batch}.safetensors"),
     log:
-        log_file(f"preprocess_hcp/{own('_{rest}', '{rest}')}"),
+        log_file(f"preprocess_hcp/{own('_{rest_batch}', '{rest_batch}')}"),
     benchmark:
-        benchmark_file(f"preprocess_hcp/{own('_{rest}', '{rest}')}")
+        benchmark_file(f"preprocess_hcp/{own('_{rest_batch}', '{rest_batch}')}")
     conda:
         "../envs/fmri.yaml"
     resources:
         mem_mb=memory(4),
-        runtime=minutes(30),
+        runtime=minutes(90),
     params:
+        subjects=of_rest_batch(lambda subject: [subject] * len(REST[subject])),
         settings=settings("preprocess_hcp"),
     shell:
-        'python "$NEUROCINE/preprocess_hcp.py" --rest {input.rest:q} --vertices {input.vertices:q} '
-        "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
+        'python "$NEUROCINE/preprocess_hcp.py" --rest {input.rest:q} --subjects {params.subjects:q} '
+        "--vertices {input.vertices:q} --settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"

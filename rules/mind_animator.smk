@@ -71,7 +71,7 @@ rule embed_variants:
 
 rule train_semantic:
     input:
-        fmri=of_subject("assemble_subject/train.safetensors"),
+        fmri=of_subject("assemble_train/fmri.safetensors"),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         variants=train_files(results("embed_variants/{batch}.safetensors")),
     output:
@@ -106,7 +106,7 @@ rule train_semantic:
 
 rule train_structure:
     input:
-        fmri=of_subject("assemble_subject/train.safetensors"),
+        fmri=of_subject("assemble_train/fmri.safetensors"),
         latents=train_files(results("encode_latents/{batch}.safetensors")),
     output:
         weights=of_subject("train_structure/{variant}/decoder/model.safetensors"),
@@ -140,7 +140,7 @@ rule train_structure:
 
 rule train_motion:
     input:
-        fmri=of_subject("assemble_subject/train.safetensors"),
+        fmri=of_subject("assemble_train/fmri.safetensors"),
         latents=train_files(results("encode_latents/{batch}.safetensors")),
         structure=structure_of_motion,
     output:
@@ -183,8 +183,8 @@ rule decode_features:
         semantic=animator_decoder("train_semantic"),
         structure=animator_decoder("train_structure"),
         motion=animator_decoder("train_motion"),
-        fmri_train=of_subject("assemble_subject/train.safetensors"),
-        fmri_test=of_subject("assemble_subject/test.safetensors"),
+        fmri_train=of_subject("assemble_train/fmri.safetensors"),
+        fmri_test=of_subject("assemble_test/fmri.safetensors"),
         embeddings=test_files(results("embed_clips/{batch}.safetensors")),
         latents=test_files(results("encode_latents/{batch}.safetensors")),
     output:

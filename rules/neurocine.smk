@@ -21,11 +21,15 @@ wildcard_constraints:
 
 
 if config["pretrain_on"] == "rest":
-    PRETRAIN_ON = expand(of_vertices("preprocess_hcp/{rest}.safetensors"), rest=REST, allow_missing=True)
+    PRETRAIN_ON = expand(
+        of_vertices("preprocess_hcp/{rest_batch}.safetensors"),
+        rest_batch=STUDY.rest_batches,
+        allow_missing=True,
+    )
 elif OWN_VERTICES:
-    PRETRAIN_ON = [of_subject("assemble_subject/train.safetensors")]
+    PRETRAIN_ON = [of_subject("assemble_train/fmri.safetensors")]
 else:
-    PRETRAIN_ON = expand(of_subject("assemble_subject/train.safetensors"), subject=SUBJECTS)
+    PRETRAIN_ON = expand(of_subject("assemble_train/fmri.safetensors"), subject=SUBJECTS)
 PRETRAINED = of_vertices(
     f"{'import_encoder' if PUBLISHED_ENCODER else 'pretrain_encoder'}/encoder/model.safetensors"
 )
@@ -80,20 +84,21 @@ else:
             mem_mb=memory(64),
             runtime=minutes(1440),
         params:
+            arguments=arguments_file(),
             train_movies=TRAIN,
             seed=config["seed"],
             settings=settings("pretrain_encoder"),
             state=state_dir("pretrain_encoder/sub-{subject}" if OWN_VERTICES else "pretrain_encoder"),
             out=output_folder("done"),
         shell:
-            '{resources.launcher} "$NEUROCINE/pretrain_encoder.py" --shards {input.shards:q} '
+            '{resources.launcher} "$NEUROCINE/pretrain_encoder.py" --arguments {params.arguments:q} '
             "--train-movies {params.train_movies:q} --seed {params.seed:q} "
             "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule train_encoder:
     input:
-        fmri=of_subject("assemble_subject/train.safetensors"),
+        fmri=of_subject("assemble_train/fmri.safetensors"),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         pretrained=PRETRAINED,
     output:
@@ -170,7 +175,7 @@ rule train_video_prior:
 
 rule train_decoder:
     input:
-        fmri=of_subject("assemble_subject/train.safetensors"),
+        fmri=of_subject("assemble_train/fmri.safetensors"),
         latents=train_files(results("encode_latents/{batch}.safetensors")),
         encoder=rules.train_encoder.output.weights,
         prior=rules.train_video_prior.output.weights,
@@ -219,8 +224,8 @@ rule decode:
         decoder=decoder_file("done.json"),
         unet=decoder_file("unet/diffusion_pytorch_model.safetensors"),
         encoder=decoder_file("encoder/model.safetensors"),
-        fmri_train=of_subject("assemble_subject/train.safetensors"),
-        fmri_test=of_subject("assemble_subject/test.safetensors"),
+        fmri_train=of_subject("assemble_train/fmri.safetensors"),
+        fmri_test=of_subject("assemble_test/fmri.safetensors"),
         stable_diffusion=MODEL_FILES["stable_diffusion"],
     output:
         of_neurocine(f"{NEUROCINE.step}/{{condition}}.safetensors"),
@@ -289,7 +294,7 @@ rule decode_captions:
 rule retrieve_clips:
     input:
         encoder=rules.train_encoder.output.weights,
-        fmri=of_subject("assemble_subject/test.safetensors"),
+        fmri=of_subject("assemble_test/fmri.safetensors"),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
     output:
@@ -321,7 +326,7 @@ rule decode_nearest:
     input:
         encoder=rules.train_encoder.output.weights,
         prior=rules.train_video_prior.output.weights,
-        fmri=of_subject("assemble_subject/test.safetensors"),
+        fmri=of_subject("assemble_test/fmri.safetensors"),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         stable_diffusion=MODEL_FILES["stable_diffusion"],
     output:
@@ -358,7 +363,7 @@ rule extract_attention:
         pretrained=PRETRAINED,
         contrastive=contrastive_file,
         full=decoder_file("encoder/model.safetensors"),
-        fmri=of_subject("assemble_subject/test.safetensors"),
+        fmri=of_subject("assemble_test/fmri.safetensors"),
         embeddings=test_files(results("embed_clips/{batch}.safetensors")),
         vertices=VERTICES,
     output:

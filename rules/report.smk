@@ -6,7 +6,7 @@ include: "inputs/report.smk"
 
 rule tabulate_scores:
     input:
-        each_result(["scores.tsv"], config["run_experiments"]),
+        scores=each_result(["scores.tsv"], config["run_experiments"]),
     output:
         scores=report(
             results("tables/scores.tsv"),
@@ -26,11 +26,12 @@ rule tabulate_scores:
         mem_mb=memory(4),
         runtime=minutes(10),
     params:
+        arguments=arguments_file(),
         study=STUDY.facts(),
         experiments=json.dumps({"rows": EXPERIMENTS}, sort_keys=True),
         settings=settings("tabulate_scores"),
     shell:
-        'python "$NEUROCINE/tabulate_scores.py" --scores {input:q} --study {params.study:q} '
+        'python "$NEUROCINE/tabulate_scores.py" --arguments {params.arguments:q} --study {params.study:q} '
         "--experiments {params.experiments:q} --settings {params.settings:q} "
         "--out-scores {output.scores:q} --out-main {output.main:q} --out-ablation {output.ablation:q} "
         "2> >(tee {log:q} >&2)"
@@ -39,7 +40,7 @@ rule tabulate_scores:
 rule compare_results:
     input:
         clip_scores=each_result(["clip_scores.tsv"], config["run_experiments"]),
-        scores=rules.tabulate_scores.output.scores,
+        scores=results("tables/scores.tsv"),
     output:
         results=results("tables/results.tsv"),
         comparisons=results("tables/comparisons.tsv"),
@@ -54,12 +55,13 @@ rule compare_results:
         mem_mb=memory(4),
         runtime=minutes(30),
     params:
+        arguments=arguments_file(),
         study=STUDY.facts(),
         networks=[f"{name}={folder}" for name, folder in SCORING_NETWORKS.items()],
         seed=config["seed"],
         settings=settings("compare_results"),
     shell:
-        'python "$NEUROCINE/compare_results.py" --clip-scores {input.clip_scores:q} --scores {input.scores:q} '
+        'python "$NEUROCINE/compare_results.py" --arguments {params.arguments:q} '
         "--study {params.study:q} --networks {params.networks:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out-results {output.results:q} --out-comparisons {output.comparisons:q} "
         "--out-published {output.published:q} 2> >(tee {log:q} >&2)"
@@ -72,7 +74,7 @@ LAG_SWEEP = if_made(results("tables/lag_sweep.tsv"))
 
 rule write_methods:
     input:
-        scores=rules.tabulate_scores.output.scores,
+        scores=results("tables/scores.tsv"),
         vertices=expand(VERTICES, subject=SUBJECTS),
         logs=training_logs(config["run_experiments"]),
     output:
@@ -95,24 +97,25 @@ rule write_methods:
         runtime=minutes(10),
         asked=lambda wildcards: json.dumps({stage: vars(wish) for stage, wish in ASKED.items()}),
     params:
+        arguments=arguments_file(),
         config=json.dumps(config, sort_keys=True),
         experiments=config["run_experiments"],
         rest_subjects=len(REST),
         benchmarks=f"benchmarks/{DATASET}",
     shell:
-        'python "$NEUROCINE/write_methods.py" --scores {input.scores:q} --vertices {input.vertices:q} '
-        "--logs {input.logs:q} --experiments {params.experiments:q} --rest-subjects {params.rest_subjects:q} "
+        'python "$NEUROCINE/write_methods.py" --arguments {params.arguments:q} '
+        "--experiments {params.experiments:q} --rest-subjects {params.rest_subjects:q} "
         "--benchmarks {params.benchmarks:q} --asked {resources.asked:q} --config {params.config:q} "
         "--out {output.text:q} --references {output.references:q} --description {output.description:q} 2> >(tee {log:q} >&2)"
 
 
 rule build_browser:
     input:
-        scores=rules.tabulate_scores.output.scores,
-        summary=rules.compare_results.output.results,
-        comparisons=rules.compare_results.output.comparisons,
-        published=rules.compare_results.output.published,
-        tables=[rules.tabulate_scores.output.main, rules.tabulate_scores.output.ablation],
+        scores=results("tables/scores.tsv"),
+        summary=results("tables/results.tsv"),
+        comparisons=results("tables/comparisons.tsv"),
+        published=results("tables/published.tsv"),
+        tables=[results("tables/main.tsv"), results("tables/ablation.tsv")],
         strips=each_result(STRIPS, config["run_experiments"]),
         controls=each_result(controls_of, config["run_experiments"]),
         clips=each_result(studies.clip_films(config), config["run_experiments"]),
@@ -125,7 +128,7 @@ rule build_browser:
         logs=training_logs(config["run_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
         lag_sweep=LAG_SWEEP,
-        methods=rules.write_methods.output.text,
+        methods=results("methods.md"),
     output:
         report(
             directory(results("browser")),
@@ -145,17 +148,13 @@ rule build_browser:
         runtime=minutes(10),
         asked=lambda wildcards: json.dumps({stage: vars(wish) for stage, wish in ASKED.items()}),
     params:
+        arguments=arguments_file(),
         config=json.dumps(config, sort_keys=True),
         benchmarks=f"benchmarks/{DATASET}",
         made=lambda wildcards: results(f"sub-{wildcards.subject}" if "subject" in wildcards.keys() else "."),
         settings=settings("build_browser"),
     shell:
-        'python "$NEUROCINE/build_browser.py" --scores {input.scores:q} --tables {input.tables:q} '
-        "--summary {input.summary:q} --comparisons {input.comparisons:q} --published {input.published:q} "
-        "--strips {input.strips:q} --controls {input.controls:q} --clips {input.clips:q} --maps {input.maps:q} "
-        "--attention-tables {input.attention_tables:q} --result-tables {input.result_tables:q} "
-        "--exports {input.exports:q} --logs {input.logs:q} "
-        "--noise-ceilings {input.noise_ceilings:q} --agreement {input.agreement:q} --features {input.features:q} --lag-sweep {input.lag_sweep:q} --methods {input.methods:q} "
+        'python "$NEUROCINE/build_browser.py" --arguments {params.arguments:q} '
         "--benchmarks {params.benchmarks:q} --made {params.made:q} --asked {resources.asked:q} "
         "--config {params.config:q} --settings {params.settings:q} --out {output:q}/index.html 2> >(tee {log:q} >&2)"
 
@@ -194,8 +193,8 @@ use rule build_browser as build_subject_browser with:
 
 rule sweep_lags:
     input:
-        train=expand(of_subject("assemble_subject/train.safetensors"), subject=SUBJECTS),
-        test=expand(of_subject("assemble_subject/test.safetensors"), subject=SUBJECTS),
+        train=expand(of_subject("assemble_train/fmri.safetensors"), subject=SUBJECTS),
+        test=expand(of_subject("assemble_test/fmri.safetensors"), subject=SUBJECTS),
         embeddings=expand(results("embed_clips/{batch}.safetensors"), batch=STUDY.batches),
     output:
         results("tables/lag_sweep.tsv"),
@@ -210,12 +209,13 @@ rule sweep_lags:
         mem_mb=memory(16),
         runtime=minutes(60),
     params:
+        arguments=arguments_file(),
         subjects=SUBJECTS,
         seed=config["seed"],
         settings=settings("sweep_lags"),
     shell:
-        'python "$NEUROCINE/sweep_lags.py" --train {input.train:q} --test {input.test:q} '
-        "--subjects {params.subjects:q} --embeddings {input.embeddings:q} --seed {params.seed:q} "
+        'python "$NEUROCINE/sweep_lags.py" --arguments {params.arguments:q} '
+        "--subjects {params.subjects:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
@@ -224,7 +224,7 @@ rule sweep_lags:
 
 use rule tabulate_scores as tabulate_ablation with:
     input:
-        each_result(["scores.tsv"], config["ablation_experiments"]),
+        scores=each_result(["scores.tsv"], config["ablation_experiments"]),
     output:
         scores=report(
             results("ablation/tables/scores.tsv"),
@@ -243,7 +243,7 @@ use rule tabulate_scores as tabulate_ablation with:
 use rule compare_results as compare_ablation with:
     input:
         clip_scores=each_result(["clip_scores.tsv"], config["ablation_experiments"]),
-        scores=rules.tabulate_ablation.output.scores,
+        scores=results("ablation/tables/scores.tsv"),
     output:
         results=results("ablation/tables/results.tsv"),
         comparisons=results("ablation/tables/comparisons.tsv"),
@@ -256,7 +256,7 @@ use rule compare_results as compare_ablation with:
 
 use rule write_methods as write_ablation_methods with:
     input:
-        scores=rules.tabulate_ablation.output.scores,
+        scores=results("ablation/tables/scores.tsv"),
         vertices=expand(VERTICES, subject=SUBJECTS),
         logs=training_logs(config["ablation_experiments"]),
     output:
@@ -273,6 +273,7 @@ use rule write_methods as write_ablation_methods with:
     benchmark:
         benchmark_file("write_methods/ablation")
     params:
+        arguments=arguments_file(),
         config=json.dumps(config, sort_keys=True),
         experiments=config["ablation_experiments"],
         rest_subjects=len(REST),
@@ -281,11 +282,11 @@ use rule write_methods as write_ablation_methods with:
 
 use rule build_browser as build_ablation_browser with:
     input:
-        scores=rules.tabulate_ablation.output.scores,
-        summary=rules.compare_ablation.output.results,
-        comparisons=rules.compare_ablation.output.comparisons,
-        published=rules.compare_ablation.output.published,
-        tables=[rules.tabulate_ablation.output.main, rules.tabulate_ablation.output.ablation],
+        scores=results("ablation/tables/scores.tsv"),
+        summary=results("ablation/tables/results.tsv"),
+        comparisons=results("ablation/tables/comparisons.tsv"),
+        published=results("ablation/tables/published.tsv"),
+        tables=[results("ablation/tables/main.tsv"), results("ablation/tables/ablation.tsv")],
         strips=each_result(STRIPS, config["ablation_experiments"]),
         controls=each_result(controls_of, config["ablation_experiments"]),
         clips=each_result(studies.clip_films(config), config["ablation_experiments"]),
@@ -298,7 +299,7 @@ use rule build_browser as build_ablation_browser with:
         logs=training_logs(config["ablation_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
         lag_sweep=LAG_SWEEP,
-        methods=rules.write_ablation_methods.output.text,
+        methods=results("ablation/methods.md"),
     output:
         report(
             directory(results("ablation/browser")),

@@ -10,8 +10,8 @@ PREDICTED = studies.conditions_among(config, RIDGE.fmri_conditions)
 
 rule predict_features:
     input:
-        fmri_train=of_subject("assemble_subject/train.safetensors"),
-        fmri_test=of_subject("assemble_subject/test.safetensors"),
+        fmri_train=of_subject("assemble_train/fmri.safetensors"),
+        fmri_test=of_subject("assemble_test/fmri.safetensors"),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         latents=train_files(results("encode_latents/{batch}.safetensors")),
     output:

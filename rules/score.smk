@@ -72,8 +72,8 @@ rule score:
 
 rule agree_fmri:
     input:
-        fmri_train=of_subject("assemble_subject/train.safetensors"),
-        fmri_test=of_subject("assemble_subject/test.safetensors"),
+        fmri_train=of_subject("assemble_train/fmri.safetensors"),
+        fmri_test=of_subject("assemble_test/fmri.safetensors"),
         train_embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         test_embeddings=test_files(results("embed_clips/{batch}.safetensors")),
         decoded=scored_clips,

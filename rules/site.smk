@@ -50,6 +50,7 @@ if workflow.is_main_process and partitions.on_slurm(sys.argv, os.environ.get("SN
 
 
 onstart:
+    started = list(workflow.dag.needrun_jobs())
     try:
         cluster.refuse_second_run(Path.cwd(), DATASET)
         cluster.name_jobs(workflow.scheduler._executor, DATASET)
@@ -58,7 +59,7 @@ onstart:
         if status_command == "squeue":
             cluster.check_status_memory()
         if status_command is not None:
-            planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+            planned = {job.rule.name for job in started}
             misfits = [problem for name, problem in MISFITS.items() if name in planned]
             if misfits:
                 raise InputErrors("Jobs of this run fit no partition", misfits)
@@ -69,6 +70,10 @@ onstart:
                 "1, or jobs on Slurm",
                 "Add --profile slurm, or set compute.nodes: 1.",
             )
+        # What jobs read that have no producer: only once nothing speaks against the run.
+        STUDY.decided({name for job in started for name in job.wildcards_dict}).write(FIRST_RUN)
+        if REST:
+            studies.keep_rest_runs(config, REST, REST_FILES)
     except InputError as error:
         raise WorkflowError(str(error)) from None
 

@@ -4,6 +4,7 @@
 rule prepare_stimuli:
     input:
         videos=of_batch(STUDY.videos),
+        checked=results("check_stimuli/report.tsv"),
     output:
         results("prepare_stimuli/{batch}.safetensors"),
     log:

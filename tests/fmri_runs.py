@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-import assemble_subject
+import assemble_test
+import assemble_train
 from neurocine.datasets.base import Recording
-from neurocine.fmri.assemble import AssembleSubjectSettings
+from neurocine.fmri.assemble import AssembleTestSettings, AssembleTrainSettings
 from neurocine.fmri.cifti import write_dtseries
 from neurocine.fmri.grayordinates import GRAYORDINATES
 from neurocine.fmri.preprocess import PreprocessRunSettings
@@ -71,9 +72,9 @@ def write_cleaned(path: Path, arrays: dict[str, np.ndarray], **changes: object) 
     return path
 
 
-def run_assemble_subject(folder: Path, train: list[Path], test: list[Path]) -> tuple[Path, Path]:
-    """Run the program; return its training and its test file."""
+def run_assemble(folder: Path, train: list[Path], test: list[Path]) -> tuple[Path, Path]:
+    """Run both programs; return the training and the test file."""
     outs = folder / "train.safetensors", folder / "test.safetensors"
-    settings = AssembleSubjectSettings()
-    assemble_subject.main(train=train, test=test, settings=settings, out_train=outs[0], out_test=outs[1])
+    assemble_train.main(train=train, settings=AssembleTrainSettings(), out=outs[0])
+    assemble_test.main(test=test, train=outs[0], settings=AssembleTestSettings(), out=outs[1])
     return outs

@@ -276,14 +276,14 @@ def test_packages_take_the_place_of_runs(good: Path, tmp_path: Path) -> None:
     np.save(train, np.zeros((2, 3, 7), np.float32))
     np.save(test, np.zeros((1, 3, 7), np.float32))
     arguments = ([], [], [], [], good, SETTINGS, PREPARE, PREPROCESS)
-    table = check_data(*arguments, [Package(train, test, layout)])
+    table = check_data(*arguments, [Package({"train": train, "test": test}, layout)])
     assert list(table["kind"]) == ["package", "disk"]
     assert table["found"][0] == "2 and 1 movies of 3 clips, 7 vertices at unknown places"
     np.save(test, np.zeros((1, 4, 7), np.float32))
     with pytest.raises(
         InputErrors, match=r"fmri_test_subject1.npy: found shape \(1, 4, 7\); expected shape \(1, 3, V\)"
     ):
-        check_data(*arguments, [Package(train, test, layout)])
+        check_data(*arguments, [Package({"train": train, "test": test}, layout)])
 
 
 def test_a_full_disk_is_told(good: Path) -> None:

@@ -231,7 +231,7 @@ def test_a_package_fixes_what_runs_leave_open() -> None:
         ({"package": {"vertex_masks": {1: "1.npy"}}}, "expected a file of each subject: 1, 2, 3"),
         ({"movies": {"train": ["seg2", "seg1"], "validation": []}}, "found seg2, seg1; expected seg1, seg2"),
         ({"space": "mni"}, "cifti with fmri_from mind_video"),
-        ({"assemble_subject": {"test_repeats": 3}}, "found 3; expected mean with fmri_from mind_video"),
+        ({"assemble_test": {"repeats": 3}}, "found 3; expected mean with fmri_from mind_video"),
     ):
         with pytest.raises(InputErrors, match=expected):
             complete_config(of_package(**changes))

@@ -15,7 +15,7 @@ import pretrain_encoder
 import train_decoder
 import train_encoder
 import train_video_prior
-from fmri_runs import run_assemble_subject, write_cleaned
+from fmri_runs import run_assemble, write_cleaned
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.errors import InputError
 from neurocine.io import read_arrays, write_arrays
@@ -46,10 +46,10 @@ def files(tmp_path: Path) -> dict[str, Path]:
         write_run(tmp_path / "test1.safetensors", ["test1"]),
     )
     found = dict(
-        zip(("fmri", "fmri_test"), run_assemble_subject(tmp_path / "good", [runs[0]], [runs[1]]), strict=True)
+        zip(("fmri", "fmri_test"), run_assemble(tmp_path / "good", [runs[0]], [runs[1]]), strict=True)
     )
     # The test movie given as a training run, as a wrong rule would.
-    found["fmri_mixed"] = run_assemble_subject(
+    found["fmri_mixed"] = run_assemble(
         tmp_path / "mixed", list(runs), [write_run(tmp_path / "test2.safetensors", ["test2"])]
     )[0]
     for name, movies in (("", TRAIN), ("_mixed", [*TRAIN, "test1"])):
@@ -138,7 +138,7 @@ def test_statistics_carry_their_movies_and_test_runs_change_no_training_byte(
     # Standardised with the training statistics.
     assert movies_behind([files["fmri_test"]]) == [*TRAIN, "test1"]
     other = write_run(tmp_path / "other.safetensors", ["test1"], seed=9)
-    train, test = run_assemble_subject(tmp_path / "other", [tmp_path / "seg.safetensors"], [other])
+    train, test = run_assemble(tmp_path / "other", [tmp_path / "seg.safetensors"], [other])
     assert train.read_bytes() == files["fmri"].read_bytes()
     assert test.read_bytes() != files["fmri_test"].read_bytes()
 

@@ -8,12 +8,12 @@ import yaml
 
 from neurocine.config import complete_config
 from neurocine.errors import InputError
+from neurocine.first_run import batches
 from neurocine.methods import METHODS
 from neurocine.schema import merge
 from neurocine.study import (
     ManyMissing,
     Study,
-    batches,
     control_strips,
     decoded_from_fmri,
     result_files,

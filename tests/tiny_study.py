@@ -41,10 +41,10 @@ def write_embeddings(path: Path, movies: list[str], captions_per_clip: int = 1, 
 
 
 def write_fmri(path: Path, movies: list[str], seed: int = 0) -> Path:
-    """Samples of assemble_subject, (TR, VERTICES) float32."""
+    """Samples of assemble_train, (TR, VERTICES) float32."""
     random = np.random.default_rng(seed)
     arrays = {movie: random.normal(size=(TR, VERTICES)).astype(np.float32) for movie in movies}
-    write_arrays(path, arrays, {"step": "assemble_subject", "movies": movies, "computed_from": movies})
+    write_arrays(path, arrays, {"step": "assemble_train", "movies": movies, "computed_from": movies})
     return path
 
 

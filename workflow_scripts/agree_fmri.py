@@ -69,7 +69,7 @@ def main(
 
     Parameters
     ----------
-    fmri_train, fmri_test : files of assemble_subject
+    fmri_train, fmri_test : files of assemble_train and assemble_test
     train_movies : movies that the model may be fitted to; what was computed from any other is refused
     train_embeddings, test_embeddings : files of embed_clips
     decoded : files of decode, one per condition

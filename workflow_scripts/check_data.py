@@ -29,6 +29,7 @@ def main(
     package_train: list[Path] | None = None,
     package_test: list[Path] | None = None,
     package_vertex: list[Path] | None = None,
+    stops: str = "nothing was computed",
 ) -> None:
     """Check movies, fMRI and models from their headers and sizes, and tell all problems at once.
 
@@ -49,11 +50,12 @@ def main(
     package_train : training fMRI of packages, a file per subject
     package_test : test fMRI of packages, a file per subject
     package_vertex : where the columns of packages lie, a file per subject or none at all
+    stops : what is not computed where a file is bad, for the message
     """
     trains, tests = package_train or [], package_test or []
     places: list[Path | None] = list(package_vertex) if package_vertex else [None] * len(trains)
     packages = [
-        Package(train, test, package, vertex)
+        Package({"train": train, "test": test}, package, vertex)
         for train, test, vertex in zip(trains, tests, places, strict=True)
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +73,7 @@ def main(
         preprocess_run,
         packages,
         model_names or (),
+        stops,
     )
     write_table(out, table)
 

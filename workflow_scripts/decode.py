@@ -31,8 +31,8 @@ def main(
     Parameters
     ----------
     decoder : folder of train_decoder, with unet/ and encoder/
-    fmri_train : training file of assemble_subject; its mean is the null condition
-    fmri_test : test file of assemble_subject
+    fmri_train : training file of assemble_train; its mean is the null condition
+    fmri_test : test file of assemble_test
     stable_diffusion : folder of Stable Diffusion
     noise_ratio : correlation between the noise of frames (beta), 0 to 1
     seed : of the initial noise, and of the controls "shuffled" and "noise"

@@ -46,8 +46,8 @@ def main(
     Parameters
     ----------
     semantic, structure, motion : folders decoder/ of the three trainings
-    fmri_train : training file of assemble_subject, for the controls mean and noise
-    fmri_test : test file of assemble_subject
+    fmri_train : training file of assemble_train, for the controls mean and noise
+    fmri_test : test file of assemble_test
     embeddings : files of embed_clips, test movies: sizes, and the condition features
     latents : files of encode_latents, test movies: sizes, and the condition features
     condition : fmri, a control (shifted, shuffled, mean, noise), or features: the true ones, as a ceiling

@@ -37,7 +37,7 @@ def main(
     ----------
     encoder : folder encoder/ of train_encoder
     prior : folder of train_video_prior, with unet/
-    fmri : test file of assemble_subject
+    fmri : test file of assemble_test
     embeddings : files of embed_clips, training movies
     stable_diffusion : folder of Stable Diffusion
     noise_ratio : correlation between the noise of frames (beta), 0 to 1

@@ -36,7 +36,7 @@ def main(
     pretrained : encoder of pretrain_encoder
     contrastive : encoder of train_encoder
     full : encoder of train_decoder
-    fmri : test samples of assemble_subject
+    fmri : test samples of assemble_test
     embeddings : files of embed_clips that hold the test movies
     vertices : file of select_vertices or import_fmri
     seed : of the encoders with random weights and of the bootstrap

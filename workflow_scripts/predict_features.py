@@ -33,7 +33,7 @@ def main(
 
     Parameters
     ----------
-    fmri_train, fmri_test : files of assemble_subject
+    fmri_train, fmri_test : files of assemble_train and assemble_test
     train_movies : movies that the regression may see; what was computed from any other is refused
     embeddings, latents : files of embed_clips and encode_latents, training movies
     conditions : fmri and controls (shifted, shuffled, mean, noise)

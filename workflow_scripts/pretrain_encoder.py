@@ -27,7 +27,7 @@ def main(
 
     Parameters
     ----------
-    shards : files of preprocess_hcp, or training files of assemble_subject
+    shards : files of preprocess_hcp, or training files of assemble_train
     train_movies : movies that trainings may see; what was computed from any other is refused
     settings : section pretrain_encoder of the config
     seed : of all random numbers

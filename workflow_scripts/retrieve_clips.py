@@ -31,7 +31,7 @@ def main(
     Parameters
     ----------
     encoder : folder encoder/ of train_encoder
-    fmri : test file of assemble_subject
+    fmri : test file of assemble_test
     embeddings : files of embed_clips, training movies
     stimuli : files of prepare_stimuli, training movies
     every : clips 0, k, 2k ... of each movie, as in decode

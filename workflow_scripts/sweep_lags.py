@@ -27,7 +27,7 @@ def main(
 
     Parameters
     ----------
-    train, test : files of assemble_subject, one of each per subject
+    train, test : files of assemble_train and assemble_test, one of each per subject
     subjects : their names, in the same order
     embeddings : files of embed_clips, all movies
     seed : of the drawn repeats and the bootstrap

@@ -34,7 +34,7 @@ def main(
 
     Parameters
     ----------
-    fmri : training file of assemble_subject
+    fmri : training file of assemble_train
     latents : files of encode_latents that hold the training movies
     structure : folder decoder/ of train_structure, whose first frames the validation starts from
     train_movies : movies that trainings may see; what was computed from any other is refused

@@ -31,7 +31,7 @@ def main(
 
     Parameters
     ----------
-    fmri : training file of assemble_subject
+    fmri : training file of assemble_train
     embeddings : files of embed_clips of all training movies
     variants : files of embed_variants of all training movies
     train_movies : movies that trainings may see; what was computed from any other is refused

@@ -29,7 +29,7 @@ def main(
 
     Parameters
     ----------
-    fmri : training file of assemble_subject
+    fmri : training file of assemble_train
     latents : files of encode_latents that hold the training movies
     train_movies : movies that trainings may see; what was computed from any other is refused
     variant : paper, or code as the released script

@@ -34,7 +34,6 @@ def study_results(experiments, part=""):
     """The results of all subjects, the tables and the page that shows them."""
     each = [subject_results(subject, name) for subject in SUBJECTS for name in experiments]
     return [
-        CHECKED,
         *sum(each, []),
         results(f"{part}tables/scores.tsv"),
         *(results(f"{part}tables/{name}.tsv") for name in ("results", "comparisons", "published")),

@@ -216,8 +216,7 @@ def test_rest_runs_with_and_without_surface_registration(tmp_path: Path) -> None
     (tmp_path / "notes").mkdir()
     assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == registered
     assert find_rest(tmp_path, "100408", "rfMRI_REST1_LR") == plain
-    assert rest_subjects(tmp_path, ["rfMRI_REST1_LR"]) == ["100307", "100408"]
-    assert rest_subjects(tmp_path, ["rfMRI_REST1_LR", "rfMRI_REST2_LR"]) == []
+    assert rest_subjects(tmp_path) == ["100307", "100408"]
 
 
 def test_both_namings_of_rest_runs_are_found_and_the_newer_wins(tmp_path: Path) -> None:
@@ -228,7 +227,7 @@ def test_both_namings_of_rest_runs_are_found_and_the_newer_wins(tmp_path: Path) 
     assert new.name == "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii"
     assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == new
     old.unlink()
-    assert rest_subjects(tmp_path, ["rfMRI_REST1_LR"]) == ["100307"]
+    assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == new
     packed = new.rename(f"{new}.gz")
     touch(old)
     assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == packed

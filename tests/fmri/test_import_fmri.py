@@ -12,12 +12,19 @@ import torch
 
 import import_fmri
 import preprocess_hcp
-from fmri_runs import run_assemble_subject, write_cleaned
+from fmri_runs import run_assemble, write_cleaned
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.ceiling import MeasureNoiseCeilingSettings, measure_noise_ceiling
 from neurocine.fmri.grayordinates import CORTEX
-from neurocine.fmri.package import ImportFmriSettings, PackageLayout, place_columns, read_vertices
+from neurocine.fmri.package import (
+    ImportFmriSettings,
+    Package,
+    PackageLayout,
+    check_package,
+    place_columns,
+    read_vertices,
+)
 from neurocine.fmri.parcellation import installed_areas
 from neurocine.fmri.rest import PreprocessHcpSettings
 from neurocine.fmri.vertices import VertexSelection
@@ -84,18 +91,14 @@ def write_package(folder: Path, kind: str, runs: dict[str, np.ndarray]) -> dict[
 
 
 def run_import(paths: dict[str, Path], kind: str, **more: Any) -> dict[str, Path]:
-    """Run the program; return what it wrote."""
+    """Run the program for both parts, as the rules do; return what it wrote."""
     folder = paths["train"].parent / "imported"
     outs = {name: folder / f"{name}.safetensors" for name in ("train", "test", "vertices")}
-    import_fmri.main(
-        **paths,
-        package=layout(kind),
-        out_train=outs["train"],
-        out_test=outs["test"],
-        vertices=outs["vertices"],
-        table=folder / "vertices.tsv",
-        **{"settings": ImportFmriSettings()} | more,
-    )
+    both = {"package": layout(kind), "settings": ImportFmriSettings()} | more
+    both |= {name: path for name, path in paths.items() if name not in MOVIES}
+    places = {"vertices": outs["vertices"], "table": folder / "vertices.tsv"}
+    for part, further in (("train", places), ("test", {})):
+        import_fmri.main(fmri=paths[part], part=part, out=outs[part], **further, **both)
     return outs | {"table": folder / "vertices.tsv"}
 
 
@@ -262,20 +265,20 @@ def test_a_flipped_mask_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_assembled_subject_survives_as_a_package(tmp_path: Path) -> None:
-    """What assemble_subject made, shared as Mind-Video does, gives the same samples again."""
+    """What assemble_train and assemble_test made, shared as Mind-Video does, gives the same samples again."""
     runs = recorded()
     files = {
         part: write_cleaned(tmp_path / f"{part}.safetensors", {movie: runs[movie] for movie in movies})
         for part, movies in MOVIES.items()
     }
-    first = run_assemble_subject(tmp_path / "first", [files["train"]], [files["test"]])
+    first = run_assemble(tmp_path / "first", [files["train"]], [files["test"]])
     package = {}
     for part, path in zip(MOVIES, first, strict=True):
         bold = SubjectFmri.read(path).bold
         package[part] = tmp_path / f"fmri_{part}_subject1.npy"
         np.save(package[part], np.stack([bold[movie] for movie in MOVIES[part]]))
     outs = run_import(package, "mind_video")
-    second = run_assemble_subject(tmp_path / "second", [outs["train"]], [outs["test"]])
+    second = run_assemble(tmp_path / "second", [outs["train"]], [outs["test"]])
     for one, other in zip(first, second, strict=True):
         before, after = SubjectFmri.read(one), SubjectFmri.read(other)
         assert after.movies == before.movies
@@ -289,9 +292,9 @@ def test_an_assembled_subject_survives_as_a_package(tmp_path: Path) -> None:
 def test_single_repeats_become_what_runs_become(tmp_path: Path) -> None:
     runs = recorded()
     files = [write_cleaned(tmp_path / f"{m}.safetensors", {m: runs[m]}) for m in (*TRAIN, *TEST)]
-    first = run_assemble_subject(tmp_path / "first", files[:2], files[2:])
+    first = run_assemble(tmp_path / "first", files[:2], files[2:])
     outs = run_import(write_package(tmp_path, "neuroclips", runs), "neuroclips")
-    second = run_assemble_subject(tmp_path / "second", [outs["train"]], [outs["test"]])
+    second = run_assemble(tmp_path / "second", [outs["train"]], [outs["test"]])
     for one, other in zip(first, second, strict=True):
         before, after = read_arrays(one)[0], read_arrays(other)[0]
         assert before.keys() == after.keys()
@@ -305,7 +308,7 @@ def test_test_movies_have_no_part_in_the_training_samples(tmp_path: Path) -> Non
     for name, factor in (("one", 1), ("other", 7)):
         shown = runs | {"test1": factor * runs["test1"] + factor}
         outs = run_import(write_package(tmp_path / name, "neuroclips", shown), "neuroclips")
-        made.append(run_assemble_subject(tmp_path / name, [outs["train"]], [outs["test"]]))
+        made.append(run_assemble(tmp_path / name, [outs["train"]], [outs["test"]]))
     assert made[0][0].read_bytes() == made[1][0].read_bytes()
     assert (
         SubjectFmri.read(made[1][1]).bold["test1"].std()
@@ -317,7 +320,7 @@ def test_the_leak_guard_knows_the_movies(tmp_path: Path) -> None:
     outs = run_import(write_package(tmp_path, "arrays", recorded()), "arrays")
     assert movies_behind([outs["train"], outs["vertices"]]) == list(TRAIN)
     assert movies_behind([outs["test"]]) == [*TRAIN, *TEST]
-    assembled = run_assemble_subject(tmp_path, [outs["train"]], [outs["test"]])
+    assembled = run_assemble(tmp_path, [outs["train"]], [outs["test"]])
     assert refuse_leaks([assembled[0]], TRAIN) == list(TRAIN)
     with pytest.raises(InputError, match="test1"):
         refuse_leaks([assembled[1]], TRAIN)
@@ -328,7 +331,7 @@ def test_runs_and_a_package_are_not_mixed(tmp_path: Path) -> None:
     outs = run_import(write_package(tmp_path, "arrays", runs), "arrays")
     test = write_cleaned(tmp_path / "test1.safetensors", {"test1": runs["test1"]})
     with pytest.raises(InputError, match="as in the others"):
-        run_assemble_subject(tmp_path, [outs["train"]], [test])
+        run_assemble(tmp_path, [outs["train"]], [test])
 
 
 # Refused
@@ -365,7 +368,7 @@ def test_parts_of_different_subjects_are_refused(tmp_path: Path) -> None:
     paths = write_package(tmp_path, "mind_video", recorded())
     np.save(paths["test"], np.zeros((1, T, V + 1), np.float32))
     with pytest.raises(InputError, match=r"fmri_test_subject1.npy: found 6 vertices; expected 5"):
-        run_import(paths, "mind_video")
+        check_package(Package(paths, layout("mind_video")))
 
 
 @pytest.mark.parametrize(
@@ -393,9 +396,9 @@ def test_a_movie_without_any_repeat_is_refused(tmp_path: Path) -> None:
 
 def test_a_bad_file_leaves_nothing_written(tmp_path: Path) -> None:
     runs = recorded()
-    runs["test1"][..., 2] = np.nan
+    runs["seg2"][..., 2] = np.nan
     paths = write_package(tmp_path, "mind_video", runs)
-    with pytest.raises(InputError, match=r"test1: found NaN .* Fetch the file again\.$"):
+    with pytest.raises(InputError, match=r"seg2: found NaN .* Fetch the file again\.$"):
         run_import(paths, "mind_video")
     assert not (tmp_path / "imported").exists()
 

@@ -151,7 +151,7 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_program_writes_one_table_for_all_subjects(tmp_path: Path) -> None:
     train, test, embeddings = simulate(0, noise=1.0)
     for name, fmri, movies in (("train", train, ["seg1", "seg2"]), ("test", test, ["test1", "test2"])):
-        meta = {"step": "assemble_subject", "movies": movies, "computed_from": movies}
+        meta = {"step": "assemble_train", "movies": movies, "computed_from": movies}
         write_arrays(tmp_path / f"{name}.safetensors", fmri.arrays(), meta)
     files = []
     for movie, each in embeddings.items():

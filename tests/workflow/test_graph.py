@@ -27,7 +27,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_toy_study_stays_small(checkout: Path) -> None:
     jobs = planned(checkout, *TOY)
-    assert jobs["total"] == 66
+    assert jobs["total"] == 75
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
 
@@ -102,6 +102,39 @@ def test_a_rest_subject_is_left_out_by_name(checkout: Path, tmp_path: Path) -> N
     assert "100002" not in run.stdout + run.stderr
 
 
+@pytest.mark.parametrize(("per_job", "jobs"), [(1, 2), (2, 1)])
+def test_rest_subjects_share_jobs(checkout: Path, tmp_path: Path, per_job: int, jobs: int) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"rest: {{subjects_per_job: {per_job}}}\n")
+    assert planned(checkout, *TOY, str(mine))["preprocess_hcp"] == jobs
+
+
+# The first steps that read a part, and the check that they wait for.
+CHECKS = {
+    "prepare_stimuli": "results/toy/check_stimuli/report.tsv",
+    "preprocess_run": "results/toy/sub-{}/check_subject/report.tsv",
+    "preprocess_hcp": "results/toy/check_rest/report.tsv",
+    "caption_clips": "results/toy/check_models/blip.tsv",
+    "embed_clips": "results/toy/check_models/clip.tsv",
+    "encode_latents": "results/toy/check_models/stable_diffusion.tsv",
+    "score": "results/toy/check_models/video_classifier.tsv",
+}
+
+
+def test_nothing_is_computed_from_a_part_before_its_check(checkout: Path) -> None:
+    run = snakemake(checkout, "-n", *TOY)
+    said = run.stdout + run.stderr
+    for name, report in CHECKS.items():
+        jobs = re.findall(rf"^rule {name}:\n +input: (.*)\n +output: (.*)", said, re.MULTILINE)
+        assert jobs
+        for inputs, outputs in jobs:
+            subject = re.search(r"/sub-(\w+)/", outputs)
+            wanted = report.format(subject[1] if subject else "")
+            checks = {path for path in inputs.split(", ") if "/check_subject/" in path}
+            assert wanted in inputs.split(", ")
+            assert checks <= {wanted}  # of no other subject
+
+
 @pytest.mark.parametrize("pretrain_on", ["rest", "training_fmri"])
 def test_reliable_vertices_are_chosen_per_subject(checkout: Path, tmp_path: Path, pretrain_on: str) -> None:
     """All that depends on the vertices is made per subject; what does not is still shared."""
@@ -109,7 +142,7 @@ def test_reliable_vertices_are_chosen_per_subject(checkout: Path, tmp_path: Path
     mine.write_text(f"select_vertices: {{roi_set: rel4500, every: 8}}\npretrain_on: {pretrain_on}\n")
     jobs = planned(checkout, *TOY, str(mine))
     assert jobs["select_vertices"] == jobs["pretrain_encoder"] == jobs["train_decoder"] == 2
-    assert jobs.get("preprocess_hcp", 0) == (4 if pretrain_on == "rest" else 0)
+    assert jobs.get("preprocess_hcp", 0) == (2 if pretrain_on == "rest" else 0)
     assert jobs["train_video_prior"] == 1
     run = snakemake(checkout, "-n", "sub_3", *TOY, str(mine))
     inputs = re.findall(r"rule select_vertices:\n +input: (.*)", run.stdout + run.stderr)
@@ -122,7 +155,7 @@ def test_reliable_vertices_are_chosen_per_subject(checkout: Path, tmp_path: Path
 def test_lag_sweep_needs_no_training(checkout: Path) -> None:
     jobs = planned(checkout, "lag_sweep", *TOY)
     assert jobs["sweep_lags"] == 1
-    assert jobs["assemble_subject"] == 2
+    assert jobs["assemble_train"] == jobs["assemble_test"] == 2
     assert not any(name.startswith(("train_", "pretrain_", "decode")) for name in jobs)
 
 
@@ -237,7 +270,7 @@ def test_all_methods_share_what_is_not_their_own(checkout: Path) -> None:
     assert both["augment_captions"] == both["embed_variants"] == 1
     # A subject each; one regression serves both of its rows.
     for name in ("train_semantic", "train_structure", "train_motion", "predict_features"):
-        assert both[name] == both["assemble_subject"] == 2
+        assert both[name] == both["assemble_train"] == 2
     assert both["score_features"] == both["score_ridge_features"] == 2
     assert both["score"] == 4 * 2
     assert both["predict_clips"] == 2 * 3 * 2  # conditions from fMRI
@@ -260,7 +293,7 @@ def test_the_turned_world_is_a_study_of_its_own(checkout: Path) -> None:
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
-    assert jobs["total"] == 66
+    assert jobs["total"] == 75
 
 
 def test_toy_models_are_a_target_of_their_own(checkout: Path) -> None:
@@ -333,16 +366,13 @@ def test_vifi_is_used_and_checked_where_its_weights_are_given(tmp_path: Path) ->
     assert run.returncode != 0
     assert "models/vifi/config.json" in run.stdout + run.stderr  # the workflow makes none
     write_clip(checkout / "models/vifi")
-    run = snakemake(checkout, target, "results/toy/check_data/report.tsv", "-n", "-p", *TOY, str(mine))
+    run = snakemake(checkout, target, "-n", "-p", *TOY, str(mine))
     assert run.returncode == 0, run.stderr
     said = run.stdout + run.stderr
-    commands = {
-        name: re.search(rf"python workflow_scripts/{name}.py .*", said) for name in ("score", "check_data")
-    }
-    assert commands["score"]
-    assert " vifi=models/vifi " in commands["score"][0]
-    assert commands["check_data"]
-    assert " models/vifi " in commands["check_data"][0].partition("--models")[2].partition("--settings")[0]
+    assert " vifi=models/vifi " in said
+    assert "output: results/toy/check_models/vifi.tsv" in said
+    (inputs,) = re.findall(r"^rule score:\n +input: (.*)", said, re.MULTILINE)
+    assert "results/toy/check_models/vifi.tsv" in inputs.split(", ")
     run = snakemake(checkout, "fetch_models", "-n", "-p", *TOY, str(mine))
     assert "models/vifi" not in run.stdout + run.stderr
 
@@ -378,9 +408,16 @@ def test_a_package_takes_the_place_of_runs(checkout: Path, tmp_path: Path) -> No
     mine.write_text(text + "pretrain_on: training_fmri\n")
     jobs = planned(checkout, *TOY, str(mine))
     assert not jobs.keys() & (OF_RUNS | OF_PLACES | {"preprocess_hcp"})
-    for name in ("import_fmri", "assemble_subject", "measure_noise_ceiling", "pretrain_encoder", "decode"):
+    for name in (
+        "import_fmri",
+        "import_fmri_test",
+        "assemble_test",
+        "measure_noise_ceiling",
+        "pretrain_encoder",
+        "decode",
+    ):
         assert name in jobs
-    assert jobs["import_fmri"] == jobs["assemble_subject"] == jobs["pretrain_encoder"] == 2
+    assert jobs["import_fmri"] == jobs["assemble_train"] == jobs["pretrain_encoder"] == 2
     assert jobs["train_video_prior"] == jobs["build_browser"] == 1
     assert planned(checkout, "sub_3", *TOY, str(mine))["import_fmri"] == 1
 
@@ -393,7 +430,7 @@ def test_a_package_with_a_mask_gives_maps_and_rest(checkout: Path, tmp_path: Pat
     jobs = planned(checkout, *TOY, str(mine))
     assert not jobs.keys() & OF_RUNS
     assert jobs["import_fmri"] == jobs["extract_attention"] == jobs["plot_surface"] == 2
-    assert jobs["preprocess_hcp"] == 2 * 2
+    assert jobs["preprocess_hcp"] == 2
     run = snakemake(checkout, "-n", "sub_3", *TOY, str(mine))
     assert "package/mask3.npy" in run.stdout + run.stderr
     assert "package/mask1.npy" not in run.stdout.partition("rule import_fmri")[2].partition("output:")[0]

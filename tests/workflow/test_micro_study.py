@@ -123,11 +123,15 @@ def test_every_job_left_a_log_and_a_benchmark(study: Path) -> None:
 
 
 def test_the_report_tells_of_every_raw_file(study: Path) -> None:
-    report = pd.read_csv(study / RESULTS / "check_data/report.tsv", sep="\t")
+    names = ("check_stimuli/report", "check_rest/report", *(f"sub-{s}/check_subject/report" for s in "13"))
+    paths = [study / RESULTS / f"{name}.tsv" for name in names]
+    paths += list((study / RESULTS / "check_models").iterdir())
+    report = pd.concat([pd.read_csv(path, sep="\t") for path in paths])
     assert report["ok"].all()
     # Subject 3 saw test1 twice; the second run is excluded and so not asked for.
     assert (report["kind"] == "run").sum() == 7
     assert (report["kind"] == "model").sum() == 5
+    assert ((report["kind"] == "stimulus").sum(), (report["kind"] == "rest").sum()) == (3, 1)
 
 
 def test_a_second_run_has_nothing_to_do(study: Path) -> None:
@@ -194,7 +198,7 @@ def test_another_subject_is_added_without_touching_the_others(study: Path) -> No
     (study / "mine.yaml").write_text("subjects: [1, 2, 3]\n")
     run = run_micro(study, *PLAN, configs=["mine.yaml"])
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
-    assert jobs["train_encoder"] == jobs["train_decoder"] == jobs["check_data"] == "1"
+    assert jobs["train_encoder"] == jobs["train_decoder"] == jobs["check_subject"] == "1"
     assert jobs["preprocess_run"] == "2"
     assert jobs["decode"] == "4"
     assert "prepare_stimuli" not in jobs
@@ -202,7 +206,7 @@ def test_another_subject_is_added_without_touching_the_others(study: Path) -> No
 
 
 SHARED = {
-    *("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "assemble_subject"),
+    *("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "assemble_train", "assemble_test"),
     *("train_encoder", "train_video_prior", "train_decoder", "decode", "decode_captions"),
 }
 
@@ -236,7 +240,15 @@ def test_a_second_method_goes_on_from_the_finished_first(study: Path) -> None:
 
 
 # What no fMRI has a part in, so that a study from a package need not make it again.
-OF_MOVIES = ("prepare_stimuli", "caption_clips", "embed_clips", "encode_latents", "train_video_prior")
+OF_MOVIES = (
+    "check_stimuli",
+    "check_models",
+    "prepare_stimuli",
+    "caption_clips",
+    "embed_clips",
+    "encode_latents",
+    "train_video_prior",
+)
 
 
 def test_a_study_goes_on_from_its_own_fmri_as_a_package(study: Path) -> None:
@@ -259,7 +271,7 @@ def test_a_study_goes_on_from_its_own_fmri_as_a_package(study: Path) -> None:
     assert run.returncode == 0, said(run)[-5000:]
     # The same samples, of the same movies, as from the runs.
     for part in ("train", "test"):
-        name = f"sub-1/assemble_subject/{part}.safetensors"
+        name = f"sub-1/assemble_{part}/fmri.safetensors"
         before, after = (read_arrays(folder / name)[0] for folder in (runs, package))
         assert before.keys() == after.keys()
         for movie, values in before.items():
@@ -277,13 +289,13 @@ def test_a_study_goes_on_from_its_own_fmri_as_a_package(study: Path) -> None:
     assert "preprocessed by others (neuroclips)" in page
     assert "need to know where the vertices lie" in page
     assert set(pd.read_csv(package / "tables/lag_sweep.tsv", sep="\t")["test_repeats"]) == {1, 2}
-    report = pd.read_csv(package / "check_data/report.tsv", sep="\t")
-    assert set(report["kind"]) == {"stimulus", "package", "model", "disk"}
+    report = pd.read_csv(package / "sub-1/check_subject/report.tsv", sep="\t")
+    assert set(report["kind"]) == {"package", "disk"}
     # The page is out of date, for there is a lag sweep now.
     assert planned(study, "package.yaml") == {"build_browser"}
     # A file of another shape ends all before it begins.
     torch.save(torch.zeros(11, 2, 4), study / "subj01_test_fmri.pt")
-    run = run_micro(study, configs=["package.yaml"])
+    run = run_micro(study, "check_data", configs=["package.yaml"])
     assert run.returncode != 0
     assert "subj01_test_fmri.pt: found shape (11, 2, 4); expected shape (12, 2, V)" in said(run)
     assert "Traceback" not in said(run)
@@ -291,20 +303,23 @@ def test_a_study_goes_on_from_its_own_fmri_as_a_package(study: Path) -> None:
 
 def test_a_truncated_run_ends_with_a_clear_message_before_any_training(study: Path) -> None:
     run_file = study / "data/micro/video_fmri_dataset/subject1/fmri/seg1/cifti/seg1_1_Atlas.dtseries.nii"
-    content = run_file.read_bytes()
+    content = bytearray(run_file.read_bytes())
     run_file.write_bytes(content[: len(content) // 2])
-    run = run_micro(study)
+    other = study / f"{RESULTS}/sub-3/neurocine/paper_main/strips/best.png"
+    other.unlink()
+    run = run_micro(study, "--keep-going")
     assert run.returncode != 0
-    assert "1 of 17 checks failed; nothing was computed" in said(run)
+    assert "1 of 5 checks failed; nothing of subject 1 was computed" in said(run)
+    assert other.is_file()  # the other subject goes on
     assert "seg1_1_Atlas.dtseries.nii: found a truncated or damaged file" in said(run)
     assert "Traceback" not in said(run)
     assert not re.search(r"\btrain_(encoder|decoder): ", said(run))
     assert (study / RESULT / "scores.tsv").is_file()
-    # Repaired, what was made from this file is out of date, but not the movies, rest or other subjects.
+    # Another recording in its place: the subject is made again, but not the movies, rest or other subjects.
+    content[-4000:] = content[-8000:-4000]
     run_file.write_bytes(content)
     run = run_micro(study, *PLAN)
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
-    assert (
-        jobs["check_data"] == jobs["preprocess_run"] == jobs["train_encoder"] == jobs["train_decoder"] == "1"
-    )
+    once = ("check_subject", "assemble_train", "train_encoder", "train_decoder")
+    assert {jobs[name] for name in once} == {"1"}
     assert not jobs.keys() & {"prepare_stimuli", "preprocess_hcp", "pretrain_encoder", "train_video_prior"}

@@ -82,6 +82,14 @@ def test_every_value_is_quoted_for_the_shell(name: str) -> None:
 def test_rule_gives_its_program_the_arguments_it_takes(name: str) -> None:
     command = ast.literal_eval(f"({after('shell', RULES[name])})")
     given = {word for word in shlex.split(command.partition(" 2> >(")[0]) if word.startswith("--")}
+    if "--arguments" in given:  # a file of them: the named inputs, or what rules/inputs/check.smk says
+        given -= {"--arguments"}
+        written = after("input", RULES[name]).partition("output:")[0]
+        names = re.findall(r"^ {8,12}(\w+)=", written, re.MULTILINE)
+        if name == "check_data":
+            text = (ROOT / "rules/inputs/check.smk").read_text()
+            names = re.findall(r'^ {8}"(\w+)":', text, re.MULTILINE)
+        given |= {f"--{one.replace('_', '-')}" for one in names}
     given |= {"--atlas", "--labels", "--like"} if name == "select_vertices" else set()
     tree = ast.parse((PROGRAMS / f"{program_of(RULES[name])}.py").read_text())
     main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")

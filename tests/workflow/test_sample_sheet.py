@@ -116,7 +116,7 @@ def test_the_section_leads_from_a_table_to_decoded_clips(tmp_path: Path) -> None
     assert run.returncode == 0, (run.stdout + run.stderr)[-5000:]
     frames, _ = read_arrays(checkout / f"{RESULTS}/prepare_stimuli/movie_A-movie-B.safetensors")
     assert {movie: len(clips) for movie, clips in frames.items()} == {"movie_A": 36, "movie-B": 44}
-    fmri, _ = read_arrays(checkout / f"{RESULTS}/sub-02/assemble_subject/train.safetensors")
+    fmri, _ = read_arrays(checkout / f"{RESULTS}/sub-02/assemble_train/fmri.safetensors")
     assert (len(fmri["movie_A"]), len(fmri["movie-B"])) == (36, 44)
     for subject in ("01", "02"):
         folder = checkout / f"{RESULTS}/sub-{subject}/neurocine/paper_main"

@@ -234,6 +234,7 @@ def check_data(
     preprocess: PreprocessRunSettings,
     packages: Iterable[Package] = (),
     model_names: Iterable[str] = (),
+    stops: str = "nothing was computed",
 ) -> pd.DataFrame:
     """Check all raw files of a study: movies from their ends, runs as they are read, the rest from samples.
 
@@ -249,6 +250,7 @@ def check_data(
     preprocess : section preprocess_run of the config, for the number of volumes
     packages : preprocessed fMRI in place of runs, one per subject
     model_names : keys of the networks in the config section models, in the order of ``models``
+    stops : what is not computed where a file is bad, for the message
 
     Returns
     -------
@@ -261,7 +263,7 @@ def check_data(
     models = list(map(Path, models))
     names = dict(zip(models, model_names, strict=False))
     movie_of, recording_of = dict(stimuli), dict(runs)
-    package_of = {package.train: package for package in packages}
+    package_of = {next(iter(package.files.values())): package for package in packages}
     looks: list[tuple[str, Iterable[Path], Callable[[Path], Finding]]] = [
         ("stimulus", movie_of, lambda path: check_stimulus(path, movie_of[path], prepare)),
         ("run", recording_of, lambda path: check_run(path, recording_of[path], preprocess)),
@@ -273,7 +275,7 @@ def check_data(
     rows = [row for kind, paths, look in looks for row in _each(kind, paths, look)]
     problems = [row["error"] for row in rows if isinstance(row["error"], InputError)]
     if problems:
-        title = f"{len(problems)} of {len(rows)} checks failed; nothing was computed"
+        title = f"{len(problems)} of {len(rows)} checks failed; {stops}"
         raise InputErrors(title, problems)
     log.info("%d files checked", len(rows))
     return pd.DataFrame(rows)[["file", "kind", "found", "expected", "ok"]]

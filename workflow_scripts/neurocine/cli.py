@@ -25,6 +25,7 @@ import ctypes
 import errno
 import functools
 import inspect
+import json
 import logging
 import os
 import re
@@ -40,6 +41,7 @@ from neurocine.errors import EXIT_BAD_INPUT, InputError
 from neurocine.settings import is_settings, parse_settings
 
 Item = TypeVar("Item")
+ARGUMENTS = "--arguments"
 PROGRESS_SECONDS = 15.0  # between two plain progress lines in a log
 # What a file system answers that refuses: full, quota used up, mounted read-only, no right to read or write,
 # no such place, a folder in place of a file or the reverse, a loop of links, a name too long, a failing disk.
@@ -151,6 +153,22 @@ def disk_refusal(error: Exception) -> InputError | None:
     return InputError(where, os.strerror(number), expected, todo)
 
 
+def with_file(words: list[str]) -> list[str]:
+    """Put the arguments of the file after ``--arguments`` in its place: JSON, name -> one or more values.
+
+    Command lines have a limit, and lists of files grow with a study.
+    """
+    if ARGUMENTS not in words:
+        return words
+    place = words.index(ARGUMENTS)
+    content = json.loads(Path(words[place + 1]).read_text(encoding="utf-8"))
+    given: list[str] = []
+    for name, value in content.items():
+        flag = f"--{name.replace('_', '-')}"
+        given += [f"{flag}={value}"] if isinstance(value, str) else [flag, *map(str, value)]
+    return [*words[:place], *given, *words[place + 2 :]]
+
+
 def program(function: Callable[..., None]) -> Callable[..., None]:
     """Wrap ``main``: called without arguments it parses the command line, logs, and reports bad input.
 
@@ -165,7 +183,7 @@ def program(function: Callable[..., None]) -> Callable[..., None]:
             return
         name = Path(sys.argv[0]).stem
         parser = build_parser(function, name)
-        arguments = vars(parser.parse_args())
+        arguments = vars(parser.parse_args(with_file(sys.argv[1:])))
         start_logging(name)
         keep_freed_memory()
         hints = typing.get_type_hints(function)

@@ -143,11 +143,11 @@ def _check_package(config: Config) -> Iterator[InputError]:
     if config["pretrain_on"] == "rest" and not vertices_known(config):
         expected = "training_fmri or published, where it is unknown which vertices of rest runs to take"
         yield InputError("pretrain_on", "rest", expected, "Change it, or give package.vertex_masks.")
-    for key in ("train_repeats", "test_repeats"):
-        chosen = config["assemble_subject"][key]
+    for step in ("assemble_train", "assemble_test"):
+        chosen = config[step]["repeats"]
         if kind == "mind_video" and chosen != "mean":
             todo = "Leave it out: Mind-Video shares means over the repeats."
-            yield InputError(f"assemble_subject.{key}", str(chosen), f"mean with fmri_from {kind}", todo)
+            yield InputError(f"{step}.repeats", str(chosen), f"mean with fmri_from {kind}", todo)
     for part in ("train", "test"):
         movies = config["movies"][part]
         # Packages name no movies; theirs are in the order of their numbers.

@@ -14,7 +14,7 @@ from neurocine.check import CheckDataSettings
 from neurocine.conditions import CONDITIONS, DEFAULT_CONDITIONS
 from neurocine.datasets import LAYOUTS
 from neurocine.diffusion.decode import DecodeSettings
-from neurocine.fmri.assemble import AssembleSubjectSettings
+from neurocine.fmri.assemble import AssembleTestSettings, AssembleTrainSettings
 from neurocine.fmri.ceiling import MeasureNoiseCeilingSettings
 from neurocine.fmri.package import ImportFmriSettings, PackageKind
 from neurocine.fmri.preprocess import PreprocessRunSettings
@@ -142,11 +142,16 @@ class RestKeys(Settings):
     dir: str = "data/hcp"
     """The HCP subjects lie in this folder."""
     subjects: Literal["all"] | Annotated[tuple[Subject, ...], Field(min_length=1), Unique()] = "all"
-    """List the HCP subjects to use, or write all for every subject that has all of these runs."""
+    """List the HCP subjects to use, or write all for every subject that has all of these runs.
+
+    Later runs use those that the first one found (docs/reruns.md).
+    """
     exclude: tuple[str | int, ...] = ()
     """List HCP subjects to leave out, for example those with a damaged file."""
     runs: Annotated[tuple[RestRun, ...], Field(min_length=1)] = ("rfMRI_REST1_LR",)
     """Name the rest runs that are taken of each subject."""
+    subjects_per_job: Annotated[Count, Unit("subjects")] = 20
+    """One job of preprocess_hcp works on this many subjects; they take seconds each."""
 
 
 class NeededModelsKeys(Settings):
@@ -324,7 +329,8 @@ class StudyKeys(Settings):
     movies_per_job: Annotated[Count, Unit("movies")] = 1
     """One job of the preparing steps works on this many movies.
 
-    1 spreads them over a cluster; more saves starting programs on one machine.
+    1 spreads them over a cluster; more saves starting programs on one machine. It holds for movies that no
+    earlier run has worked on.
     """
     compute: ComputeKeys = ComputeKeys()
     """Jobs request this of the machine."""
@@ -367,8 +373,10 @@ class ConfigKeys(StudyKeys):
     """This step crops, detrends and standardises fMRI runs."""
     import_fmri: ImportFmriSettings = ImportFmriSettings()
     """This step takes a subject's fMRI from a preprocessed package (only where fmri_from is not runs)."""
-    assemble_subject: AssembleSubjectSettings = AssembleSubjectSettings()
-    """This step combines repeats and standardises with training statistics."""
+    assemble_train: AssembleTrainSettings = AssembleTrainSettings()
+    """This step combines the repeats of training movies and standardises each vertex."""
+    assemble_test: AssembleTestSettings = AssembleTestSettings()
+    """This step combines the repeats of test movies and standardises with training statistics."""
     measure_noise_ceiling: MeasureNoiseCeilingSettings = MeasureNoiseCeilingSettings()
     """This step estimates from repeats how well the fMRI of the test movies could be predicted at best."""
     sweep_lags: SweepLagsSettings = SweepLagsSettings()

@@ -93,7 +93,7 @@ def refuse_overlap(train: Path, test_movies: Iterable[str]) -> None:
 
     Parameters
     ----------
-    train : training file of assemble_subject
+    train : training file of assemble_train
     test_movies : movies that are decoded
 
     Raises

@@ -7,7 +7,7 @@ is the rules' business; here files of a result are named relative to its folder.
 import functools
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from neurocine.datasets.base import DataSet, Found, MissingFiles, Run
 from neurocine.datasets.hcp_rest import find_rest, rest_run, rest_subjects
 from neurocine.datasets.packages import package_files
 from neurocine.errors import InputError
+from neurocine.first_run import FirstRun, batches, write_json
 from neurocine.methods import Method, Training, method_of
 from neurocine.models.catalogue import MissingModels, model_files, used_models
 from neurocine.vertex_choice import vertices_known
@@ -75,8 +76,10 @@ def find_packages(config: Config) -> dict[str, dict[str, Path]]:
     return files
 
 
-def find_rest_runs(config: Config) -> dict[str, list[str]]:
-    """Map each rest subject to its files; empty where the encoder is not pretrained on rest.
+def find_rest_runs(config: Config, first: FirstRun | None = None) -> dict[str, list[str]]:
+    """Map each rest subject to its files, sorted; empty where the encoder is not pretrained on rest.
+
+    Each folder is listed once. Where all subjects are used, they are those of the first run.
 
     Raises
     ------
@@ -85,26 +88,41 @@ def find_rest_runs(config: Config) -> dict[str, list[str]]:
     if config["pretrain_on"] != "rest":
         return {}
     rest = config["rest"]
-    names = rest["subjects"]
-    if names == "all":
-        names = rest_subjects(rest["dir"], rest["runs"])
-    excluded = set(map(str, rest["exclude"]))
+    every, excluded = rest["subjects"] == "all", set(map(str, rest["exclude"]))
+    known = first.rest_subjects.get("+".join(rest["runs"])) if first is not None and every else None
+    search = every and known is None
+    names = rest_subjects(rest["dir"]) if search else known or rest["subjects"]
     found: dict[str, list[str]] = {}
     missing = []
-    for name in (name for name in map(str, names) if name not in excluded):
-        for run in rest["runs"]:
-            usual = rest_run(rest["dir"], name, run)
-            path = usual if config["simulate"] else find_rest(rest["dir"], name, run)
-            found.setdefault(name, []).append(str(path or usual))
-            missing += [] if path else [usual]
-    if missing or (rest["subjects"] == "all" and not found):
-        usual = rest_run(rest["dir"], "<subject>", rest["runs"][0])
+    for name in sorted(name for name in map(str, names) if name not in excluded):
+        usual = [rest_run(rest["dir"], name, run) for run in rest["runs"]]
+        paths = usual if config["simulate"] else [find_rest(rest["dir"], name, run) for run in rest["runs"]]
+        if not search or all(paths):
+            found[name] = [str(path or place) for path, place in zip(paths, usual, strict=True)]
+            missing += [place for path, place in zip(paths, usual, strict=True) if not path]
+    if missing or (search and not found):
+        usual = [rest_run(rest["dir"], "<subject>", rest["runs"][0])]
         todo = (
             "Set rest.dir in the config to the folder of HCP subjects; without access to HCP set "
             "pretrain_on: training_fmri (docs/data.md)."
         )
-        raise MissingFiles("rest runs", missing or [usual], [Path(rest["dir"])], todo)
+        raise MissingFiles("rest runs", missing or usual, [Path(rest["dir"])], todo)
     return found
+
+
+def kept_rest_runs(config: Config, kept: Path) -> dict[str, list[str]] | None:
+    """Read what `keep_rest_runs` wrote, where it was found by the same config; None where it was not."""
+    try:
+        content = json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = isinstance(content, dict) and content.get("rest") == json.loads(json.dumps(config["rest"]))
+    return dict(content["files"]) if same else None
+
+
+def keep_rest_runs(config: Config, rest: Mapping[str, list[str]], kept: Path) -> None:
+    """Write which rest runs were found, so that the jobs of a run need not search for them again."""
+    write_json(kept, {"rest": config["rest"], "files": dict(rest)})
 
 
 def find_models(config: Config) -> dict[str, list[str]]:
@@ -125,29 +143,6 @@ def find_models(config: Config) -> dict[str, list[str]]:
     return {name: paths or [str(folders[name] / "config.json")] for name, paths in files.items()}
 
 
-def batches(movies: Sequence[str], size: int, taken: Collection[str]) -> dict[str, list[str]]:
-    """Cut movies into the batches that one job works on.
-
-    Parameters
-    ----------
-    movies : names, in order
-    size : movies per batch
-    taken : names that a batch of several movies must not have: those of all movies
-
-    Returns
-    -------
-    name -> movies
-    """
-    named: dict[str, list[str]] = {}
-    for start in range(0, len(movies), size):
-        group = list(movies[start : start + size])
-        name = group[0] if len(group) == 1 else f"{group[0]}-{group[-1]}"
-        while name in named or (len(group) > 1 and name in taken):
-            name += "-"
-        named[name] = group
-    return named
-
-
 @dataclass(frozen=True)
 class Study:
     """The raw files of a study and what its jobs take of them.
@@ -157,6 +152,7 @@ class Study:
     config : complete
     found : movies and runs
     packages, rest, models : files by subject, by rest subject, by network
+    first : what earlier runs decided
     """
 
     config: Config
@@ -164,15 +160,24 @@ class Study:
     packages: Mapping[str, Mapping[str, Path]]
     rest: Mapping[str, list[str]]
     models: Mapping[str, list[str]]
+    first: FirstRun = field(default_factory=FirstRun)
 
     @classmethod
-    def find(cls, config: Config, wanted: Collection[str]) -> "Study":
+    def find(
+        cls,
+        config: Config,
+        wanted: Collection[str],
+        first: FirstRun | None = None,
+        rest: Mapping[str, list[str]] | None = None,
+    ) -> "Study":
         """Find all raw files.
 
         Parameters
         ----------
         config : complete
         wanted : of ``recordings``, ``rest`` and ``models``: what must be there; what is left out stays empty
+        first : what earlier runs decided
+        rest : files by rest subject where they were found before
 
         Raises
         ------
@@ -194,12 +199,13 @@ class Study:
             config,
             look("recordings", find_recordings, lambda: data_set(config).find(config, with_runs=False)),
             look("recordings", find_packages, dict),
-            look("rest", find_rest_runs, dict),
+            look("rest", lambda config: find_rest_runs(config, first) if rest is None else dict(rest), dict),
             look(
                 "models",
                 find_models,
                 lambda: {name: [str(path / "config.json")] for name, path in folders.items()},
             ),
+            first or FirstRun(),
         )
         if problems:
             raise ManyMissing(problems)
@@ -223,7 +229,29 @@ class Study:
     def _batches(self, part: str) -> dict[str, list[str]]:
         movies = self.config["movies"]
         taken = movies["train"] + movies["test"]
-        return batches(movies[part], self.config["movies_per_job"], taken)
+        return batches(movies[part], self.config["movies_per_job"], taken, self.first.batches)
+
+    @functools.cached_property
+    def rest_batches(self) -> dict[str, list[str]]:
+        """Return the batches of rest subjects."""
+        size = self.config["rest"]["subjects_per_job"]
+        return batches(list(self.rest), size, (), self.first.rest_batches)
+
+    def decided(self, planned: Collection[str]) -> FirstRun:
+        """Return what a run decides, with what earlier ones did.
+
+        Parameters
+        ----------
+        planned : wildcards of its jobs; of batches that none of them works on nothing is decided
+        """
+        movies = self.batches if "batch" in planned else {}
+        rest = self.rest_batches if "rest_batch" in planned else {}
+        decided = self.first.with_batches(movies, rest)
+        if rest and self.config["rest"]["subjects"] == "all":
+            runs, excluded = self.config["rest"]["runs"], map(str, self.config["rest"]["exclude"])
+            before = self.first.rest_subjects.get("+".join(runs), ())
+            decided = decided.with_rest_subjects(runs, sorted({*before, *self.rest, *excluded}))
+        return decided
 
     @property
     def batches(self) -> dict[str, list[str]]:
@@ -277,15 +305,16 @@ class Study:
             if run["subject"] == subject and run["movie"] in movies
         ]
 
-    def package_layout(self) -> str:
-        """Describe what packages must hold by the config, as JSON."""
+    def package_layout(self, part: str = "test") -> str:
+        """Describe what packages must hold by the config, as JSON; for ``train`` without test movies."""
         config = self.config
+        tested = part == "test"
         layout = {
             "kind": config["fmri_from"],
             "train_movies": config["movies"]["train"],
-            "test_movies": config["movies"]["test"],
+            "test_movies": config["movies"]["test"] if tested else [],
             "train_repeats": config["repeats"]["train"],
-            "test_repeats": config["repeats"]["test"],
+            "test_repeats": config["repeats"]["test"] if tested else 1,
             "clips_per_movie": config["prepare_stimuli"]["clips_per_movie"],
         }
         return json.dumps(layout)
@@ -301,7 +330,7 @@ class Study:
             "width": config["prepare_stimuli"]["width"],
             "frames_per_tr": config["prepare_stimuli"]["frames_per_tr"],
             "every": config["decode"]["every"],
-            "test_repeats": config["assemble_subject"]["test_repeats"],
+            "test_repeats": config["assemble_test"]["repeats"],
         }
         return json.dumps(facts)
 

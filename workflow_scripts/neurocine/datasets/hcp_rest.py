@@ -1,7 +1,6 @@
 """Rest runs of the Human Connectome Project, found by the names of every release."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from neurocine.datasets.base import names_in
@@ -39,8 +38,6 @@ def rest_run(root: Path, subject: str, run: str) -> Path:
     return Path(root) / subject / "MNINonLinear" / "Results" / run / USUAL_REST_FILE.format(run=run)
 
 
-def rest_subjects(root: Path, runs: Iterable[str]) -> list[str]:
-    """List the HCP subjects (folders named by digits) that have every one of the runs."""
-    names = [name for name in names_in(Path(root)) if name.isdigit()]
-    wanted = list(runs)
-    return [name for name in names if all(find_rest(root, name, run) for run in wanted)]
+def rest_subjects(root: Path) -> list[str]:
+    """List the folders of HCP subjects, which are named by digits; not all of them need have every run."""
+    return [name for name in names_in(Path(root)) if name.isdigit()]

@@ -22,18 +22,23 @@ REPEATS = "repeats"  # arrays named {movie}/repeats
 CLEANED_BY = ("preprocess_run", "import_fmri")  # steps that write cleaned runs
 
 
-class AssembleSubjectSettings(Settings):
-    """How repeats of a movie become samples."""
+class AssembleTrainSettings(Settings):
+    """How repeats of a training movie become samples."""
 
-    train_repeats: Literal["mean", "random"] = "mean"
+    repeats: Literal["mean", "random"] = "mean"
     """Repeats of training movies are averaged (mean), or trainings draw one per sample and step (random)."""
-    test_repeats: Literal["mean"] | Count = "mean"
+
+
+class AssembleTestSettings(Settings):
+    """How repeats of a test movie become samples."""
+
+    repeats: Literal["mean"] | Count = "mean"
     """All test repeats are averaged (mean), or the first k that exist, given as a number."""
 
 
 @dataclass(frozen=True)
 class SubjectFmri:
-    """Samples of one subject, one file of assemble_subject.
+    """Samples of one subject, one file of assemble_train or assemble_test.
 
     Attributes
     ----------
@@ -78,7 +83,7 @@ class SubjectFmri:
     def read(
         cls, path: Path, movies: Sequence[str] | None = None, with_repeats: bool = True
     ) -> "SubjectFmri":
-        """Read a file of assemble_subject.
+        """Read a file of assemble_train or assemble_test.
 
         Parameters
         ----------
@@ -93,7 +98,9 @@ class SubjectFmri:
         with open_arrays(path) as handle:
             meta, names = read_meta(handle), set(handle.keys())
             if "movies" not in meta or not set(meta["movies"]) <= names:
-                raise InputError(path, "no list of movies", "a file of assemble_subject", "Make it again.")
+                raise InputError(
+                    path, "no list of movies", "a file of assemble_train or assemble_test", "Make it again."
+                )
             chosen = list(meta["movies"] if movies is None else movies)
             absent = [movie for movie in chosen if movie not in meta["movies"]]
             if absent:
@@ -113,49 +120,59 @@ class SubjectFmri:
             )
 
 
-def read_cleaned(
-    train: Sequence[Path], test: Sequence[Path]
-) -> tuple[tuple[dict[str, np.ndarray], dict[str, np.ndarray]], dict[str, Any]]:
+def read_cleaned(paths: Sequence[Path]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read files of preprocess_run or of import_fmri that belong to one subject.
 
     Parameters
     ----------
-    train, test : files; their movies are taken in the order of the files and within a file as it says
+    paths : files; their movies are taken in the order of the files and within a file as it says
 
     Returns
     -------
-    (train, test) : movie -> (n_repeats, T, V) float32
+    movies : movie -> (n_repeats, T, V) float32
     source : name of their step -> settings and vertices that all the files share, and the excluded runs
 
     Raises
     ------
-    InputError : a bad file, a movie in two files, files made by different steps, settings or vertices
+    InputError : no or a bad file, a movie in two files, files made by different steps, settings or vertices
     """
     source: dict[str, Any] = {}
     excluded: list[str] = []
-    parts: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = ({}, {})
-    for part, paths in zip(parts, (train, test), strict=True):
-        for path in paths:
-            with open_arrays(path) as handle:
-                meta = read_meta(handle)
-                if meta.get("step") not in CLEANED_BY:
-                    expected = f"a file of {' or '.join(CLEANED_BY)}"
-                    raise InputError(path, str(meta.get("step")), expected, "Correct the name.")
-                made = {key: meta[key] for key in ("step", "settings", "vertices")}
-                if source and made != source:
-                    raise InputError(
-                        path, str(made), f"{source}, as in the others", f"Run {meta['step']} again."
-                    )
-                source = made
-                excluded += [entry for entry in meta["excluded"] if entry not in excluded]
-                for movie in meta["movies"]:
-                    if movie in part:
-                        raise InputError(
-                            path, f"{movie} once more", "each movie in one file", "Give it once."
-                        )
-                    part[movie] = handle.get_tensor(movie)
-    step = source.pop("step", CLEANED_BY[0])
-    return parts, {step: source | {"excluded": sorted(excluded)}}
+    movies: dict[str, np.ndarray] = {}
+    for path in paths:
+        with open_arrays(path) as handle:
+            meta = read_meta(handle)
+            if meta.get("step") not in CLEANED_BY:
+                expected = f"a file of {' or '.join(CLEANED_BY)}"
+                raise InputError(path, str(meta.get("step")), expected, "Correct the name.")
+            made = {key: meta[key] for key in ("step", "settings", "vertices")}
+            if source and made != source:
+                raise _other_source(path, made, source)
+            source = made
+            excluded += [entry for entry in meta["excluded"] if entry not in excluded]
+            for movie in meta["movies"]:
+                if movie in movies:
+                    raise InputError(path, f"{movie} once more", "each movie in one file", "Give it once.")
+                movies[movie] = handle.get_tensor(movie)
+    if not movies:
+        raise InputError("movies", "no movie", "at least one", "Name some in the config.")
+    step = source.pop("step")
+    return movies, {step: source | {"excluded": sorted(excluded)}}
+
+
+def _other_source(path: Path, made: Mapping[str, Any], source: Mapping[str, Any]) -> InputError:
+    step = made.get("step", CLEANED_BY[0])
+    return InputError(path, str(made), f"{source}, as in the others", f"Run {step} again.")
+
+
+def refuse_other_source(path: Path, source: Mapping[str, Any], train: SubjectFmri) -> None:
+    """Raise InputError where cleaned runs differ in step, settings or vertices from those of the training."""
+    for step, facts in source.items():
+        made = {"step": step} | {key: facts[key] for key in ("settings", "vertices")}
+        there = train.meta.get(step, {})
+        expected = {"step": step} | {key: there.get(key) for key in ("settings", "vertices")}
+        if made != expected:
+            raise _other_source(path, made, expected)
 
 
 def existing_repeats(repeats: np.ndarray, movie: str) -> np.ndarray:
@@ -213,64 +230,77 @@ def training_statistics(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.n
     return mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32)
 
 
-def _check_parts(train: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray]) -> None:
-    shared = set(train) & set(test)
-    if shared:
-        raise InputError(
-            "movies",
-            f"{', '.join(sorted(shared))} in train and test",
-            "different movies",
-            "Correct the config.",
-        )
-    if not train or not test:
-        raise InputError("movies", "no movie to train or to test on", "at least one of each", "Name some.")
-    sizes = {array.shape[-1] for array in [*train.values(), *test.values()]}
+def _one_size(movies: Mapping[str, np.ndarray]) -> int:
+    """Return the number of vertices; InputError where runs differ."""
+    sizes = {array.shape[-1] for array in movies.values()}
     if len(sizes) > 1:
-        raise InputError(
-            "preprocess_run", f"runs with {sorted(sizes)} vertices", "the same vertices", "Make them again."
-        )
+        found = f"runs with {sorted(sizes)} vertices"
+        raise InputError("preprocess_run", found, "the same vertices", "Make them again.")
+    return sizes.pop()
 
 
-def assemble_subject(
-    train: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], settings: AssembleSubjectSettings
-) -> tuple[SubjectFmri, SubjectFmri]:
-    """Average repeats and standardise each vertex with training statistics.
+def _standardise(values: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    return np.asarray((values - mean) / std, np.float32)
+
+
+def assemble_train(train: Mapping[str, np.ndarray], settings: AssembleTrainSettings) -> SubjectFmri:
+    """Average the repeats of training movies and standardise each vertex.
 
     Parameters
     ----------
-    train, test : movie -> (n_repeats, T, V) float32 as `preprocess_run` made them
-    settings : section assemble_subject of the config
+    train : movie -> (n_repeats, T, V) float32 as `preprocess_run` made them, NaN in repeats that are missing
+    settings : section assemble_train of the config
 
     Returns
     -------
-    training samples (with statistics) and test samples (with single repeats)
+    training samples, (T, V) float32 per movie, with the statistics by which they were standardised
 
     Raises
     ------
-    InputError : a movie in both parts, another number of vertices, a movie without data
+    InputError : runs with different numbers of vertices, a movie without data
     """
-    _check_parts(train, test)
-    single = settings.train_repeats != "mean"
+    _one_size(train)
+    single = settings.repeats != "mean"
     means = {movie: mean_of_repeats(repeats, movie) for movie, repeats in train.items()}
-    mean, std = training_statistics(
-        [repeats[existing_repeats(repeats, movie)] for movie, repeats in train.items()]
-        if single
-        else list(means.values())
+    existing = [repeats[existing_repeats(repeats, movie)] for movie, repeats in train.items()]
+    mean, std = training_statistics(existing if single else list(means.values()))
+    return SubjectFmri(
+        bold={movie: _standardise(values, mean, std) for movie, values in means.items()},
+        repeats={movie: _standardise(values, mean, std) for movie, values in train.items()} if single else {},
+        mean=mean,
+        std=std,
     )
-    first = None if settings.test_repeats == "mean" else int(settings.test_repeats)
 
-    def standardise(values: np.ndarray) -> np.ndarray:
-        return np.asarray((values - mean) / std, np.float32)
 
-    return (
-        SubjectFmri(
-            bold={movie: standardise(values) for movie, values in means.items()},
-            repeats={movie: standardise(values) for movie, values in train.items()} if single else {},
-            mean=mean,
-            std=std,
-        ),
-        SubjectFmri(
-            bold={m: standardise(mean_of_repeats(values, m, first)) for m, values in test.items()},
-            repeats={movie: standardise(values) for movie, values in test.items()},
-        ),
+def assemble_test(
+    test: Mapping[str, np.ndarray], train: SubjectFmri, settings: AssembleTestSettings
+) -> SubjectFmri:
+    """Average the repeats of test movies and standardise each vertex with training statistics.
+
+    Parameters
+    ----------
+    test : movie -> (n_repeats, T, V) float32 as `preprocess_run` made them, NaN in repeats that are missing
+    train : of `assemble_train`, the same subject
+    settings : section assemble_test of the config
+
+    Returns
+    -------
+    test samples, (T, V) float32 per movie, with single repeats
+
+    Raises
+    ------
+    InputError : a training movie, another number of vertices, a movie without data
+    """
+    shared = sorted(set(train.movies) & set(test))
+    if shared:
+        found = f"{', '.join(shared)} in train and test"
+        raise InputError("movies", found, "different movies", "Correct the config.")
+    if train.mean is None or train.std is None:
+        raise InputError("train", "no mean and std", "a file of assemble_train", "Correct the name.")
+    _one_size({**test, "train": train.mean})
+    mean, std = train.mean, train.std
+    first = None if settings.repeats == "mean" else int(settings.repeats)
+    return SubjectFmri(
+        bold={m: _standardise(mean_of_repeats(values, m, first), mean, std) for m, values in test.items()},
+        repeats={movie: _standardise(values, mean, std) for movie, values in test.items()},
     )

@@ -79,13 +79,12 @@ class Package:
 
     Attributes
     ----------
-    train, test : fMRI
+    files : train and test, or the one of them that is asked for -> fMRI
     layout : what they must hold
     vertex : where the columns lie, for `read_vertices`; None where it is unknown
     """
 
-    train: Path
-    test: Path
+    files: Mapping[str, Path]
     layout: PackageLayout
     vertex: Path | None = None
 
@@ -195,19 +194,20 @@ def check_package(package: Package) -> int:
     Raises
     ------
     InputError : a file that cannot be read, of another shape, or with another number of vertices than the
-        training file
+        first one
     """
     layout = package.layout
     counts = {
         path: check_shape(read_values(path, layout.kind).shape, layout, part, path)
-        for part, path in (("train", package.train), ("test", package.test))
+        for part, path in package.files.items()
     }
     if package.vertex is not None:
         counts[package.vertex] = len(read_vertices(package.vertex))
-    n_vertices = counts[package.train]
+    first = next(iter(package.files.values()))
+    n_vertices = counts[first]
     for path, count in counts.items():
         if count != n_vertices:
-            expected = f"{n_vertices}, as in {package.train}"
+            expected = f"{n_vertices}, as in {first}"
             todo = "Give files that belong together: of one subject and one package."
             raise InputError(path, f"{count} vertices", expected, todo)
     return n_vertices
@@ -334,7 +334,7 @@ def read_part(
     InputError : a bad file or shape, NaN or infinity in a repeat that is not missing as a whole, a movie
         of which no repeat is left
     """
-    layout, path = package.layout, package.train if part == "train" else package.test
+    layout, path = package.layout, package.files[part]
     runs, means = _read_movies(path, layout, part, columns)
     todo = "Fetch the file again" + ("." if means else ", or list the repeat in exclude_runs.")
     for movie, repeats in runs.items():
@@ -355,25 +355,26 @@ def read_part(
 
 
 class ImportedFmri(NamedTuple):
-    """A subject's fMRI from a package: the vertices, and movie -> (n_repeats, T, V) float32 of both parts."""
+    """A part of a subject's fMRI from a package: the vertices, and movie -> (n_repeats, T, V) float32."""
 
     selection: VertexSelection
-    train: dict[str, np.ndarray]
-    test: dict[str, np.ndarray]
+    runs: dict[str, np.ndarray]
 
 
 def import_fmri(
     package: Package,
+    part: str,
     excluded: Collection[tuple[str, int]],
     settings: ImportFmriSettings,
     roi: Path | None = None,
     atlas: Path | None = None,
 ) -> ImportedFmri:
-    """Bring a package into the form in which preprocess_run and select_vertices write a subject.
+    """Bring a part of a package into the form in which preprocess_run and select_vertices write a subject.
 
     Parameters
     ----------
-    package : its files
+    package : its files, or that of the part alone
+    part : train or test
     excluded : (movie, repeat from 1) that must not be used
     settings : section import_fmri of the config
     roi, atlas : see `place_columns`
@@ -383,5 +384,4 @@ def import_fmri(
     InputError : see `check_package`, `place_columns` and `read_part`
     """
     selection, columns = place_columns(check_package(package), package.vertex, roi, atlas)
-    train, test = (read_part(package, part, columns, excluded, settings) for part in ("train", "test"))
-    return ImportedFmri(selection, train, test)
+    return ImportedFmri(selection, read_part(package, part, columns, excluded, settings))

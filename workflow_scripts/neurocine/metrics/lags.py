@@ -163,7 +163,7 @@ def sweep_lags(
 
     Parameters
     ----------
-    train, test : samples of assemble_subject; the single test repeats are used
+    train, test : samples of assemble_train and assemble_test; the single test repeats are used
     embeddings : movie -> embeddings, of all movies
     settings : section sweep_lags of the config
     seed : of the drawn repeats and the bootstrap

@@ -101,7 +101,7 @@ def fit_ridge_of_movies(
         found = len(inputs.get(movie, ()))
         if found != len(samples):
             expected = f"{len(samples)} clips, one per TR of the fMRI"
-            todo = "Make embed_clips and assemble_subject of the same movies."
+            todo = "Make embed_clips, assemble_train and assemble_test of the same movies."
             raise InputError(f"features of {movie}", f"{found} clips", expected, todo)
     x = np.concatenate([inputs[movie] for movie in outputs]).astype(dtype)
     y = np.concatenate(list(outputs.values())).astype(dtype)

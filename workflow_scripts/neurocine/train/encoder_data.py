@@ -101,7 +101,7 @@ class EncoderData:
                     f"embeddings of {movie}",
                     f"{found[0]} clips with text and {found[1]} with images",
                     f"{n_clips} clips, one per TR of the fMRI",
-                    "Make embed_clips and assemble_subject of the same movies.",
+                    "Make embed_clips and assemble_train of the same movies.",
                 )
         movies = windows.movies
         return cls(

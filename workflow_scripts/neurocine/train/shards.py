@@ -12,15 +12,15 @@ from neurocine.errors import InputError
 from neurocine.io import open_arrays
 from neurocine.seeds import torch_generator
 
-STATISTICS = ("mean", "std")  # not samples, in files of assemble_subject
+STATISTICS = ("mean", "std")  # not samples, in files of assemble_train
 
 
 class Shards:
-    """Samples (n, V) spread over files: an array ``bold`` each, or one (T, V) array per movie.
+    """Samples (n, V) spread over files: an array (T, V) per rest subject or per movie.
 
     Parameters
     ----------
-    paths : files of preprocess_hcp, or training files of assemble_subject
+    paths : files of preprocess_hcp, or training files of assemble_train
     in_memory : arrays kept in memory; also how many are mixed with each other in an epoch
 
     Raises

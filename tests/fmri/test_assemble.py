@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmri_runs import run_assemble_subject, write_cleaned
+from fmri_runs import run_assemble, write_cleaned
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import (
-    AssembleSubjectSettings,
+    AssembleTestSettings,
+    AssembleTrainSettings,
     SubjectFmri,
-    assemble_subject,
+    assemble_test,
+    assemble_train,
     mean_of_repeats,
     training_statistics,
 )
@@ -80,7 +82,8 @@ def test_training_statistics_equal_numpy_on_everything(train: dict[str, np.ndarr
 def test_means_are_standardised_with_training_statistics(
     train: dict[str, np.ndarray], shown: dict[str, np.ndarray], first: str | int
 ) -> None:
-    training, testing = assemble_subject(train, shown, AssembleSubjectSettings(test_repeats=first))
+    training = assemble_train(train, AssembleTrainSettings())
+    testing = assemble_test(shown, training, AssembleTestSettings(repeats=first))
     means = {movie: repeats.mean(0) for movie, repeats in train.items()}
     every = np.concatenate(list(means.values()))
     mean, std = every.mean(0), every.std(0)
@@ -101,17 +104,17 @@ def test_means_are_standardised_with_training_statistics(
 def test_no_statistic_of_the_test_movies_is_used(
     train: dict[str, np.ndarray], shown: dict[str, np.ndarray]
 ) -> None:
-    one, tested = assemble_subject(train, shown, AssembleSubjectSettings())
-    other, shifted = assemble_subject(train, {"test1": shown["test1"] * 7 + 3}, AssembleSubjectSettings())
-    for movie in one.movies:
-        np.testing.assert_array_equal(one.bold[movie], other.bold[movie])
+    training = assemble_train(train, AssembleTrainSettings())
+    tested = assemble_test(shown, training, AssembleTestSettings())
+    shifted = assemble_test({"test1": shown["test1"] * 7 + 3}, training, AssembleTestSettings())
     # A vertex that is larger in the test stays larger: it is not fitted away.
     assert shifted.bold["test1"].std() > 5 * tested.bold["test1"].std()
 
 
-def test_single_repeats_for_training(train: dict[str, np.ndarray], shown: dict[str, np.ndarray]) -> None:
+@pytest.mark.parametrize("mode", ["random", "both"])
+def test_single_repeats_for_training(train: dict[str, np.ndarray], mode: str) -> None:
     train["seg1"][0] = np.nan
-    training, _ = assemble_subject(train, shown, AssembleSubjectSettings(train_repeats="random"))
+    training = assemble_train(train, AssembleTrainSettings(repeats="random"))
     every = np.concatenate([*train["seg2"], train["seg1"][1]])
     assert training.samples("seg2").shape == (2, T, V)
     assert training.samples("seg1").shape == (1, T, V)
@@ -121,33 +124,32 @@ def test_single_repeats_for_training(train: dict[str, np.ndarray], shown: dict[s
     np.testing.assert_allclose(training.bold["seg2"], training.samples("seg2").mean(0), atol=1e-5)
 
 
-def test_samples_of_means(train: dict[str, np.ndarray], shown: dict[str, np.ndarray]) -> None:
-    training, _ = assemble_subject(train, shown, AssembleSubjectSettings())
+def test_samples_of_means(train: dict[str, np.ndarray]) -> None:
+    training = assemble_train(train, AssembleTrainSettings())
     np.testing.assert_array_equal(training.samples("seg1"), training.bold["seg1"][None])
     assert training.n_vertices == V
 
 
 def test_mixed_up_parts_are_refused(train: dict[str, np.ndarray], shown: dict[str, np.ndarray]) -> None:
-    settings = AssembleSubjectSettings()
+    training, settings = assemble_train(train, AssembleTrainSettings()), AssembleTestSettings()
     with pytest.raises(InputError, match="seg1 in train and test"):
-        assemble_subject(train, shown | {"seg1": train["seg1"]}, settings)
+        assemble_test(shown | {"seg1": train["seg1"]}, training, settings)
     with pytest.raises(InputError, match=r"runs with \[3, 4\] vertices"):
-        assemble_subject(train, {"test1": shown["test1"][..., :3]}, settings)
-    with pytest.raises(InputError, match="no movie"):
-        assemble_subject(train, {}, settings)
+        assemble_test({"test1": shown["test1"][..., :3]}, training, settings)
+    with pytest.raises(InputError, match=r"runs with \[3, 4\] vertices"):
+        assemble_train(train | {"seg3": train["seg1"][..., :3]}, AssembleTrainSettings())
+    with pytest.raises(InputError, match="no mean and std"):
+        assemble_test(shown, SubjectFmri(train), settings)
 
 
 def test_settings() -> None:
-    assert AssembleSubjectSettings() == AssembleSubjectSettings(train_repeats="mean", test_repeats="mean")
-    for bad in (
-        {"train_repeats": "all"},
-        {"train_repeats": "both"},
-        {"test_repeats": 0},
-        {"test_repeats": "random"},
-        {"test_repeats": True},
-    ):
+    assert AssembleTrainSettings() == AssembleTrainSettings(repeats="mean")
+    for bad in ("all", "both"):
         with pytest.raises(InputError):
-            parse_settings(AssembleSubjectSettings, json.dumps(bad), "assemble_subject")
+            parse_settings(AssembleTrainSettings, json.dumps({"repeats": bad}), "assemble_train")
+    for bad in (0, "random", True):
+        with pytest.raises(InputError):
+            parse_settings(AssembleTestSettings, json.dumps({"repeats": bad}), "assemble_test")
 
 
 def test_program_and_reader(
@@ -155,8 +157,9 @@ def test_program_and_reader(
 ) -> None:
     files = [write_cleaned(tmp_path / f"{m}.safetensors", {m: train[m]}) for m in ("seg2", "seg1")]
     test = write_cleaned(tmp_path / "test1.safetensors", shown, excluded=["test1:2"])
-    out_train, out_test = run_assemble_subject(tmp_path, files, [test])
-    training, testing = assemble_subject(train, shown, AssembleSubjectSettings())
+    out_train, out_test = run_assemble(tmp_path, files, [test])
+    training = assemble_train(train, AssembleTrainSettings())
+    testing = assemble_test(shown, training, AssembleTestSettings())
     found = SubjectFmri.read(out_train)
     assert found.movies == ["seg2", "seg1"]
     for name, array in training.arrays().items():
@@ -170,9 +173,10 @@ def test_program_and_reader(
         SubjectFmri.read(out_train, ["seg9"])
     with pytest.raises(InputError, match="no list of movies"):
         SubjectFmri.read(write_cleaned(tmp_path / "x.safetensors", train, movies=["other"]))
-    meta = found.meta
-    assert (meta["part"], meta["step"]) == ("train", "assemble_subject")
-    assert meta["preprocess_run"] == {"settings": {"ddof": 1}, "vertices": "abc", "excluded": ["test1:2"]}
+    made = {"settings": {"ddof": 1}, "vertices": "abc"}
+    assert found.meta["step"] == "assemble_train"
+    assert found.meta["preprocess_run"] == made | {"excluded": []}
+    assert SubjectFmri.read(out_test).meta["preprocess_run"] == made | {"excluded": ["test1:2"]}
 
 
 def test_program_refuses_files_that_do_not_belong_together(
@@ -183,11 +187,16 @@ def test_program_refuses_files_that_do_not_belong_together(
     for change in ({"vertices": "other"}, {"settings": {"ddof": 0}}):
         other = write_cleaned(tmp_path / "b.safetensors", {"seg2": train["seg2"]}, **change)
         with pytest.raises(InputError, match="Run preprocess_run again"):
-            run_assemble_subject(tmp_path, [one, other], [test])
+            run_assemble(tmp_path, [one, other], [test])
+        assert not (tmp_path / "train.safetensors").exists()
+        other = write_cleaned(tmp_path / "b.safetensors", shown, **change)
+        with pytest.raises(InputError, match="Run preprocess_run again"):
+            run_assemble(tmp_path, [one], [other])
+        (tmp_path / "train.safetensors").unlink()
     with pytest.raises(InputError, match="seg1 once more"):
-        run_assemble_subject(tmp_path, [one, one], [test])
+        run_assemble(tmp_path, [one, one], [test])
     with pytest.raises(InputError, match="a file of preprocess_run"):
-        run_assemble_subject(
-            tmp_path, [write_cleaned(tmp_path / "c.safetensors", train, step="decode")], [test]
-        )
+        run_assemble(tmp_path, [write_cleaned(tmp_path / "c.safetensors", train, step="decode")], [test])
+    with pytest.raises(InputError, match="no movie"):
+        run_assemble(tmp_path, [], [test])
     assert not (tmp_path / "train.safetensors").exists()

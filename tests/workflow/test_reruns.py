@@ -1,0 +1,99 @@
+"""What a change of a finished study plans, by dry runs: nothing that it does not concern."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from finished import copy_without_programs, finish, planned, write
+
+from workflow_copy import snakemake
+
+TOY = ("--configfile", "studies/toy/config.yaml")
+DATA = "data/toy/video_fmri_dataset"
+TRAININGS = {"pretrain_encoder", "train_encoder", "train_video_prior", "train_decoder"}
+MADE_ANEW = re.compile(r"(pre)?train_|encode_latents|embed_|caption_")
+OFF = "simulate: false\n"
+EXCLUDED = "{subject: 3, movie: test2, repeat: 3, reason: fMRI 10 s late}"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy study, finished, with raw files of another subject and of further movies beside it."""
+    folder = copy_without_programs(tmp_path_factory.mktemp("finished"))
+    finish(folder, *TOY)
+    data = folder / DATA
+    for movie, other in (("test1", "test3"), ("seg1", "seg6")):
+        (data / f"stimuli/{other}.mp4").touch()
+        for subject in ("1", "3"):
+            for run in (data / f"subject{subject}/fmri/{movie}/cifti").iterdir():
+                to = data / f"subject{subject}/fmri/{other}/cifti" / run.name.replace(movie, other)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.touch()
+    shutil.copytree(data / "subject1", data / "subject2")
+    return folder
+
+
+def change(study: Path, text: str, *words: str) -> dict[str, int]:
+    """Jobs that a change of the config plans; the raw files are recorded ones now."""
+    return planned(study, *TOY, write(study, "mine.yaml", OFF + text), *words)
+
+
+def test_a_finished_study_has_nothing_to_do(study: Path) -> None:
+    assert planned(study, *TOY) == {}
+    assert planned(study, *TOY, "--profile", "slurm") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "movies: {test: [test1, test2, test3]}",
+        f"exclude_runs: [{EXCLUDED}, {{subject: 1, movie: test1, repeat: 2, reason: noise}}]",
+        "assemble_test: {repeats: 1}",
+        "exclude_runs: []",
+    ],
+)
+@pytest.mark.parametrize("pretrain_on", ["rest", "training_fmri"])
+def test_what_concerns_test_movies_alone_trains_nothing(study: Path, text: str, pretrain_on: str) -> None:
+    before = change(study, f"pretrain_on: {pretrain_on}")
+    jobs = change(study, f"pretrain_on: {pretrain_on}\n{text}")
+    assert jobs["assemble_test"] >= 1
+    assert "assemble_train" not in jobs
+    for name, count in jobs.items():
+        assert not MADE_ANEW.match(name) or count <= before.get(name, 0) + ("test3" in text), name
+    assert {name: jobs.get(name) for name in TRAININGS} == {name: before.get(name) for name in TRAININGS}
+
+
+def test_trainings_of_the_second_method_do_not_depend_on_test_runs(study: Path) -> None:
+    """What they wait for is no file of a test movie."""
+    animator = ("studies/toy/animator.yaml", write(study, "both.yaml", "simulate: false"))
+    run = snakemake(study, "-n", *TOY, *animator)
+    said = run.stdout + run.stderr
+    inputs = re.findall(r"^rule (train_(?:semantic|structure|motion)):\n +input: (.*)", said, re.MULTILINE)
+    assert {name for name, _ in inputs} == {"train_semantic", "train_structure", "train_motion"}
+    assert not [names for _, names in inputs if "test" in names]
+    needed = re.findall(r"^rule assemble_train:\n +input: (.*)", said, re.MULTILINE)
+    assert not needed
+
+
+def test_how_many_movies_or_subjects_a_job_takes_changes_nothing(study: Path) -> None:
+    same = change(study, "")
+    assert change(study, "movies_per_job: 1\nrest: {subjects_per_job: 1}") == same
+    assert not any(MADE_ANEW.match(name) for name in same)
+
+
+def test_a_further_training_movie_leaves_what_was_made_of_the_others(study: Path) -> None:
+    jobs = change(study, "movies: {train: [seg1, seg2, seg3, seg4, seg5, seg6]}")
+    assert jobs["prepare_stimuli"] == jobs["caption_clips"] == jobs["encode_latents"] == 1
+    assert jobs["preprocess_run"] == 2
+    assert jobs["train_encoder"] == jobs["train_decoder"] == 2
+    assert not jobs.keys() & {"preprocess_hcp", "pretrain_encoder", "check_stimuli", "check_subject"}
+
+
+def test_another_subject_is_made_alone(study: Path) -> None:
+    jobs = change(study, "subjects: [1, 2, 3]")
+    one = ("check_subject", "assemble_train", "assemble_test", "train_encoder", "train_decoder", "score")
+    assert {jobs[name] for name in one} == {1}
+    assert jobs["preprocess_run"] == 2
+    shared = {"check_stimuli", "check_models", "check_rest", "prepare_stimuli", "train_video_prior"}
+    assert not jobs.keys() & (shared | {"pretrain_encoder"})
