@@ -352,3 +352,18 @@ def test_decode_refuses_bad_input(study: dict[str, Any], tmp_path: Path) -> None
     with pytest.raises(InputError, match="onto themselves"):
         decode.main(**study, condition="shifted", out=out)
     assert not out.exists()
+
+
+def test_clips_may_start_from_another_noise_than_that_of_the_training(diffusion: Path) -> None:
+    """The setting replaces the ratio of the experiment, and with 1 all frames start alike."""
+    parts = load_scheduler(diffusion).config, load_vae(diffusion), torch.zeros(N_TOKENS, WIDTH)
+    frames = {}
+    for trained, chosen in ((0.5, None), (0.5, 1.0), (1.0, None)):
+        settings = QUICK.replace(noise_ratio=chosen)
+        made = make_sampler(video_unet(diffusion), *parts, trained, settings, 3)
+        assert made.noise_ratio == (trained if chosen is None else chosen)
+        frames[trained, chosen] = made.frames([[clip] for clip in CLIPS[:2]], states(torch.arange(2)))
+    assert np.array_equal(frames[0.5, 1.0], frames[1.0, None])
+    assert not np.array_equal(frames[0.5, 1.0], frames[0.5, None])
+    noise = initial_noise((4, FRAMES, 4, 4), 1.0, [torch.Generator().manual_seed(0)])
+    assert torch.equal(noise, noise[:, :, :1].expand_as(noise))

@@ -36,7 +36,7 @@ from neurocine.models.video_unet import VideoUNet
 from neurocine.naming import Clip
 from neurocine.section_checks import sequences_need_every_clip, shift_is_not_zero
 from neurocine.seeds import torch_generator
-from neurocine.settings import Check, Count, NotNegative, Precision, Settings, Unit
+from neurocine.settings import Check, Count, NotNegative, Precision, Settings, Share, Unit
 
 log = logging.getLogger(__name__)
 DEFAULT_BATCH, LARGEST_BATCH = 8, 32  # clips sampled together: more than the latter make a GPU no faster
@@ -60,6 +60,11 @@ class DecodeSettings(Settings):
     """True samples with DPM-Solver++ in 25 steps, whatever scheduler and steps say."""
     guidance: NotNegative = 12.5
     """Classifier-free guidance has this scale; 1 is none."""
+    noise_ratio: Share | None = None
+    """Frames start from noise of which they share this fraction; null takes the experiment's, as published.
+
+    With 1, all frames of a clip start from the same noise: things then change less from frame to frame.
+    """
     every: Annotated[Count, Unit("clips")] = 1
     """Clips 0, k, 2k ... of each test movie are decoded, where k is this value."""
     shift_tr: Annotated[int, Unit("TR")] = 30
@@ -224,9 +229,12 @@ def make_sampler(
 ) -> Sampler:
     """Make a sampler with the scheduler and precision of the settings; the UNet is cast in place.
 
-    ``null`` (L, D) are the states that guidance points away from.
+    ``null`` (L, D) are the states that guidance points away from. ``noise_ratio`` is that of the UNet's
+    training; the settings may name another one to start from.
     Its settings have nothing left to choose: see `DecodeSettings.on`.
     """
+    if settings.noise_ratio is not None:
+        noise_ratio = settings.noise_ratio
     require_noise_ratio(noise_ratio)
     settings = settings.on(unet)
     assert settings.precision != "auto"
