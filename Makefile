@@ -5,9 +5,8 @@ SHELL := /bin/bash
 VENV := .venv
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 TOY := --configfile studies/toy/config.yaml
-# Local runs: finished work is rerun when inputs or settings changed, not when a rule was reworded.
-# The embedded networks are up to 2.4 MB: compared by content, not by the date a checkout gives them.
-RUN := snakemake --cores $(CORES) --rerun-triggers mtime params input --rerun-incomplete --max-checksum-file-size 10MB --quiet rules reason host
+# What is rerun is decided by profiles/default.
+RUN := snakemake --cores $(CORES) --quiet rules reason host
 INSTALLED := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 

@@ -121,6 +121,24 @@ CHECKS = {
 }
 
 
+# Steps whose inputs grow with the subjects, the experiments or the rest runs.
+GROWING = "tabulate_scores|compare_results|write_methods|build_browser|check_data|pretrain_encoder"
+
+
+def test_no_command_line_grows_with_the_study(checkout: Path) -> None:
+    run = snakemake(checkout, "-n", "-p", *TOY)
+    commands = re.findall(rf"Shell command: (.*/?(?:{GROWING})\.py.*)", run.stdout + run.stderr)
+    assert len(commands) >= 12
+    for command in commands:
+        words = command.replace("'", " ").split()
+        named = {
+            word
+            for word in words
+            if re.match(r"(results|data)/toy/.*\.(tsv|safetensors|png|mp4|nii|jsonl)$", word)
+        }
+        assert len(named) <= 3, named  # what it writes
+
+
 def test_nothing_is_computed_from_a_part_before_its_check(checkout: Path) -> None:
     run = snakemake(checkout, "-n", *TOY)
     said = run.stdout + run.stderr

@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from finished import copy_without_programs, finish, planned, write
 
-from workflow_copy import snakemake
+from workflow_copy import ROOT, snakemake
 
 TOY = ("--configfile", "studies/toy/config.yaml")
 DATA = "data/toy/video_fmri_dataset"
@@ -97,3 +98,46 @@ def test_another_subject_is_made_alone(study: Path) -> None:
     assert jobs["preprocess_run"] == 2
     shared = {"check_stimuli", "check_models", "check_rest", "prepare_stimuli", "train_video_prior"}
     assert not jobs.keys() & (shared | {"pretrain_encoder"})
+
+
+def test_another_subject_trains_all_where_the_study_itself_is_pretrained_on(study: Path) -> None:
+    jobs = change(study, "pretrain_on: training_fmri\nsubjects: [1, 2, 3]")
+    assert (jobs["pretrain_encoder"], jobs["train_encoder"], jobs["train_decoder"]) == (1, 3, 3)
+    assert jobs["assemble_train"] == 1
+
+
+def test_a_rest_subject_less_is_pretrained_without(study: Path) -> None:
+    jobs = change(study, "rest: {exclude: [100002]}")
+    assert jobs["preprocess_hcp"] == jobs["pretrain_encoder"] == 1
+    assert not jobs.keys() & {"assemble_train", "train_video_prior", "prepare_stimuli"}
+
+
+def test_a_touched_run_and_touched_networks_run_nothing(study: Path) -> None:
+    """By hand and by profile: their content is compared."""
+    paths = [study / DATA / "subject1/fmri/seg1/cifti/seg1_1_Atlas.dtseries.nii"]
+    paths += [path for path in (study / "models").rglob("*") if path.is_file()]
+    for path in paths:
+        path.touch()
+    assert planned(study, *TOY) == {}
+    assert planned(study, *TOY, "--profile", "slurm") == {}
+
+
+def test_a_deleted_intermediate_is_not_made_again_and_a_target_is(study: Path) -> None:
+    for name in ("sub-1/preprocess_run", "caption_clips", "sub-1/check_subject"):
+        (study / "results/toy" / name).rename(study / "results/toy/away")
+        assert planned(study, *TOY) == {}
+        (study / "results/toy/away").rename(study / "results/toy" / name)
+    scores = study / "results/toy/sub-1/neurocine/paper_main/scores.tsv"
+    scores.rename(scores.with_suffix(".away"))
+    jobs = planned(study, *TOY)
+    scores.with_suffix(".away").rename(scores)
+    assert jobs["score"] == 1
+    assert not jobs.keys() & {"train_decoder", "decode"}
+
+
+def test_the_default_profile_and_that_of_slurm_agree() -> None:
+    default, slurm = (
+        yaml.safe_load((ROOT / name / "config.yaml").read_text()) for name in ("profiles/default", "slurm")
+    )
+    assert default.items() <= slurm.items()
+    assert "rerun-triggers" in default
