@@ -1,6 +1,7 @@
 """Make clips of features that a ridge regression predicted."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,20 +12,29 @@ from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_meta, write_arrays
 from neurocine.metrics.agreement import mean_direction
 from neurocine.models.pretrained import load_vae, pick_device
+from neurocine.models.vae import decode_latents
 from neurocine.provenance import header, movies_behind
-from neurocine.ridge.clips import PredictClipsSettings, by_movie, decode_predicted, nearest_clips
+from neurocine.ridge.clips import PredictClipsSettings, nearest_clips, predict_clips
 from neurocine.stimuli.cached import CachedClips, read_clips
 
 
 def retrieved(features: Path, embeddings: list[Path], stimuli: list[Path], every: int) -> dict[str, Decoded]:
     """Take for each k-th clip the training clip whose frames have the nearest embedding."""
     predicted, candidates = CachedClips.read([features], "image"), CachedClips.read(embeddings, "image")
-    rows = nearest_clips(predicted.rows, mean_direction(candidates.rows).numpy())
-    made = {}
-    for movie, here in by_movie(predicted.clips, every).items():
-        frames = read_clips(stimuli, [candidates.clips[rows[row]] for row in here])
-        made[movie] = Decoded(frames, np.array([predicted.clips[row][1] for row in here], np.int64))
-    return made
+    nearest = nearest_clips(predicted.rows, mean_direction(candidates.rows).numpy())
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        return read_clips(stimuli, [candidates.clips[nearest[row]] for row in rows])
+
+    return predict_clips(predicted.clips, every, read)
+
+
+def decoded(features: Path, vae: Any, every: int, batch_size: int) -> dict[str, Decoded]:
+    """Decode the predicted latents of each k-th clip as they are."""
+    given = Features.read(features)
+    return predict_clips(
+        given.clips, every, lambda rows: decode_latents(vae, given.latents[rows], batch_size)
+    )
 
 
 @program
@@ -62,8 +72,8 @@ def main(
     if target == "clip":
         made = retrieved(features, embeddings, stimuli, every)
     else:
-        given, vae = Features.read(features), load_vae(stable_diffusion, pick_device(device))
-        made = decode_predicted(vae, given.clips, given.latents, every, settings)
+        vae = load_vae(stable_diffusion, pick_device(device))
+        made = decoded(features, vae, every, settings.batch_size)
     behind = movies_behind([features, *embeddings])
     facts = {"condition": condition, "target": target, "seed": seed, "movies": list(made)}
     facts["axes"] = "clip, frame, height, width, RGB"

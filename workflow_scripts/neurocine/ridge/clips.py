@@ -1,7 +1,7 @@
 """Clips from features that a regression predicted: the nearest training clip, or what the VAE decodes."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -9,7 +9,6 @@ import torch
 from neurocine.diffusion.conditions import clips_to_decode
 from neurocine.diffusion.decode import Decoded
 from neurocine.metrics.retrieval import nearest
-from neurocine.models.vae import decode_latents
 from neurocine.settings import Count, Settings, Unit
 from neurocine.stimuli.cached import Clip
 
@@ -35,30 +34,20 @@ def nearest_clips(predicted: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     return nearest(torch.from_numpy(predicted - mean), torch.from_numpy(candidates - mean))
 
 
-def by_movie(clips: Sequence[Clip], every: int) -> dict[str, np.ndarray]:
-    """Return the rows (n,) i64 of each k-th clip, per movie."""
-    rows = clips_to_decode(clips, every)
-    movies = dict.fromkeys(clips[row][0] for row in rows)
-    return {movie: np.array([row for row in rows if clips[row][0] == movie], np.int64) for movie in movies}
-
-
-def decode_predicted(
-    vae: Any, clips: Sequence[Clip], latents: np.ndarray, every: int, settings: PredictClipsSettings
+def predict_clips(
+    clips: Sequence[Clip], every: int, make: Callable[[np.ndarray], np.ndarray]
 ) -> dict[str, Decoded]:
-    """Decode the predicted latents of each k-th clip as they are.
+    """Make each k-th clip of the movies.
 
     Parameters
     ----------
-    vae : of the diffusion model
-    clips : movie and index of each row
-    latents : (n, F, C, h, w)
-    every : decode clips 0, k, 2k ... of each movie
-    settings : section predict_clips
+    clips : movie and index of every clip whose features were predicted
+    every : make clips 0, k, 2k ... of each movie
+    make : rows (n,) i64 of ``clips`` to frames (n, F, H, W, 3) uint8
     """
-    return {
-        movie: Decoded(
-            decode_latents(vae, latents[rows], settings.batch_size),
-            np.array([clips[row][1] for row in rows], np.int64),
-        )
-        for movie, rows in by_movie(clips, every).items()
-    }
+    rows = clips_to_decode(clips, every)
+    made = {}
+    for movie in dict.fromkeys(clips[row][0] for row in rows):
+        here = np.array([row for row in rows if clips[row][0] == movie], np.int64)
+        made[movie] = Decoded(make(here), np.array([clips[row][1] for row in here], np.int64))
+    return made
