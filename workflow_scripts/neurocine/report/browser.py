@@ -24,6 +24,7 @@ from neurocine.report.comparisons import (
     FEATURES,
     PUBLISHED,
     SUMMARY,
+    against_caption,
     frame_table,
     no_better_than_simple,
     not_beaten,
@@ -53,6 +54,10 @@ class BuildBrowserSettings(Settings):
     """The tables round to this many decimals."""
     strips_shown: Annotated[Count, Unit("strips")] = 2
     """This many film strips are visible per subject and experiment; the rest unfolds."""
+
+
+# What decides, in the study's facts, whether joint training has earned its place
+JUDGED_BY, DIGITS = "acc_image_50_any3", 3
 
 
 def _choices(
@@ -87,6 +92,7 @@ def _facts(
         "test movies": ", ".join(movies.get("test", [])),
         "test clips": number(max((record["n_clips"] for record in main), default=math.nan), 0),
         "scores above their null": f"{sum(record['above'] for record in main)} of {len(main)}",
+        "against the nearest caption": against_caption(results.comparisons, JUDGED_BY, DIGITS),
     }
     return {name: value for name, value in facts.items() if value}
 

@@ -167,6 +167,30 @@ def _cell(row: dict[str, Any], column: Shown, digits: int) -> Cell:
     return Cell(text, amount, kind="number")
 
 
+def against_caption(comparisons: pd.DataFrame, metric: str, digits: int) -> str:
+    """Say whether clips from fMRI beat those of the nearest caption, which need no joint training.
+
+    Parameters
+    ----------
+    comparisons : of compare_results
+    metric : that is looked at, one of which more is better
+    digits : decimals of numbers
+
+    Returns
+    -------
+    a phrase per subject and result, by the paired 95 % interval; empty where they were not compared
+    """
+    if comparisons.empty:
+        return ""
+    pairs = comparisons["second"].astype(str).str.endswith(" nearest_caption")
+    phrases = []
+    for row in comparisons[pairs & (comparisons["metric"] == metric)].to_dict("records"):
+        verdict = "beats it" if row["ci_low"] > 0 else "loses" if row["ci_high"] < 0 else "undecided"
+        difference = f"{row['difference']:+.{digits}f}"
+        phrases.append(f"subject {row['subject']}: {verdict} ({metric} {difference})")
+    return "; ".join(phrases)
+
+
 def frame_table(name: str, caption: str, frame: pd.DataFrame, shown: Sequence[Shown], digits: int) -> Markup:
     """Return a table of a data frame that the page's filters know.
 
