@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from neurocine.seeds import seeded_weights
 from neurocine.simulate.toy_models.pool import Pool, draw_pools
@@ -22,7 +22,7 @@ class ToyTask:
     """
 
     pool: Pool
-    model: nn.Module
+    model: Any
 
     @property
     def n_items(self) -> int:
