@@ -14,7 +14,7 @@ from neurocine.metrics.fmri_agreement import AgreeFmriSettings, ClipFeatures, ag
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_clip, pick_device
 from neurocine.provenance import header, movies_behind, refuse_leaks, refuse_overlap
-from neurocine.ridge.regression import fit_ridge_of_movies
+from neurocine.regression import fit_ridge_of_movies
 from neurocine.stimuli.cached import CachedClips
 from neurocine.stimuli.embed import embed_movie
 from neurocine.surface.regions import scatter_to_brain

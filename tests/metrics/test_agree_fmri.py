@@ -25,7 +25,7 @@ from neurocine.metrics.fmri_agreement import (
 )
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_clip
-from neurocine.ridge.regression import fit_ridge_of_movies, split_movies
+from neurocine.regression import fit_ridge_of_movies, split_movies
 from neurocine.settings import parse_settings
 from neurocine.stimuli.embed import embed_movie
 from neurocine.surface.plot import PlotAgreementSettings, PlotSurfaceSettings

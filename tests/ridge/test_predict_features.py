@@ -10,8 +10,8 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from neurocine.animator.features import Features
 from neurocine.errors import InputError, InputErrors
 from neurocine.provenance import movies_behind
+from neurocine.regression import RidgeSettings, fit_ridge_of_movies
 from neurocine.ridge.features import ClipTargets, PredictFeaturesSettings, fit_features, predict_features
-from neurocine.ridge.regression import RidgeSettings, fit_ridge_of_movies
 from neurocine.settings import parse_settings
 from ridge.tiny import TEST, TOKENS, TRAIN
 from tiny_study import FRAMES, TR

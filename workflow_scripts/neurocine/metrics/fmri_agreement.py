@@ -19,7 +19,7 @@ from neurocine.fmri.vertices import Part, VertexSelection, list_parts
 from neurocine.metrics.null import shift_null
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.statistics import mean_intervals
-from neurocine.ridge.regression import TINY, LinearModel, RidgeSettings
+from neurocine.regression import TINY, LinearModel, RidgeSettings
 from neurocine.seeds import numpy_generator
 from neurocine.settings import Count, Unit
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurocine.animator.features import Features
 from neurocine.metrics.agreement import mean_direction
-from neurocine.ridge.regression import LinearModel, RidgeSettings, fit_ridge_of_movies
+from neurocine.regression import LinearModel, RidgeSettings, fit_ridge_of_movies
 from neurocine.section_checks import penalties_in_order, shift_is_not_zero
 from neurocine.settings import Check, Unit
 from neurocine.stimuli.cached import CachedClips, Clip
