@@ -9,7 +9,17 @@ from pathlib import Path
 from tiny_models import write_tiny_models
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config.yaml", "rules", "schemas", "envs", "profiles", "slurm", "workflow_scripts")
+PARTS = (
+    "Snakefile",
+    "config.yaml",
+    "rules",
+    "schemas",
+    "envs",
+    "profiles",
+    "slurm",
+    "local-gpu",
+    "workflow_scripts",
+)
 STUDIES = (
     "studies/cards",
     "studies/toy/config.yaml",

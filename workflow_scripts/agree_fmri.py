@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.vertices import VertexSelection
-from neurocine.io import fixed_digits, open_arrays, read_meta, read_table, write_arrays, write_table
+from neurocine.io import fixed_digits, open_arrays, read_meta, read_table, write_arrays
 from neurocine.metrics.fmri_agreement import AgreeFmriSettings, ClipFeatures, agree_fmri
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_clip, pick_device
@@ -108,7 +109,7 @@ def main(
     if selection.placed:
         each = {name: scatter_to_brain(values, selection) for name, values in each.items()}
     write_arrays(maps, each, header("agree_fmri", settings, behind, **facts))
-    write_table(out, fixed_digits(table))
+    write_described_table(out, fixed_digits(table))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.errors import InputError
-from neurocine.io import fixed_digits, read_table, write_table
+from neurocine.io import fixed_digits, read_table
 from neurocine.metrics.comparisons import CompareResultsSettings, compare_results
 from neurocine.metrics.judges import parse_networks
 from neurocine.metrics.published import (
@@ -66,9 +67,9 @@ def main(
     if "vifi" in used:
         used["vifi"] += f", {describe_processor(folders['vifi'])}"
     published = published_table(summary, read_published(), study, used)
-    write_table(out_results, fixed_digits(minimal_table(summary, long)))
-    write_table(out_comparisons, fixed_digits(comparisons))
-    write_table(out_published, fixed_digits(published))
+    write_described_table(out_results, fixed_digits(minimal_table(summary, long)))
+    write_described_table(out_comparisons, fixed_digits(comparisons))
+    write_described_table(out_published, fixed_digits(published))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.vertices import VertexSelection
-from neurocine.io import write_arrays, write_table
+from neurocine.io import write_arrays
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import pick_device
 from neurocine.provenance import header, movies_behind
@@ -58,7 +59,7 @@ def main(
     if selection.grid is not None:
         facts["grid"] = selection.grid.meta()
     write_arrays(out, result.maps, header("extract_attention", settings, behind, **facts))
-    write_table(table, result.table)
+    write_described_table(table, result.table)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.errors import InputError
 from neurocine.fmri.ceiling import MeasureNoiseCeilingSettings, measure_noise_ceiling
 from neurocine.fmri.vertices import VertexSelection
-from neurocine.io import fixed_digits, open_arrays, write_table
+from neurocine.io import fixed_digits, open_arrays
 from neurocine.stimuli.cached import movies_in
 
 
@@ -34,7 +35,7 @@ def main(
                     raise InputError(path, f"{movie} once more", "each movie in one file", "Give it once.")
                 repeats[movie] = handle.get_tensor(movie)
     table = measure_noise_ceiling(repeats, VertexSelection.read(vertices), settings, seed)
-    write_table(out, fixed_digits(table))
+    write_described_table(out, fixed_digits(table))
 
 
 if __name__ == "__main__":

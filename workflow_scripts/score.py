@@ -8,8 +8,9 @@ import numpy as np
 from safetensors import SafetensorError
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.errors import InputError
-from neurocine.io import fixed_digits, open_arrays, read_arrays, read_meta, write_arrays, write_table
+from neurocine.io import fixed_digits, open_arrays, read_arrays, read_meta, write_arrays
 from neurocine.metrics.judges import parse_networks
 from neurocine.metrics.score import Originals, Predictions, score
 from neurocine.metrics.settings import ScoreSettings
@@ -119,9 +120,9 @@ def main(
     keys = {"dataset": dataset, "subject": subject, "method": method, "experiment": experiment}
     table = scores.table.assign(**keys)
     last = [name for name in scores.table.columns if name not in ("condition", "seed")]
-    write_table(out, fixed_digits(table[[*keys, "condition", *last, "seed"]]))
+    write_described_table(out, fixed_digits(table[[*keys, "condition", *last, "seed"]]))
     if clip_scores is not None:
-        write_table(clip_scores, fixed_digits(scores.clips))
+        write_described_table(clip_scores, fixed_digits(scores.clips))
     if cache is not None:
         try:
             write_arrays(cache, scores.features, header("score", settings, []))

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.datasets.base import Recording
 from neurocine.errors import InputError
 from neurocine.fmri.preprocess import PreprocessRunSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
-from neurocine.io import write_arrays, write_table
+from neurocine.io import write_arrays
 from neurocine.provenance import header
 
 
@@ -59,7 +60,7 @@ def main(
         selection = select_reliable(selection, runs, rows, settings, preprocess_run, confounds or [])
         meta |= {"runs": [path.name for path in runs], "preprocess_run": preprocess_run.model_dump()}
     write_arrays(out, selection.arrays(), meta | selection.meta())
-    write_table(table, selection.table())
+    write_described_table(table, selection.table())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ that name.
 from pathlib import Path
 
 from neurocine.cli import program
-from neurocine.io import read_table, write_table
+from neurocine.columns import write_described_table
+from neurocine.io import read_table
 from neurocine.metrics.published import StudyFacts, read_published
 from neurocine.metrics.tables import Experiments, TabulateScoresSettings, tabulate_scores
 
@@ -42,9 +43,9 @@ def main(
     """
     given = [read_table(path, COLUMNS) for path in scores]
     tables = tabulate_scores(given, read_published(), study, experiments, settings)
-    write_table(out_scores, tables.scores)
-    write_table(out_main, tables.main)
-    write_table(out_ablation, tables.ablation)
+    write_described_table(out_scores, tables.scores)
+    write_described_table(out_main, tables.main)
+    write_described_table(out_ablation, tables.ablation)
 
 
 if __name__ == "__main__":

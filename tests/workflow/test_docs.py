@@ -4,6 +4,7 @@ import importlib
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ OURS = (
     "envs/",
     "workflow_scripts/",
     "slurm/",
+    "local-gpu/",
     "schemas/",
     "studies/",
     "tests/",
@@ -75,7 +77,13 @@ def with_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # A report cannot be tried without results: test_micro_study.py makes one.
 @pytest.mark.parametrize("command", [line for line in commands("snakemake") if "--report" not in line])
 def test_snakemake_takes_the_command(with_data: Path, command: str) -> None:
-    words = shlex.split(command)[1:]
+    study = with_data.parent / "study"  # the documents' study in a folder of its own
+    study.mkdir(exist_ok=True)
+    for name in ("data", "models"):
+        if not (study / name).exists():
+            (study / name).symlink_to(with_data / name)
+    told = command.replace("/lab/neurocine", str(with_data)).replace("/scratch/anna/mystudy", str(study))
+    words = shlex.split(told)[1:]
     if not {"--profile", "--cores"} & set(words):
         words += ["--cores", "1"]
     dry = () if "--unlock" in words else ("-n", "-q", "rules")
@@ -85,6 +93,24 @@ def test_snakemake_takes_the_command(with_data: Path, command: str) -> None:
     # Where nothing but environments is made, no job is counted.
     done = r"^Building DAG" if "--conda-create-envs-only" in words else r"^total +\d+$|Unlocked"
     assert re.search(done, said, re.MULTILINE), said
+
+
+@pytest.mark.parametrize("command", commands("python"))
+def test_python_takes_the_command(command: str, tmp_path: Path) -> None:
+    """Modules say their usage from another folder than the checkout; other programs know the options."""
+    words = shlex.split(command.partition(" > ")[0])[1:]
+    options = [word for word in words if word.startswith("--")]
+    if words[0] != "-m":
+        text = (ROOT / words[0]).read_text()
+        assert all(f'"{option}"' in text for option in options)
+    elif words[1].startswith("neurocine"):
+        run = subprocess.run(
+            [sys.executable, *words[:2], "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        assert all(option in run.stdout for option in options)
+    else:
+        assert words[1] in ("pip", "pytest"), words[1]
 
 
 def test_costs_count_the_jobs_that_the_published_study_has(

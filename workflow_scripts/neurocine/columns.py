@@ -1,0 +1,142 @@
+"""What the columns of tables hold, written as JSON beside each table, as BIDS describes its own."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neurocine.io import write_json, write_table
+from neurocine.metrics.meanings import asks
+from neurocine.version import code_version, package_versions
+
+# Column -> what it holds, and its unit where it has one.
+COLUMNS: dict[str, tuple[str, str]] = {
+    # whose
+    "dataset": ("name of the study", ""),
+    "subject": ("whose fMRI; all for what subjects share", ""),
+    "method": ("by which clips were reconstructed", ""),
+    "experiment": ("row of the config section experiments", ""),
+    "condition": ("what clips were made from; docs/scoring.md explains each", ""),
+    "seed": ("of the generation, or of the training in the order of the config", ""),
+    "movie": ("name of the movie", ""),
+    "clip": ("number of the clip in its movie, from 0", ""),
+    # scores
+    "metric": ("name of the metric; docs/scoring.md defines each", ""),
+    "value": ("mean over clips", "that of the metric"),
+    "chance": ("exact level by luck, where the metric has one", "that of the metric"),
+    "null_mean": ("mean with predictions paired with other times of the movie", "that of the metric"),
+    "null_p99": ("what 99 % of these pairings do not reach", "that of the metric"),
+    "p_value": ("of the permutation test over these pairings, not corrected", ""),
+    "p_holm": ("the same, corrected over the metrics of a result by Holm", ""),
+    "p_family": ("of the difference, corrected over its family", ""),
+    "p_holds": ("whether scores change fast enough for p to hold", ""),
+    "draws": ("pairings of the permutation test", ""),
+    "memory_tr": ("for how long scores resemble each other", "TR"),
+    "block_tr": ("length of the blocks of the bootstrap", "TR"),
+    "ci_low": ("low end of the 95 % interval, block bootstrap over time", "that of the metric"),
+    "ci_high": ("high end of the 95 % interval", "that of the metric"),
+    "baseline": ("the better of the two trivial clips", "that of the metric"),
+    "baseline_constant": ("a constant grey video", "that of the metric"),
+    "baseline_mean_frame": ("the mean training frame", "that of the metric"),
+    "n_clips": ("clips that were scored", "clips"),
+    "seeds": ("generations that the value is a mean of", ""),
+    "seed_sd": ("standard deviation over generations", "that of the metric"),
+    # comparisons and published values
+    "kind": ("what is compared, or what the row is of", ""),
+    "first": ("result that the second is subtracted from", ""),
+    "second": ("result that is subtracted", ""),
+    "first_seeds": ("generations of the first", ""),
+    "second_seeds": ("generations of the second", ""),
+    "difference": ("first minus second, of the same clips", "that of the metric"),
+    "source": ("where the value is published", ""),
+    "reading": ("how the value was read from its source", ""),
+    "system": ("that reached the published value", ""),
+    "year": ("of publication", ""),
+    "named": ("the metric's name at the source", ""),
+    "n_way": ("classes to choose among", ""),
+    "top_k": ("best classes that count as found", ""),
+    "published": ("the published value", "that of the metric"),
+    "std": ("standard deviation at the source", "that of the metric"),
+    "comparable": ("whether ours and the published value may be compared", ""),
+    "reason": ("why not", ""),
+    "note": ("what is known of the published value", ""),
+    # the brain
+    "vertex": ("number of the grayordinate, of 59412 (or of the voxel)", ""),
+    "vertices": ("number of vertices of the area", ""),
+    "n_vertices": ("number of vertices of the area", ""),
+    "area": ("of the atlas; all for a whole group", ""),
+    "group": ("of areas", ""),
+    "hemisphere": ("left, right or both", ""),
+    "movies": ("that were measured", ""),
+    "fewest_repeats": ("fewest repeats of a movie", ""),
+    "most_repeats": ("most repeats of a movie", ""),
+    "signal_share": ("share of the variance that repeats share, median over vertices", ""),
+    "reliability": ("correlation of repeats, median over vertices", "r"),
+    "ceiling_single": ("correlation that a perfect prediction of one repeat has", "r"),
+    "ceiling_mean": ("correlation that a perfect prediction of the mean has", "r"),
+    "noise_ceiling": ("correlation that a perfect prediction has", "r"),
+    "stage": ("of the encoder: pretrained, contrastive or full", ""),
+    "layer": ("of the encoder, from 1", ""),
+    "importance_softmax": ("attention that the area receives; 1 is uniform", ""),
+    "importance_l2row": ("the same with rows of unit l2 norm", ""),
+    "random_softmax": ("the same in an encoder with random weights", ""),
+    "random_l2row": ("the same in an encoder with random weights, rows of unit l2 norm", ""),
+    "softmax_low": ("low end of its 95 % interval", ""),
+    "softmax_high": ("high end of its 95 % interval", ""),
+    "entropy": ("of the rows of the area's tokens", "nat"),
+    "fall_cosine": ("fall of the cosine to CLIP when the area is hidden", ""),
+    "fall_identification": ("fall of pairwise identification when the area is hidden", ""),
+    # parameters of experiments
+    "spatial_ratio": ("share of tokens that are masked", ""),
+    "temporal_ratio": ("share of frames that are interpolated", ""),
+    "spatial_weight": ("weight of the spatial loss", ""),
+    "temporal_weight": ("weight of the temporal loss", ""),
+    "noise_ratio": ("share of noise that the frames of a clip have in common", ""),
+}
+# What is left of a name without such an end is another column, or a metric.
+ENDS = {
+    "_ci": "95 % interval of the mean over clips",
+    "_null": "mean with predictions paired with other times of the movie",
+    "_p": "of the permutation test over these pairings, not corrected",
+    "_baseline": "the better of the two trivial clips",
+    "_low": "low end of its 95 % interval",
+    "_high": "high end of its 95 % interval",
+}
+
+
+def _described(name: str) -> tuple[str, str]:
+    if name in COLUMNS:
+        return COLUMNS[name]
+    if name.startswith("random_"):
+        text, unit = _described(name.removeprefix("random_"))
+        return (f"the same in an encoder with random weights: {text}" if text else "", unit)
+    for end, text in ENDS.items():
+        whole = name.removesuffix(end)
+        if whole != name and (about := _described(whole)[0]):
+            return f"{text}: {about}", ""
+    return asks(name), ""
+
+
+def describe_columns(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Say what columns hold, each with its unit if it has one; of a column that nobody knows nothing is said.
+
+    Parameters
+    ----------
+    names : of columns; those of metrics are known too, with the ends of wide tables
+    """
+    described = {}
+    for name in names:
+        text, unit = _described(name)
+        if text:
+            described[name] = {"Description": text} | ({"Units": unit} if unit else {})
+    return described
+
+
+def write_described_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, and beside it JSON of the same name: what each column holds, and which code wrote it."""
+    write_table(path, table)
+    code: dict[str, Any] = {"Name": "neurocine", "Version": code_version(), "Packages": package_versions()}
+    write_json(
+        path.with_suffix(".json"), {**describe_columns(map(str, table.columns)), "GeneratedBy": [code]}
+    )
