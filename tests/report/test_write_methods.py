@@ -95,16 +95,21 @@ def test_another_study_is_told_otherwise() -> None:
     assert described["SourceDatasets"] == described["Networks"] == []
 
 
-def test_both_methods_of_a_study_have_their_paragraph() -> None:
+def test_all_methods_of_a_study_have_their_paragraph() -> None:
     files = ("config.yaml", "animator.yaml")
     config = study(*(yaml.safe_load((ROOT / "studies/toy" / name).read_text()) for name in files))
     ran = Ran({"all": 1046}, [*make_logs(50), TrainingLog("train_motion", "", "", '{"step": 630}\n')])
     rows = ["paper_main", "animator", "animator_no_renoise", "animator_blind"]
+    rows += ["ridge_retrieval", "ridge_latents"]
     text, bibliography = write_methods(config, rows, ran)
     for sentence in (
         "Clips were decoded by NeuroCine [@sun2024neurocine] (experiment paper_main)",
         "by Mind-Animator [@lu2025animate] (experiments animator, animator_no_renoise and animator_blind)",
         "captions were varied in 12 ways and frames cropped in 4",
+        "Experiments ridge_retrieval and ridge_latents stand for what a linear map reaches",
+        "chosen among 13 from 1 to 1000000 on training movies held out in turn (5 parts at most)",
+        "- Experiment ridge_retrieval: the training clip whose frames have the embedding nearest",
+        "- Experiment ridge_latents: the predicted latents of all frames, decoded by the VAE.",
         "the frames that follow (630 steps of 64 clips)",
         "- Experiment animator: trained as the paper describes, 1 fMRI token, inverted latents noised up to",
         "animator_no_renoise: trained as the paper describes, 1 fMRI token, inverted latents not noised",
