@@ -16,22 +16,22 @@ def movies(repeats: int = 1) -> dict[str, np.ndarray]:
     return {name: random.normal(size=(repeats, n, 5)).astype(np.float32) for name, n in sizes.items()}
 
 
-def cut(samples: np.ndarray, width: int, direction: Direction = "forward") -> np.ndarray:
+def cut(samples: np.ndarray, n_trs: int, direction: Direction = "forward") -> np.ndarray:
     """Windows (T, w, V) of one movie's samples (T, V), one sample after the other."""
-    start = {"forward": 0, "backward": -(width - 1), "centred": -((width - 1) // 2)}[direction]
+    start = {"forward": 0, "backward": -(n_trs - 1), "centred": -((n_trs - 1) // 2)}[direction]
     places = range(len(samples))
     return np.array(
-        [[samples[min(max(t + start + k, 0), len(samples) - 1)] for k in range(width)] for t in places]
+        [[samples[min(max(t + start + k, 0), len(samples) - 1)] for k in range(n_trs)] for t in places]
     )
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 15])
+@pytest.mark.parametrize("n_trs", [1, 2, 3, 15])
 @pytest.mark.parametrize("direction", ["forward", "backward", "centred"])
-def test_windows_equal_a_loop(width: int, direction: Direction) -> None:
+def test_windows_equal_a_loop(n_trs: int, direction: Direction) -> None:
     samples = np.random.default_rng(0).normal(size=(T, V)).astype(np.float32)
-    np.testing.assert_array_equal(samples[window_index(T, width, direction)], cut(samples, width, direction))
-    made = FmriWindows({"seg1": samples[None]}, width, direction)
-    np.testing.assert_array_equal(made.take(torch.arange(T)), cut(samples, width, direction))
+    np.testing.assert_array_equal(samples[window_index(T, n_trs, direction)], cut(samples, n_trs, direction))
+    made = FmriWindows({"seg1": samples[None]}, n_trs, direction)
+    np.testing.assert_array_equal(made.take(torch.arange(T)), cut(samples, n_trs, direction))
 
 
 def test_forward_window_by_hand() -> None:
@@ -41,17 +41,17 @@ def test_forward_window_by_hand() -> None:
             window_index(4, bad)
 
 
-@pytest.mark.parametrize("width", [1, 2, 3])
-def test_windows_are_those_of_each_movie(width: int) -> None:
+@pytest.mark.parametrize("n_trs", [1, 2, 3])
+def test_windows_are_those_of_each_movie(n_trs: int) -> None:
     samples = movies()
-    made = FmriWindows(samples, width)
-    slow = np.concatenate([cut(movie[0], width) for movie in samples.values()])
+    made = FmriWindows(samples, n_trs)
+    slow = np.concatenate([cut(movie[0], n_trs) for movie in samples.values()])
     assert torch.equal(made.take(ROWS), torch.from_numpy(slow[ROWS.numpy()]))
     assert made.clips == (*(("seg1", index) for index in range(4)), *(("seg2", index) for index in range(3)))
     assert len(made) == 7
     assert made.movie.tolist() == [0] * 4 + [1] * 3
     assert made.clip.tolist() == [0, 1, 2, 3, 0, 1, 2]
-    means = FmriWindows.of_means({movie: values[0] for movie, values in samples.items()}, width)
+    means = FmriWindows.of_means({movie: values[0] for movie, values in samples.items()}, n_trs)
     assert torch.equal(means.take(ROWS), made.take(ROWS))
     assert means.clips == made.clips
 

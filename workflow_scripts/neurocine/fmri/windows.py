@@ -12,38 +12,38 @@ from neurocine.naming import Clip
 Direction = Literal["forward", "backward", "centred"]
 
 
-def window_index(n_samples: int, width: int, direction: Direction = "forward") -> np.ndarray:
+def window_index(n_samples: int, n_trs: int, direction: Direction = "forward") -> np.ndarray:
     """Which samples each window holds; at the movie's ends the first or last one is repeated.
 
     Parameters
     ----------
     n_samples : T of one movie
-    width : w, samples per window
+    n_trs : w, samples per window
     direction : forward t...t+w-1 (NeuroCine section 3.1), backward t-w+1...t, or centred t-(w-1)//2...
 
     Returns
     -------
     (T, w) int64; window t belongs to clip t
     """
-    if width < 1 or n_samples < 1:
-        raise ValueError(f"width is {width}, n_samples is {n_samples}; both must be at least 1")
-    before = {"forward": 0, "backward": width - 1, "centred": (width - 1) // 2}[direction]
-    return np.clip(np.arange(n_samples)[:, None] + np.arange(width) - before, 0, n_samples - 1)
+    if n_trs < 1 or n_samples < 1:
+        raise ValueError(f"n_trs is {n_trs}, n_samples is {n_samples}; both must be at least 1")
+    before = {"forward": 0, "backward": n_trs - 1, "centred": (n_trs - 1) // 2}[direction]
+    return np.clip(np.arange(n_samples)[:, None] + np.arange(n_trs) - before, 0, n_samples - 1)
 
 
-def mean_window(bold: Mapping[str, np.ndarray], width: int) -> np.ndarray:
+def mean_window(bold: Mapping[str, np.ndarray], n_trs: int) -> np.ndarray:
     """Average training fMRI over all TRs and repeat it, (w, V) float32; its encoding is the null condition.
 
     Parameters
     ----------
     bold : training movies, each (T, V)
-    width : w
+    n_trs : w
 
     Source: docs/method.md, "Sampling"; the training mean, because test data must not shape the decoder.
     """
     total = np.sum([movie.sum(0, dtype=np.float64) for movie in bold.values()], axis=0)
     mean = total / sum(map(len, bold.values()))
-    return np.repeat(mean[None].astype(np.float32), width, axis=0)
+    return np.repeat(mean[None].astype(np.float32), n_trs, axis=0)
 
 
 class FmriWindows:
@@ -52,7 +52,7 @@ class FmriWindows:
     Parameters
     ----------
     samples : movies, each (n, T, V): the mean over repeats (n = 1), or single repeats
-    width : w
+    n_trs : w
     direction : see `window_index`
 
     Attributes
@@ -64,7 +64,7 @@ class FmriWindows:
     """
 
     def __init__(
-        self, samples: Mapping[str, np.ndarray], width: int, direction: Direction = "forward"
+        self, samples: Mapping[str, np.ndarray], n_trs: int, direction: Direction = "forward"
     ) -> None:
         lengths = [repeats.shape[1] for repeats in samples.values()]
         counts = [len(repeats) for repeats in samples.values()]
@@ -78,15 +78,15 @@ class FmriWindows:
         flat = np.concatenate([repeats.reshape(-1, n_vertices) for repeats in samples.values()])
         self.table = torch.from_numpy(np.ascontiguousarray(flat, np.float32))
         starts = np.cumsum([0, *(length * count for length, count in zip(lengths, counts, strict=True))])[:-1]
-        inside = np.concatenate([window_index(length, width, direction) for length in lengths])
+        inside = np.concatenate([window_index(length, n_trs, direction) for length in lengths])
         self._first = torch.from_numpy(inside + np.repeat(starts, lengths)[:, None])  # rows of repeat 0
         self._length = torch.from_numpy(np.repeat(lengths, lengths))
         self._n_repeats = torch.from_numpy(np.repeat(counts, lengths))
 
     @classmethod
-    def of_means(cls, bold: Mapping[str, np.ndarray], width: int) -> "FmriWindows":
+    def of_means(cls, bold: Mapping[str, np.ndarray], n_trs: int) -> "FmriWindows":
         """Windows of movies that have one sample per TR, (T, V) each."""
-        return cls({movie: samples[None] for movie, samples in bold.items()}, width)
+        return cls({movie: samples[None] for movie, samples in bold.items()}, n_trs)
 
     def __len__(self) -> int:
         return len(self.clips)
