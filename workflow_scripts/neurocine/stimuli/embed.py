@@ -117,7 +117,7 @@ def _warn_of_cut_texts(tokenizer: Any, texts: Sequence[str], length: int) -> Non
 
 def embed_captions(
     captions: Mapping[str, Sequence[Sequence[str]]],
-    clip: tuple[Any, Any, Any],
+    clip_model: tuple[Any, Any, Any],
     text_encoder: tuple[Any, Any],
     batch_size: int = 64,
 ) -> dict[str, np.ndarray]:
@@ -126,7 +126,7 @@ def embed_captions(
     Parameters
     ----------
     captions : movie -> (n_clips, K) captions, K = 1 per clip or K = F per frame
-    clip : network, image processor, tokenizer (``load_clip``)
+    clip_model : network, image processor, tokenizer (``load_clip``)
     text_encoder : network and tokenizer (``load_text_encoder``)
     batch_size : captions that go through a network together
 
@@ -136,7 +136,7 @@ def embed_captions(
     (n_clips, K); the index points into ``text_states`` float16 (n_different, L, D). ``null_states`` float16
     (L, D) belong to the empty caption.
     """
-    model, _, tokenizer = clip
+    model, _, tokenizer = clip_model
     different = sorted({text for rows in captions.values() for texts in rows for text in texts})
     number = {text: index for index, text in enumerate(different)}
     _warn_of_cut_texts(text_encoder[1], different, state_length(*text_encoder))
@@ -151,9 +151,9 @@ def embed_captions(
     return arrays
 
 
-def embed_movie(clips: np.ndarray, clip: tuple[Any, Any, Any], batch_size: int = 64) -> np.ndarray:
+def embed_movie(clips: np.ndarray, clip_model: tuple[Any, Any, Any], batch_size: int = 64) -> np.ndarray:
     """Embed every frame of a movie's clips (n_clips, F, H, W, 3) uint8: float32 (n_clips, F, E)."""
-    model, processor, _ = clip
+    model, processor, _ = clip_model
     flat = clips.reshape(-1, *clips.shape[2:])
     return embed_images(model, processor, flat, batch_size).numpy().reshape(*clips.shape[:2], -1)
 
@@ -161,7 +161,7 @@ def embed_movie(clips: np.ndarray, clip: tuple[Any, Any, Any], batch_size: int =
 def embed_clips(
     movies: Iterable[tuple[str, np.ndarray]],
     captions: Mapping[str, Sequence[Sequence[str]]],
-    clip: tuple[Any, Any, Any],
+    clip_model: tuple[Any, Any, Any],
     text_encoder: tuple[Any, Any],
     settings: EmbedClipsSettings,
 ) -> dict[str, np.ndarray]:
@@ -170,14 +170,14 @@ def embed_clips(
     Parameters
     ----------
     movies : name and clips (n_clips, F, H, W, 3) uint8, one movie after the other
-    captions, clip, text_encoder : see `embed_captions`
+    captions, clip_model, text_encoder : see `embed_captions`
     settings : section embed_clips of the config
 
     Returns
     -------
     the arrays of `embed_captions`, and for each movie ``{movie}/image`` float32 (n_clips, F, E)
     """
-    arrays = embed_captions(captions, clip, text_encoder, settings.batch_size)
+    arrays = embed_captions(captions, clip_model, text_encoder, settings.batch_size)
     for movie, clips in movies:
-        arrays[f"{movie}/image"] = embed_movie(clips, clip, settings.batch_size)
+        arrays[f"{movie}/image"] = embed_movie(clips, clip_model, settings.batch_size)
     return arrays

@@ -84,7 +84,7 @@ def embed_variants(
     captions: Mapping[str, Sequence[Sequence[str]]],
     variants: Mapping[str, Sequence[str]],
     clips: Mapping[str, np.ndarray],
-    clip: tuple[Any, Any, Any],
+    clip_model: tuple[Any, Any, Any],
     settings: EmbedVariantsSettings,
     seed: int,
 ) -> dict[str, np.ndarray]:
@@ -95,7 +95,7 @@ def embed_variants(
     captions : movie -> (n_clips, K) captions
     variants : caption -> its texts
     clips : movie -> frames (n_clips, F, H, W, 3) uint8
-    clip : network, image processor, tokenizer (``load_clip``)
+    clip_model : network, image processor, tokenizer (``load_clip``)
     settings : section embed_variants
     seed : of the crops, with the name of the movie
 
@@ -108,7 +108,7 @@ def embed_variants(
     ------
     InputError : clips without the frame asked for
     """
-    model, processor, tokenizer = clip
+    model, processor, tokenizer = clip_model
     different = sorted({text for texts in variants.values() for text in texts})
     number = {text: index for index, text in enumerate(different)}
     embedded = embed_texts(model, tokenizer, different, settings.batch_size)
