@@ -417,8 +417,8 @@ What one job of each stage takes, how many such jobs `config.yaml` makes (three 
 - Left out: captions, embeddings, scores and maps, which ask for a GPU for minutes, and pictures and films.
   Rest runs are counted once, `preprocess_run` and `assemble_*` per subject, other stages per job.
   With reliable vertices each subject also has its own `preprocess_hcp` and `pretrain_encoder`.
-- Decoded clips (`results/<dataset>/sub-*/neurocine/*/decode/`) may be deleted when all is scored; scores and
-  page stay. Asked for the same target once more, Snakemake makes them again.
+- `keep: {{decoded: false}}` deletes clips decoded from fMRI (`results/<dataset>/sub-*/neurocine/*/decode/`)
+  when all is scored; scores and page stay, and no later run makes them again.
 """
 
 

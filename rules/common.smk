@@ -162,6 +162,11 @@ def model_folder(name):
     return folder
 
 
+def decoded_clips(path):
+    """Clips of one subject; shared ones are always kept, or one more subject would score the others again."""
+    return path if config["keep"]["decoded"] else temp(path)
+
+
 def if_made(path):
     """A file that is shown where an earlier run made it, and that nothing asks for."""
     return [path] if Path(path).is_file() else []

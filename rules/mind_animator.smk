@@ -259,7 +259,7 @@ rule reconstruct:
         features=decoded_features,
         stable_diffusion=MODEL_FILES["stable_diffusion"],
     output:
-        of_animator("reconstruct/{condition}.safetensors"),
+        decoded_clips(of_animator("reconstruct/{condition}.safetensors")),
     log:
         log_file("reconstruct/sub-{subject}_{experiment}_{condition}"),
     benchmark:

@@ -192,6 +192,16 @@ else:  # networks that only metrics need are declared in the catalogue, once
     )
 
 
+class KeepKeys(Settings):
+    """What is kept once all that needs it is made."""
+
+    decoded: bool = True
+    """False deletes clips decoded from fMRI when they are scored and shown; scores, films and pictures stay.
+
+    What needs them again, such as another metric, decodes them again.
+    """
+
+
 class ComputeKeys(Settings):
     """What jobs ask of the machine."""
 
@@ -334,6 +344,8 @@ class StudyKeys(Settings):
     """
     compute: ComputeKeys = ComputeKeys()
     """Jobs request this of the machine."""
+    keep: KeepKeys = KeepKeys()
+    """Results take less disk without what is not kept."""
     simulate: bool = False
     """True makes movies, fMRI and rest runs with the workflow instead of reading recorded ones."""
 

@@ -405,10 +405,11 @@ def result_maps(config: Config, method: Method) -> list[str]:
 def result_files(config: Config, method: Method) -> list[str]:
     """Name what a subject gets under an experiment: decoded clips, scores, pictures, films and brain maps.
 
-    All of it is named, because Snakemake makes a deleted file again only if it is asked for.
+    All that is kept is named, because Snakemake makes a deleted file again only if it is asked for.
     """
+    decoded = decoded_from_fmri(config, method) if config["keep"]["decoded"] else []
     return [
-        *(f"{method.step}/{name}.safetensors" for name in decoded_from_fmri(config, method)),
+        *(f"{method.step}/{name}.safetensors" for name in decoded),
         *("scores.tsv", "clip_scores.tsv"),
         *clip_films(config),
         *STRIPS,
