@@ -143,8 +143,8 @@ def disk_refusal(error: Exception) -> InputError | None:
 
     safetensors tells the system's error number in its text alone.
     """
-    told = re.search(r"\(os error (\d+)\)", str(error))
-    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    code = re.search(r"\(os error (\d+)\)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(code[1]) if code else None
     if number not in DISK_REFUSES:
         return None
     where = getattr(error, "filename", None) or "disk"

@@ -392,7 +392,7 @@ def reconcile(
     InputError : aspect ratios that differ, unreadable files
     """
     first, second = (clip.read().shape for clip in pairs[0])
-    told = []
+    notes = []
     if abs((first[2] / first[1]) / (second[2] / second[1]) - 1) > ASPECT_SLACK:
         found = f"{first[2]} x {first[1]} pixels"
         expected = f"the aspect ratio of the originals' {second[2]} x {second[1]}"
@@ -403,10 +403,10 @@ def reconcile(
     n_frames = min(first[0], second[0])
     for name, shape in (("Predictions", first), ("Originals", second)):
         if shape[0] != n_frames:
-            told.append(f"{name}: {n_frames} of {shape[0]} frames, at the middle of equal intervals.")
+            notes.append(f"{name}: {n_frames} of {shape[0]} frames, at the middle of equal intervals.")
         if shape[1:3] != target:
-            told.append(f"{name}: resized from {shape[2]} x {shape[1]} to {target[1]} x {target[0]} pixels.")
-    return PairReader(pairs, (first, second), n_frames, target), told
+            notes.append(f"{name}: resized from {shape[2]} x {shape[1]} to {target[1]} x {target[0]} pixels.")
+    return PairReader(pairs, (first, second), n_frames, target), notes
 
 
 def one_movie(n: int) -> list[tuple[str, np.ndarray, np.ndarray]]:

@@ -202,8 +202,8 @@ def _read_rows(path: Path) -> list[tuple[str, int, int, str]]:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             rows = list(csv.reader(handle, delimiter="\t", strict=True))
     except (OSError, UnicodeError, csv.Error) as error:
-        told = getattr(error, "strerror", None) or str(error)
-        raise InputError(path, f"a table that cannot be read ({told})", expected, todo) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(path, f"a table that cannot be read ({reason})", expected, todo) from None
     columns = rows[0] if rows else []
     if not {"movie", "clip", "caption"} <= set(columns) or len(set(columns)) < len(columns):
         raise InputError(path, f"columns {', '.join(columns) or 'none'}", expected, "Add or rename columns.")
