@@ -232,9 +232,9 @@ def score_folders(
     movies = ", ".join(f"{name} ({len(places)})" for name, places, _ in parts)
     how = "paired at random, as unrelated" if unrelated else f"shifted by {shift} or more"
     shifted = f"Movies of the null and the intervals (clips): {movies}; {how}."
-    known = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
+    arrays = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
     predicted, shown = movie_readers(reader, parts)
-    scores = score([predicted], shown, networks, settings, seed, known, str(pick_device(device)), unrelated)
+    scores = score([predicted], shown, networks, settings, seed, arrays, str(pick_device(device)), unrelated)
     if cache is not None:
         try:
             write_arrays(cache, scores.features, header("score", settings, []))

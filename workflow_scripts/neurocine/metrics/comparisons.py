@@ -234,10 +234,10 @@ def pairs_to_compare(
     "experiment" (against the reference experiment of the same method), "method" (the reference experiments of
     two methods) or "to beat" (against every experiment of a baseline method); all but the first from fMRI
     """
-    known = list(dict.fromkeys(results))
-    mains = [result for result in known if result[2] == MAIN]
+    names = list(dict.fromkeys(results))
+    mains = [result for result in names if result[2] == MAIN]
     pairs = []
-    for method, experiment, condition in known:
+    for method, experiment, condition in names:
         main = (method, experiment, MAIN)
         if condition != MAIN and main in mains:
             pairs.append(("condition", main, (method, experiment, condition)))

@@ -94,12 +94,12 @@ def autocorrelation_time(values: Sequence[np.ndarray]) -> np.ndarray:
         spectrum = np.abs(np.fft.rfft(scores - mean, size, axis=0)) ** 2
         found = np.fft.irfft(spectrum, size, axis=0)[: min(lags, len(scores))]
         sums[: len(found)] += found
-    known = sums[0] > 1e-18
-    times = 1 + 2 * np.cumsum(sums[1:] / np.where(known, sums[0], 1), axis=0)
+    varying = sums[0] > 1e-18
+    times = 1 + 2 * np.cumsum(sums[1:] / np.where(varying, sums[0], 1), axis=0)
     ended = np.arange(1, lags)[:, None] >= 3 * times
     ended[-1] = True
     chosen = np.take_along_axis(times, ended.argmax(axis=0)[None], axis=0)[0]
-    return np.where(known, np.maximum(chosen, 1), 1.0)
+    return np.where(varying, np.maximum(chosen, 1), 1.0)
 
 
 def fitting_blocks(

@@ -132,12 +132,12 @@ def ablation_table(
     columns ``BEFORE``, the parameters of the experiments, and ``AFTER``
     """
     chosen = scores[(scores["metric"] == PUBLISHED_METRIC) & (scores["condition"] == "fmri")]
-    known = published_ablation(published)  # of the default method
+    papers = published_ablation(published)  # of the default method
     alike = not list(facts.differences(NEUROCINE))
     rows = []
     for _, entry in chosen.sort_values(["subject", "method", "experiment", "seed"]).iterrows():
         same = alike and str(entry["subject"]) == PUBLISHED_SUBJECT
-        paper = known.get(entry["experiment"]) if entry["method"] == DEFAULT else None
+        paper = papers.get(entry["experiment"]) if entry["method"] == DEFAULT else None
         row = {
             name: entry[name] for name in ("dataset", "subject", "method", "experiment", "seed", "n_clips")
         }

@@ -84,10 +84,11 @@ class MaskedAutoencoder(nn.Module):
         encoder = self.encoder
         tokens = encoder.tokenize(bold[:, None])[:, 0] + encoder.pos_embed  # (B, p, d)
         seen = tokens.gather(1, visible[..., None].expand(-1, -1, tokens.shape[-1]))
-        known = self.decoder_embed(encoder.encode(seen[:, None])[:, 0])
-        full = self.mask_token.to(known.dtype).expand(len(bold), tokens.shape[1], -1)
+        embedded = self.decoder_embed(encoder.encode(seen[:, None])[:, 0])
+        full = self.mask_token.to(embedded.dtype).expand(len(bold), tokens.shape[1], -1)
         full = (
-            full.scatter(1, visible[..., None].expand(-1, -1, full.shape[-1]), known) + self.decoder_pos_embed
+            full.scatter(1, visible[..., None].expand(-1, -1, full.shape[-1]), embedded)
+            + self.decoder_pos_embed
         )
         full = full[:, None]
         for block in self.decoder_blocks:

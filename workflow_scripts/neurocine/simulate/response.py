@@ -44,8 +44,8 @@ def volume_times(n_volumes: int, n_kept: int = N_KEPT) -> np.ndarray:
     InputError : another number of volumes
     """
     if n_volumes - n_kept not in SCAN_START:
-        known = " or ".join(str(n_kept + more) for more in SCAN_START)
-        raise InputError("volumes", f"{n_volumes}", f"{known} volumes", "Correct simulate_subject.volumes.")
+        lengths = " or ".join(str(n_kept + more) for more in SCAN_START)
+        raise InputError("volumes", f"{n_volumes}", f"{lengths} volumes", "Correct simulate_subject.volumes.")
     return SCAN_START[n_volumes - n_kept] + TR * (np.arange(n_volumes) + 0.5)
 
 
