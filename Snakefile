@@ -44,6 +44,7 @@ localrules:
     all,
     ablation,
     lag_sweep,
+    check_models,
     measure_noise_ceiling,
     tabulate_scores,
     tabulate_ablation,
