@@ -35,6 +35,7 @@ for name in METHODS:
 
 
 include: "rules/score.smk"
+include: "rules/areas.smk"
 include: "rules/report.smk"
 include: "rules/toy_models.smk"
 

@@ -23,7 +23,7 @@ from neurocine.errors import InputError, InputErrors
 from neurocine.first_run import FirstRun, write_json
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.methods.mind_animator import motion_key
-from neurocine.methods.neurocine import decoder_key, encoder_key, export_names, prior_key
+from neurocine.methods.neurocine import decoder_key, encoder_key, export_names, permuted_key, prior_key
 from neurocine.models.catalogue import PUBLISHED, used_models
 from neurocine.study import STRIPS, Study
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher

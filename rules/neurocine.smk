@@ -10,11 +10,17 @@ include: "inputs/neurocine.smk"
 NEUROCINE = METHODS["neurocine"]
 # All experiments with the same key have the same parameters (the config check sees to it).
 ENCODERS = studies.trainings(config, NEUROCINE, "train_encoder")
+# Which of them are trained on fMRI of other times, as nulls of rank_areas, and for the how-manieth time; 0: none.
+TURNS = {
+    permuted_key(key, number): (key, number)
+    for key in ENCODERS
+    for number in range(config["rank_areas"]["permuted"] + 1)
+}
 PRIORS = studies.trainings(config, NEUROCINE, "train_video_prior")
 
 
 wildcard_constraints:
-    encoder=one_of(ENCODERS),
+    encoder=one_of(TURNS),
     prior=one_of(PRIORS),
     condition=f"({one_of(NEUROCINE.fmri_conditions)})(_seed[0-9]+)?",
     text=one_of(NEUROCINE.text_conditions),
@@ -123,14 +129,15 @@ rule train_encoder:
         validation=config["movies"]["validation"],
         seed=config["seed"],
         settings=settings("train_encoder"),
-        experiment=lambda wildcards: json.dumps(ENCODERS[wildcards.encoder]),
+        experiment=lambda wildcards: json.dumps(ENCODERS[TURNS[wildcards.encoder][0]]),
+        turn=lambda wildcards: TURNS[wildcards.encoder][1],
         state=state_dir("train_encoder/sub-{subject}_{encoder}"),
         out=output_folder("done"),
     shell:
         '{resources.launcher} "$NEUROCINE/train_encoder.py" --fmri {input.fmri:q} '
         "--train-movies {params.train_movies:q} "
         "--embeddings {input.embeddings:q} --pretrained {params.pretrained:q} --validation {params.validation:q} "
-        "--seed {params.seed:q} --settings {params.settings:q} --experiment {params.experiment:q} "
+        "--seed {params.seed:q} --settings {params.settings:q} --experiment {params.experiment:q} --turn {params.turn:q} "
         "--state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 

@@ -35,6 +35,7 @@ def main(
     noise_ceilings: list[Path] | None = None,
     agreement: list[Path] | None = None,
     features: list[Path] | None = None,
+    areas: list[Path] | None = None,
     lag_sweep: list[Path] | None = None,
     methods: list[Path] | None = None,
     benchmarks: Path | None = None,
@@ -64,6 +65,7 @@ def main(
     noise_ceilings : tables of measure_noise_ceiling
     agreement : tables of agree_fmri
     features : tables of score_features
+    areas : tables of rank_areas
     lag_sweep : table of sweep_lags, or nothing where it was not made
     methods : text of write_methods, likewise
     benchmarks : folder of Snakemake's benchmarks of the study, for the cost
@@ -87,6 +89,7 @@ def main(
         noise_ceilings=noise_ceilings or [],
         agreement=agreement or [],
         features=features or [],
+        areas=areas or [],
         lag_sweep=lag_sweep or [],
         methods=methods or [],
     )

@@ -27,6 +27,7 @@ def main(
     out: Path,
     validation: list[str] = [],  # noqa: B006  (never changed; a command line has no other empty list)
     pretrained: Path | None = None,
+    turn: int = 0,
     device: str = "auto",
 ) -> None:
     """Train the fMRI encoder of one subject against captions and frames; interrupted, it goes on later.
@@ -44,12 +45,16 @@ def main(
     out : results directory: encoder/, log.jsonl, tensorboard/, done.json
     validation : movies held out to choose the weights
     pretrained : directory of a pretrained encoder; without it, training starts from random weights
+    turn : train on fMRI of other times of each movie, as a null, turned in the n-th way; 0 trains as usual
     device : auto, cpu or cuda
     """
     settings = experiment.choose(settings)
     weights = [] if pretrained is None else [pretrained / "model.safetensors"]
     behind = refuse_leaks([fmri, *embeddings, *weights], train_movies)
     subject = SubjectFmri.read(fmri)
+    null = {"turn": turn} if turn else {}
+    if turn:
+        subject = subject.at_other_times(seed, turn)
     text, image, state_shape = read_embeddings(embeddings, subject.movies)
     width = next(iter(text.values())).shape[-1]
     text_states = TextStates.read(embeddings, subject.movies) if settings.state_weight else None
@@ -59,12 +64,12 @@ def main(
         inputs[str(pretrained)] = file_sha256(pretrained / "model.safetensors")
     report = train_encoder(
         encoder, subject, text, image, validation, experiment, settings, seed, state,
-        text_states=text_states, identity=sorted(inputs.values()), device=device,
+        text_states=text_states, identity=[*sorted(inputs.values()), *null.items()], device=device,
     )  # fmt: skip
     if is_main_process():
         encoder.save_pretrained(out / "encoder")
         stamp_weights(out / "encoder", behind, "train_encoder")
-        facts = {"seed": seed, "inputs": inputs, "experiment": experiment.model_dump()}
+        facts = {"seed": seed, "inputs": inputs, "experiment": experiment.model_dump()} | null
         facts["report"] = dataclasses.asdict(report)
         finish_training(state, out, header("train_encoder", settings, behind, **facts))
 

@@ -64,6 +64,10 @@ def tables_of(method):
     return method.tables(config)
 
 
+def areas_of(method):
+    return studies.area_tables(config, method)
+
+
 def exports_of(method):
     return method.exports(config)
 

@@ -59,6 +59,7 @@ ON_CPU = (
     "extract_attention",
     "score",
     "agree_fmri",
+    "rank_areas",
 )
 
 

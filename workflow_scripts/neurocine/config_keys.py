@@ -61,6 +61,8 @@ from neurocine.stimuli.show import ShowClipsSettings
 from neurocine.stimuli.variants import EmbedVariantsSettings
 from neurocine.surface.attention import ExtractAttentionSettings
 from neurocine.surface.plot import PlotAgreementSettings, PlotSurfaceSettings
+from neurocine.surface.plot_areas import PlotAreasSettings
+from neurocine.surface.rank_areas import RankAreasSettings
 from neurocine.train.decoder import TrainDecoderSettings
 from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings
 from neurocine.train.motion import TrainMotionSettings
@@ -453,6 +455,10 @@ class ConfigKeys(StudyKeys):
     """This step finds where in the brain the encoder looks, and what it loses without an area."""
     plot_surface: PlotSurfaceSettings = PlotSurfaceSettings()
     """This step draws maps on the cortical surface, or on slices of volumes."""
+    rank_areas: RankAreasSettings = RankAreasSettings()
+    """This step ranks the areas that a method decodes from, by what it loses without each of them."""
+    plot_areas: PlotAreasSettings = PlotAreasSettings()
+    """This step draws the maps of rank_areas and outlines what exceeds its null."""
     build_browser: BuildBrowserSettings = BuildBrowserSettings()
     """This step builds the page that shows all results."""
     train_toy_vae: ToyModelSettings = ToyModelSettings()

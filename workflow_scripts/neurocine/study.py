@@ -398,8 +398,15 @@ def clip_films(config: Config) -> list[str]:
 
 
 def result_maps(config: Config, method: Method) -> list[str]:
-    """Name the brain maps of a result: the method's, and how well it agrees with the measured brain."""
-    return [*method.maps(config), *(["maps/agree_fmri.png"] if vertices_known(config) else [])]
+    """Name the brain maps of a result: the method's, its areas, and its agreement with the measured brain."""
+    areas = ["maps/rank_areas.png"] if area_tables(config, method) else []
+    agreement = ["maps/agree_fmri.png"] if vertices_known(config) else []
+    return [*method.maps(config), *areas, *agreement]
+
+
+def area_tables(config: Config, method: Method) -> list[str]:
+    """Name the table of the areas that a method decodes from, where its networks and the vertices tell."""
+    return ["rank_areas.tsv"] if method.ranks_areas and vertices_known(config) else []
 
 
 def result_files(config: Config, method: Method) -> list[str]:
@@ -416,6 +423,7 @@ def result_files(config: Config, method: Method) -> list[str]:
         *control_strips(config, method),
         "agree_fmri.tsv",
         *method.tables(config),
+        *area_tables(config, method),
         *result_maps(config, method),
         *method.exports(config),
     ]

@@ -6,7 +6,7 @@ standard deviation of the training samples only, for training and test alike.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from neurocine.errors import InputError
 from neurocine.io import open_arrays, read_meta
+from neurocine.seeds import numpy_generator
 from neurocine.settings import Count, Settings
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,24 @@ class SubjectFmri:
         if movie not in self.repeats:
             return self.bold[movie][None]
         return self.repeats[movie][existing_repeats(self.repeats[movie], movie)]
+
+    def at_other_times(self, seed: int, number: int) -> "SubjectFmri":
+        """Turn each movie's samples (T, V) in time by a quarter to three quarters of it.
+
+        What was measured then belongs to other clips, and keeps its structure in time and space.
+
+        Parameters
+        ----------
+        seed : that the turns are drawn from
+        number : of this set of turns
+        """
+        generator = numpy_generator(seed, "other times", number)
+        shifts = {m: int(generator.integers(len(x) // 4, 3 * len(x) // 4 + 1)) for m, x in self.bold.items()}
+        return replace(
+            self,
+            bold={movie: np.roll(values, shifts[movie], axis=0) for movie, values in self.bold.items()},
+            repeats={movie: np.roll(values, shifts[movie], axis=1) for movie, values in self.repeats.items()},
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Arrays as stored, float32: per movie (T, V), repeats (n_repeats, T, V); mean and std (V,)."""

@@ -53,6 +53,7 @@ class Method(ABC):
     to_beat : whether it is a baseline, with which all other methods are compared
     main_experiment : that stands beside published values
     systems : names of this method in the table of published values
+    ranks_areas : whether its networks tell which areas they read (``rank_areas``)
     """
 
     name: ClassVar[str]
@@ -67,6 +68,7 @@ class Method(ABC):
     to_beat: ClassVar[bool] = False
     main_experiment: ClassVar[str]
     systems: ClassVar[tuple[str, ...]] = ()
+    ranks_areas: ClassVar[bool] = False
 
     @abstractmethod
     def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
@@ -78,6 +80,17 @@ class Method(ABC):
 
     def encoder_clips(self, row: Row) -> dict[str, str]:
         """Name the files of the ``encoder_conditions`` of an experiment, below the subject's folder."""
+        return {}
+
+    def decoders(self, row: Row) -> dict[str, str]:
+        """Name the networks of an experiment that read fMRI, of a method that ``ranks_areas``.
+
+        name -> folder below that of the subject; `neurocine.surface.probes` reads them.
+        """
+        return {}
+
+    def permuted_decoders(self, row: Row, number: int) -> dict[str, str]:
+        """Name the same networks trained on fMRI of other times, the n-th set; none where it trains none."""
         return {}
 
     def tables(self, config: Config) -> list[str]:

@@ -30,6 +30,7 @@ class MindAnimator(Method):
     fmri_conditions = (*made_by("decode"), *made_by("reconstruct"))
     main_experiment = "animator"
     systems = ("Mind-Animator",)
+    ranks_areas = True
 
     def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
         """List the trainings behind an experiment; what is left out in drawing trains nothing of its own."""
@@ -44,6 +45,15 @@ class MindAnimator(Method):
     def used(self, row: Row) -> dict[str, Any]:
         """Return the parameters that an experiment uses."""
         return {name: row[name] for name in self.parameters if name in row}
+
+    def decoders(self, row: Row) -> dict[str, str]:
+        """Name the three decoders."""
+        variant = row["variant"]
+        return {
+            "semantic": f"train_semantic/{variant}/decoder",
+            "structure": f"train_structure/{variant}/decoder",
+            "motion": f"train_motion/{motion_key(row)}/decoder",
+        }
 
     def further(self, row: Row) -> list[str]:
         """Name the scores of the features that clips are drawn from."""

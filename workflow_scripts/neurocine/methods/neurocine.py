@@ -59,6 +59,11 @@ def distribution(row: Row, config: Config) -> dict[str, Any]:
     return kept | choices
 
 
+def permuted_key(key: str, number: int) -> str:
+    """Name the n-th encoder that is trained on fMRI of other times, as a null of that of ``key``."""
+    return f"{key}_permuted{number}" if number else key
+
+
 def prior_key(row: Row) -> str:
     """Name the video prior of an experiment; experiments with the same name share it."""
     return f"beta{row['noise_ratio']:.3g}"
@@ -93,6 +98,7 @@ class NeuroCine(Method):
     encoder_conditions = ("nearest_caption", "retrieval")
     main_experiment = "paper_main"
     systems = ("NeuroCine",)
+    ranks_areas = True
 
     def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
         """List the trainings behind an experiment: the first is shared by all, the others by parameters."""
@@ -118,6 +124,14 @@ class NeuroCine(Method):
             "nearest_caption": f"decode_nearest/{decoder_key(row)}.safetensors",
             "retrieval": f"retrieve_clips/{encoder_key(row)}.safetensors",
         }
+
+    def decoders(self, row: Row) -> dict[str, str]:
+        """Name the encoder after contrastive training."""
+        return {"encoder": f"train_encoder/{encoder_key(row)}/encoder"}
+
+    def permuted_decoders(self, row: Row, number: int) -> dict[str, str]:
+        """Name the same encoder trained on fMRI of other times, for the n-th time."""
+        return {"encoder": f"train_encoder/{permuted_key(encoder_key(row), number)}/encoder"}
 
     def tables(self, config: Config) -> list[str]:
         """Name the table of attention, where it is known to which areas the vertices belong."""

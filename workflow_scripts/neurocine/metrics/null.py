@@ -161,6 +161,11 @@ class Null:
         chosen = np.stack([part[rows[:, movie]] for movie, part in enumerate(means)], axis=1)
         return np.asarray(chosen @ (sizes / sizes.sum()))
 
+    def counted_means(self, pairs: Sequence[np.ndarray]) -> np.ndarray:
+        """Mean score of every pairing that p counts, (draws,), from (n, n) pairs of each movie."""
+        means = [pairing_means(part, order) for part, order in zip(pairs, self.orders, strict=True)]
+        return self._total(means, self.counted)
+
     def memory(self, means: Sequence[np.ndarray]) -> float:
         """Share of a movie over which the means of its far shifts (k,) resemble each other."""
         far = [part[rows][:, None] for part, rows in zip(means, self._far, strict=True)]

@@ -19,12 +19,14 @@ from neurocine.naming import natural
 from neurocine.report import sections
 from neurocine.report.comparisons import (
     AGREEMENT,
+    AREAS,
     CEILINGS,
     COMPARISONS,
     FEATURES,
     PUBLISHED,
     SUMMARY,
     against_caption,
+    area_rows,
     frame_table,
     no_better_than_simple,
     not_beaten,
@@ -175,6 +177,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
                 ("features", "Decoded features beside the true ones", results.features, FEATURES),
                 ("agreement", "Agreement with the measured fMRI", _groups(results.agreement), AGREEMENT),
                 ("deviations", "Not as published", deviation_frame(results.config), DEVIATIONS),
+                ("areas", "Losses without each area", area_rows(results.areas), AREAS),
             )
         },
         "not_beaten": not_beaten(results.comparisons),

@@ -92,6 +92,31 @@ AGREEMENT = (
     Shown("noise_ceiling", "noise ceiling", "number", "correlation that a perfect prediction would reach"),
     *(Shown("n_clips", "clips", "count", minor=True), Shown("seed", kind="count", minor=True)),
 )
+AREAS = (
+    *(Shown("subject"), Shown("method", minor=True), Shown("experiment", minor=True), Shown("measure")),
+    *(Shown("group"), Shown("area"), Shown("vertices", kind="count", minor=True)),
+    Shown("rank", kind="count", hint="among all areas, 1 loses most"),
+    Shown("value", "loss without it", "number", "of the measure, positive where the area is missed"),
+    Shown("ci_low", "95 % interval", "interval", "block bootstrap over time", minor=True),
+    Shown("p_family", "p family", "p", "pairings with other times, corrected over areas"),
+    Shown("p_training", "p training", "p", "decoders trained on fMRI of other times", minor=True),
+    Shown("spin_p", "p spin", "p", "areas turned about the sphere, not corrected", minor=True),
+    Shown("noise_ceiling", "noise ceiling", "number", "correlation that a model of the fMRI could reach"),
+    Shown("exceeds", "exceeds its null"),
+)
+
+
+def area_rows(areas: pd.DataFrame) -> pd.DataFrame:
+    """Keep what the page shows of rank_areas: single areas of both hemispheres, occluded in the decoder.
+
+    Contrasts, weights, attention, single hemispheres and groups are in the file.
+    """
+    if areas.empty:
+        return areas
+    kept = (areas["kind"] == "occlusion") & (areas["decoder"] == "trained") & (areas["area"] != "all")
+    kept &= areas["hemisphere"] == "both"
+    keys = ["subject", "method", "experiment", "measure", "rank"]
+    return areas[kept].sort_values(keys, kind="stable")
 
 
 FEATURES = (

@@ -18,6 +18,7 @@ from neurocine.report.study import SCORE_COLUMNS, SUBJECT_FOLDER, Medium, Owner,
 ATTENTION_COLUMNS = ["kind", "stage", "layer", "area", "group", "hemisphere", "vertices"]
 AGREEMENT_COLUMNS = ["condition", "group", "area", "value"]
 FEATURE_COLUMNS = ["subject", "decoders", "condition", "score", "value"]
+AREA_COLUMNS = ["decoder", "kind", "measure", "area", "hemisphere", "value", "rank"]
 PLACE = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
 
 
@@ -41,6 +42,7 @@ class StudyFiles:
     noise_ceilings : tables of measure_noise_ceiling
     agreement : tables of agree_fmri
     features : tables of score_features
+    areas : tables of rank_areas
     lag_sweep : table of sweep_lags
     methods : text of write_methods, with its references beside it
     """
@@ -61,6 +63,7 @@ class StudyFiles:
     noise_ceilings: Sequence[Path] = ()
     agreement: Sequence[Path] = ()
     features: Sequence[Path] = ()
+    areas: Sequence[Path] = ()
     lag_sweep: Sequence[Path] = ()
     methods: Sequence[Path] = ()
 
@@ -99,7 +102,7 @@ def gather_results(
         return [copy_medium(path, folder, kind) for path in paths]
 
     links = [Medium(_copy(path, folder, f"assets/tables/{path.name}"), path.stem) for path in files.of_study]
-    links += media([*files.attention_tables, *files.agreement, *files.result_tables], "tables")
+    links += media([*files.attention_tables, *files.agreement, *files.areas, *files.result_tables], "tables")
     links += media(files.exports, "maps")
     logs = sorted(files.logs, key=lambda path: natural(path.as_posix()))
     return Results(
@@ -108,6 +111,7 @@ def gather_results(
         attention=join_owned(files.attention_tables, ATTENTION_COLUMNS),
         agreement=join_owned(files.agreement, AGREEMENT_COLUMNS),
         features=join_tables(files.features, FEATURE_COLUMNS),
+        areas=join_owned(files.areas, AREA_COLUMNS),
         strips=media(files.strips, "strips") + media(files.controls, "controls"),
         clips=media(files.clips, "clips"),
         maps=media(files.maps, "maps"),

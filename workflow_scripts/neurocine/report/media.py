@@ -22,7 +22,7 @@ EXPORTS = {
     "maps.dscalar": "all maps for other tools",
     "maps.nii": "all maps for other tools",
 }
-FRONT = ("overview", "occlusion", "agree_fmri")  # maps in sight; the others unfold
+FRONT = ("overview", "occlusion", "rank_areas", "agree_fmri")  # maps in sight; the others unfold
 
 
 def by_choice(media: Iterable[Medium]) -> list[Medium]:

@@ -102,6 +102,7 @@ class Results:
     ceilings : tables of measure_noise_ceiling, with the column subject
     agreement : tables of agree_fmri, with columns subject, method and experiment
     features : tables of score_features
+    areas : tables of rank_areas, with columns subject, method and experiment
     lag_sweep : table of sweep_lags, if it was made
     methods : text of write_methods, Markdown
     costs : time and memory per stage and subject
@@ -122,6 +123,7 @@ class Results:
     ceilings: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     features: pd.DataFrame = field(default_factory=pd.DataFrame)
+    areas: pd.DataFrame = field(default_factory=pd.DataFrame)
     lag_sweep: pd.DataFrame = field(default_factory=pd.DataFrame)
     methods: str = ""
     costs: Sequence[Cost] = ()

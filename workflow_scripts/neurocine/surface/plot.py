@@ -96,7 +96,12 @@ def crop_white(picture: np.ndarray) -> np.ndarray:
 
 
 def draw_view(
-    values: np.ndarray, hemisphere: str, view: View, scale: ColourScale, settings: PlotSurfaceSettings
+    values: np.ndarray,
+    hemisphere: str,
+    view: View,
+    scale: ColourScale,
+    settings: PlotSurfaceSettings,
+    outlined: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw one view of one hemisphere.
 
@@ -107,12 +112,13 @@ def draw_view(
     view : of CAMERAS
     scale : colours
     settings : how maps are drawn
+    outlined : (59412,), 1 in what gets a black outline, else 0 or NaN
 
     Returns
     -------
     (height, width, 3) uint8 without white border; sulci in light grey where values are NaN
     """
-    from nilearn.plotting import plot_surf_stat_map
+    from nilearn.plotting import plot_surf_contours, plot_surf_stat_map
 
     coordinates, faces, sulci = load_hemisphere(settings.surface, hemisphere)
     elevation, azimuth = camera(hemisphere, view)
@@ -132,6 +138,11 @@ def draw_view(
         axes=axes,
         **scale.arguments(),
     )
+    inside = np.zeros(len(coordinates))
+    if outlined is not None:
+        inside = (spread(np.nan_to_num(outlined), hemisphere, fill=0.0) > 0).astype(float)
+    if np.ptp(inside[mesh[1]], axis=1).any() and inside[mesh[1]].all(axis=1).any():  # a region with an edge
+        plot_surf_contours(mesh, inside, levels=[1], colors=["black"], axes=axes, figure=figure)
     return crop_white(figure_pixels(figure))
 
 
@@ -145,7 +156,11 @@ def figure_pixels(figure: Figure) -> np.ndarray:
 
 
 def draw_map(
-    values: np.ndarray, scale: ColourScale, settings: PlotSurfaceSettings, fill: bool = False
+    values: np.ndarray,
+    scale: ColourScale,
+    settings: PlotSurfaceSettings,
+    fill: bool = False,
+    outlined: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw all views of both hemispheres: one row per hemisphere, (height, width, 3) uint8.
 
@@ -155,6 +170,7 @@ def draw_map(
     scale : colours
     settings : how maps are drawn
     fill : the values are a regular thinning of their areas, see `fill_areas`
+    outlined : (59412,), 1 in what gets a black outline
 
     Raises
     ------
@@ -163,8 +179,12 @@ def draw_map(
     if values.shape != (CORTEX,):
         raise InputError("a brain map", f"shape {values.shape}", f"({CORTEX},)", "Extract the maps again.")
     shown = fill_areas(values) if fill else values
+    lined = fill_areas(outlined) if fill and outlined is not None else outlined
     return tile(
-        [[draw_view(shown, side, view, scale, settings) for view in settings.views] for side in HEMISPHERES],
+        [
+            [draw_view(shown, side, view, scale, settings, lined) for view in settings.views]
+            for side in HEMISPHERES
+        ],
         gap=settings.dpi // 10,
     )
 
