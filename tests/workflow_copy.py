@@ -5,6 +5,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tiny_models import write_tiny_models
 
@@ -45,6 +48,20 @@ def copy_workflow(folder: Path) -> Path:
     write_tiny_models(folder / "models")
     (folder / "studies/toy/models").symlink_to(folder / "models")
     return folder
+
+
+# Keys of the micro study that are those of its raw files, which are others elsewhere.
+RAW = ("dataset", "data_dir", "subjects", "movies", "repeats", "exclude_runs", "rest", "simulate")
+
+
+def small_networks() -> dict[str, Any]:
+    """Return what the micro study says of its trainings, for studies with other raw files."""
+    micro = yaml.safe_load((ROOT / "tests/micro/config.yaml").read_text())
+    kept = {key: value for key, value in micro.items() if key not in RAW}
+    kept = {key: value for key, value in kept.items() if not key.startswith("simulate")}
+    kept.pop("preprocess_run")
+    kept["prepare_stimuli"] = {"height": 32, "width": 32}
+    return kept
 
 
 def workflow_environment(*programs: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from neurocine.fmri.package import (
     PackageLayout,
     import_fmri,
     missing_repeats,
+    package_hashes,
 )
 from neurocine.fmri.preprocess import parse_excluded, vertices_digest
 from neurocine.io import file_sha256, write_arrays, write_table
@@ -55,7 +56,7 @@ def main(
         settings,
         behind,
         movies=list(movies),
-        files={fmri.name: file_sha256(fmri)},
+        files=package_hashes(fmri, package),
         excluded=[f"{movie}:{k}" for movie, run in movies.items() for k in missing_repeats(run)],
         vertices=vertices_digest(selection.vertex),
         axes="repeat, sample (TR), vertex",

@@ -4,7 +4,6 @@ import csv
 import re
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,13 +23,11 @@ from neurocine.simulate.brain import (
 )
 from neurocine.simulate.features import extract_features
 from neurocine.simulate.movies import SimulateMoviesSettings, draw_movie
-from workflow_copy import ROOT, copy_workflow, snakemake
+from workflow_copy import ROOT, copy_workflow, small_networks, snakemake
 
 pytestmark = pytest.mark.workflow
 TR, SEED = 1.5, 5
 RESULTS = "results/lab"
-# Keys of the micro study that are those of its raw files, which are others here.
-OTHERS = ("dataset", "data_dir", "subjects", "movies", "repeats", "exclude_runs", "rest", "simulate")
 
 
 def section() -> list[str]:
@@ -38,16 +35,6 @@ def section() -> list[str]:
     text = (ROOT / "docs/data.md").read_text().partition("## Your own recording")[2]
     blocks = re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)
     return [textwrap.dedent(block) for block in blocks]
-
-
-def small_networks() -> dict[str, Any]:
-    """What the micro study says of its trainings."""
-    micro = yaml.safe_load((ROOT / "tests/micro/config.yaml").read_text())
-    kept = {key: value for key, value in micro.items() if key not in OTHERS}
-    kept = {key: value for key, value in kept.items() if not key.startswith("simulate")}
-    kept.pop("preprocess_run")
-    kept["prepare_stimuli"] = {"height": 32, "width": 32}
-    return kept
 
 
 def record(folder: Path, sheet: Path) -> None:

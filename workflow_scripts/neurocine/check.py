@@ -7,13 +7,14 @@ import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from neurocine.datasets.base import Movie, Recording
+from neurocine.datasets.base import Movie, Recording, movie_files
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import check_dtseries, read_dtseries
 from neurocine.fmri.coverage import MOST, count_by_area, settle_samples
@@ -27,6 +28,7 @@ from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.weights import MODEL_FILES, check_model
 from neurocine.settings import Count, NotNegative, Settings, Unit
 from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
+from neurocine.stimuli.repeated import refuse_other_clip
 from neurocine.stimuli.video import video_info
 
 GIGABYTE = 1e9
@@ -35,6 +37,7 @@ TR_SLACK = 0.01  # fraction by which the TR of a header may differ from the stud
 SAMPLE = np.arange(0, CORTEX, 116)
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 
 class CheckDataSettings(Settings):
@@ -64,14 +67,22 @@ class Finding:
 
 
 def check_stimulus(path: Path, movie: Movie, settings: PrepareStimuliSettings) -> Finding:
-    """Check that a movie can be read and holds the last frame of its last clip; it may go on after that."""
-    info = video_info(path)
+    """Check that a movie can be read and holds the last frame of its last clip; it may go on after that.
+
+    Where every clip has a file of its own, each of them; where the movie is shown again, its frames there.
+    """
     seconds = float(clip_times(movie, settings).max())
     expected = f"more than {seconds:.2f} s"
-    if info.duration <= seconds:
-        todo = "Copy or download the movie again, or correct its number of clips (docs/data.md)."
-        raise InputError(path, f"a movie of {info.duration:.2f} s", expected, todo)
-    return Finding(f"{info.duration:.2f} s, {info.fps:g} fps, {info.width}x{info.height}", expected)
+    for file in movie_files(path, movie):
+        info = video_info(file)
+        if info.duration <= seconds:
+            todo = "Copy or download the movie again, or correct its number of clips (docs/data.md)."
+            raise InputError(file, f"a movie of {info.duration:.2f} s", expected, todo)
+    if movie.also:
+        refuse_other_clip(path, movie)
+    files = f"{len(movie.files)} files, the last of " if movie.files else ""
+    found = f"{files}{info.duration:.2f} s, {info.fps:g} fps, {info.width}x{info.height}"
+    return Finding(found, expected)
 
 
 def stated_tr(path: Path, header: float) -> tuple[float, str]:
@@ -195,13 +206,16 @@ def check_disk(folder: Path, settings: CheckDataSettings) -> Finding:
     return Finding(expected, expected)
 
 
-def _each(kind: str, paths: Iterable[Path], look: Callable[[Path], Finding]) -> Iterator[dict[str, object]]:
-    """Look at each file; yield a row, with the problem under ``error``."""
+def _each(
+    kind: str, pairs: Iterable[tuple[Path, Item]], look: Callable[[Path, Item], Finding]
+) -> Iterator[dict[str, object]]:
+    """Look at each file with what is known of it; yield a row, with the problem under ``error``."""
     seen: dict[str, Path] = {}
-    for path in map(Path, paths):
+    for path, item in pairs:
         row: dict[str, object] = {"file": str(path), "kind": kind, "ok": True, "error": None}
         try:
-            finding = look(path)
+            finding = look(path, item)
+            # One file may hold several recordings.
             first = seen.setdefault(finding.digest, path) if finding.digest else path
             if first != path:
                 todo = "Copy the right file, or leave one of the two out (exclude_runs, rest.exclude)."
@@ -260,19 +274,19 @@ def check_data(
     ------
     InputErrors : all problems found
     """
-    models = list(map(Path, models))
-    names = dict(zip(models, model_names, strict=False))
-    movie_of, recording_of = dict(stimuli), dict(runs)
-    package_of = {next(iter(package.files.values())): package for package in packages}
-    looks: list[tuple[str, Iterable[Path], Callable[[Path], Finding]]] = [
-        ("stimulus", movie_of, lambda path: check_stimulus(path, movie_of[path], prepare)),
-        ("run", recording_of, lambda path: check_run(path, recording_of[path], preprocess)),
-        ("package", package_of, lambda path: check_fmri_package(package_of[path])),
-        ("rest", rest, lambda path: check_rest(path, settings)),
-        ("model", models, lambda path: check_model_folder(path, names.get(path, ""))),
-        ("disk", [disk], lambda path: check_disk(path, settings)),
+    named = zip_longest(models, model_names, fillvalue="")
+    rows = [
+        *_each("stimulus", stimuli, lambda path, movie: check_stimulus(path, movie, prepare)),
+        *_each("run", runs, lambda path, recording: check_run(path, recording, preprocess)),
+        *_each(
+            "package",
+            ((next(iter(its.files.values())), its) for its in packages),
+            lambda _, its: check_fmri_package(its),
+        ),
+        *_each("rest", ((path, None) for path in rest), lambda path, _: check_rest(path, settings)),
+        *_each("model", ((Path(path), name) for path, name in named), check_model_folder),
+        *_each("disk", [(disk, None)], lambda path, _: check_disk(path, settings)),
     ]
-    rows = [row for kind, paths, look in looks for row in _each(kind, paths, look)]
     problems = [row["error"] for row in rows if isinstance(row["error"], InputError)]
     if problems:
         title = f"{len(problems)} of {len(rows)} checks failed; {stops}"

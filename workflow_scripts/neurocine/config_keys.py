@@ -13,6 +13,8 @@ from neurocine.animator.reconstruct import ReconstructExperiment, ReconstructSet
 from neurocine.check import CheckDataSettings
 from neurocine.conditions import CONDITIONS, DEFAULT_CONDITIONS
 from neurocine.datasets import LAYOUTS
+from neurocine.datasets.algonauts_2021 import AREAS
+from neurocine.datasets.hcp_7t import VALIDATION
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.assemble import AssembleTestSettings, AssembleTrainSettings
 from neurocine.fmri.ceiling import MeasureNoiseCeilingSettings
@@ -123,6 +125,45 @@ class SheetKeys(Settings):
 
     If not, one that differs from the sheet's is an error.
     """
+
+
+Window = Annotated[tuple[int, ...], Field(min_length=2, max_length=2)]
+
+
+class Hcp7TKeys(Settings):
+    """The movies of HCP at 7 T."""
+
+    stimulus_versions: Mapping[str, Literal["pre", "post"]] = {}
+    """Map every subject to the version of the movies that it saw: pre, if scanned before 22 August 2014.
+
+    The two versions differ in frames; the HCP lists who saw which. Subjects of one study saw one version.
+    """
+    windows: Annotated[
+        Mapping[str, Annotated[tuple[Window, ...], Field(min_length=1)]],
+        KeyPattern("^MOVIE[1-4]$"),
+        Unit("s"),
+    ] = {}
+    """Map runs to the start and end of each excerpt in it, in seconds; empty takes the published windows.
+
+    The last of every run is the repeated clip, which tests alone; the others train.
+    """
+    validation: Annotated[tuple[str, ...], Unique()] = VALIDATION
+    """Name training excerpts to hold out: movie3_4 is the fourth window of MOVIE3."""
+
+
+class Algonauts2021Keys(Settings):
+    """The videos of Algonauts 2021."""
+
+    areas: Annotated[tuple[Word, ...], Field(min_length=1), Unique()] = AREAS
+    """Responses of these areas are read, each from its pickle; WB is the whole brain of the full track."""
+    videos: Annotated[Count, Unit("videos")] = 1000
+    """This many videos, by name, have fMRI; the others are not used."""
+    per_movie: Annotated[Count, Unit("videos")] = 100
+    """This many videos in a row count as one movie of the study."""
+    validation_movies: Annotated[CountOrZero, Unit("movies")] = 1
+    """The last movies before those to test on are held out of the training movies."""
+    test_movies: Annotated[Count, Unit("movies")] = 1
+    """The last movies are tested on."""
 
 
 class PackageKeys(Settings):
@@ -257,10 +298,15 @@ class StudyKeys(Settings):
     layout: Annotated[str, OneOf(tuple(LAYOUTS))] = "wen2018"
     """The recordings are of this data set, by its layout (docs/data.md).
 
-    wen2018 is CC2017 as published, or simulated like it; with sheet a table describes recordings of your own.
+    wen2018 is CC2017 as published, or simulated like it; with sheet a table describes recordings of your own;
+    hcp_7t are the movie runs of HCP at 7 T; algonauts_2021 are responses to short videos.
     """
     sheet: SheetKeys = SheetKeys()
     """The table of your own recordings is described here; it is read where layout is sheet."""
+    hcp_7t: Hcp7TKeys = Hcp7TKeys()
+    """The movies of HCP at 7 T are described here; it is read where layout is hcp_7t."""
+    algonauts_2021: Algonauts2021Keys = Algonauts2021Keys()
+    """The videos of Algonauts 2021 are described here; it is read where layout is algonauts_2021."""
     data_dir: str
     """The unpacked archives, or your own recordings, lie in this folder."""
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1), Unique()]
@@ -277,7 +323,7 @@ class StudyKeys(Settings):
     """The fMRI is read from runs as recorded, or from a preprocessed package (docs/data.md).
 
     Packages are those that the projects mind_video and neuroclips share, or your own arrays; they take the
-    place of select_vertices and preprocess_run.
+    place of select_vertices and preprocess_run. The layout algonauts_2021 sets this by itself.
     """
     package: PackageKeys = PackageKeys()
     """The preprocessed package is described here; it is read where fmri_from is not runs."""

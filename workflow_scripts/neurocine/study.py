@@ -15,7 +15,6 @@ from neurocine.conditions import made_by
 from neurocine.datasets import data_set
 from neurocine.datasets.base import DataSet, Found, MissingFiles, Run
 from neurocine.datasets.hcp_rest import find_rest, rest_run, rest_subjects
-from neurocine.datasets.packages import package_files
 from neurocine.errors import InputError
 from neurocine.first_run import FirstRun, batches, write_json
 from neurocine.methods import Method, Training, method_of
@@ -60,13 +59,9 @@ def find_packages(config: Config) -> dict[str, dict[str, Path]]:
     if config["fmri_from"] == "runs":
         return {}
     package = config["package"]
-    files = {
-        subject: package_files(
-            package["dir"], config["fmri_from"], subject, package["vertex_masks"].get(subject)
-        )
-        for subject in config["subjects"]
-    }
-    missing = [path for paths in files.values() for path in paths.values() if not path.is_file()]
+    data = data_set(config)
+    files = {subject: data.package_files(config, subject) for subject in config["subjects"]}
+    missing = [path for paths in files.values() for path in paths.values() if not path.exists()]
     if missing:
         todo = (
             "Set package.dir and package.vertex_masks in the config, name in subjects only those of the "
@@ -317,6 +312,8 @@ class Study:
             "test_repeats": config["repeats"]["test"] if tested else 1,
             "clips_per_movie": config["prepare_stimuli"]["clips_per_movie"],
         }
+        if config["fmri_from"] == "algonauts_2021":
+            layout["areas"] = config["algonauts_2021"]["areas"]
         return json.dumps(layout)
 
     def facts(self) -> str:

@@ -3,13 +3,16 @@
 Rules import this for every job, so only the standard library is used and folders are listed, never read.
 """
 
+import contextlib
 import json
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
+from neurocine.datasets.packages import package_files
 from neurocine.errors import InputError
 
 SHOWN_FILES = 5  # missing files listed in one message
@@ -24,17 +27,23 @@ class Movie:
     Attributes
     ----------
     name : by which arrays, results and messages call it
-    n_clips : clips of one TR, from its start
+    n_clips : clips of one TR
     tr : s, of the fMRI recorded during it, and so the length of a clip
+    start : s, when its first clip begins in its file
+    files : file of each clip, where its file is a folder of them
+    also : (file, s) where the same clips are shown once more, for a comparison of their frames
     """
 
     name: str
     n_clips: int
     tr: float
+    start: float = 0.0
+    files: tuple[str, ...] = ()
+    also: tuple[tuple[str, float], ...] = ()
 
     def text(self) -> str:
-        """Write it as JSON, for the command line of a program."""
-        return json.dumps({"name": self.name, "n_clips": self.n_clips, "tr": self.tr})
+        """Write it as JSON, for the command line of a program; what is as usual is left out."""
+        return _as_text(self, Movie("", 0, 0.0))
 
     @classmethod
     def read(cls, text: str) -> "Movie":
@@ -44,11 +53,12 @@ class Movie:
         ------
         InputError : another form
         """
-        try:
-            return cls(**_object(text))
-        except (TypeError, ValueError) as error:
-            expected = """{"name": "seg1", "n_clips": 240, "tr": 2.0}"""
-            raise InputError("--movies", f"{text} ({error})", expected, "Correct the argument.") from None
+        expected = """{"name": "seg1", "n_clips": 240, "tr": 2.0}"""
+        with _argument("--movies", text, expected):
+            value = _object(text, MOVIE_VALUES)
+            files = tuple(value.pop("files", ()))
+            also = tuple((str(name), float(start)) for name, start in value.pop("also", ()))
+            return cls(**value, files=files, also=also)
 
 
 @dataclass(frozen=True)
@@ -78,8 +88,7 @@ class Recording:
 
     def text(self) -> str:
         """Write it as JSON, for the command line of a program; what is as usual is left out."""
-        usual = Recording("", 0, 0, 0.0)
-        return json.dumps({key: value for key, value in vars(self).items() if value != getattr(usual, key)})
+        return _as_text(self, Recording("", 0, 0, 0.0))
 
     @classmethod
     def read(cls, text: str) -> "Recording":
@@ -89,18 +98,79 @@ class Recording:
         ------
         InputError : another form
         """
-        try:
-            return cls(**_object(text))
-        except (TypeError, ValueError) as error:
-            expected = """{"movie": "seg1", "repeat": 1, "n_clips": 240, "tr": 2.0}"""
-            raise InputError("--recordings", f"{text} ({error})", expected, "Correct the argument.") from None
+        expected = """{"movie": "seg1", "repeat": 1, "n_clips": 240, "tr": 2.0}"""
+        with _argument("--recordings", text, expected):
+            return cls(**_object(text, RECORDING_VALUES))
 
 
-def _object(text: str) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and value >= least
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+
+
+def _places(value: Any) -> bool:
+    pairs = isinstance(value, list) and all(isinstance(item, list) and len(item) == 2 for item in value)
+    return pairs and all(isinstance(name, str) and _number(start) and start >= 0 for name, start in value)
+
+
+Values = Mapping[str, tuple[Callable[[Any], bool], str]]
+SECONDS = (lambda value: _number(value) and value > 0, "seconds above 0")
+NAME = (lambda value: isinstance(value, str) and bool(value), "a text")
+# Key -> whether a value will do, and what would.
+MOVIE_VALUES: Values = {
+    "name": NAME,
+    "n_clips": (_whole(1), "a number from 1"),
+    "tr": SECONDS,
+    "start": (lambda value: _number(value) and value >= 0, "seconds from 0"),
+    "files": (_texts, "a list of files"),
+    "also": (_places, "a list of files, each with seconds"),
+}
+RECORDING_VALUES: Values = {
+    "movie": NAME,
+    "repeat": (_whole(1), "a number from 1"),
+    "n_clips": (_whole(1), "a number from 1"),
+    "tr": SECONDS,
+    "first": (lambda value: value is None or _whole(0)(value), "a number from 0, or null"),
+    "lag": (_whole(0), "a number from 0"),
+    "header_tr": (lambda value: isinstance(value, bool), "true or false"),
+    "confounds": (lambda value: isinstance(value, str), "a text"),
+}
+
+
+def _as_text(item: "Movie | Recording", usual: "Movie | Recording") -> str:
+    return json.dumps({key: value for key, value in vars(item).items() if value != getattr(usual, key)})
+
+
+@contextlib.contextmanager
+def _argument(name: str, text: str, expected: str) -> Iterator[None]:
+    """Tell as bad input what reading an argument raises."""
+    try:
+        yield
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(name, f"{text} ({error})", expected, "Correct the argument.") from None
+
+
+def _object(text: str, values: Values) -> dict[str, Any]:
+    """Read a JSON object whose values are of their kinds.
+
+    Raises
+    ------
+    TypeError, ValueError : another form, an unknown key, or a value of another kind
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
         raise TypeError("no object")
-    return value
+    for key, value in found.items():
+        if key in values and not values[key][0](value):
+            raise TypeError(f"{key} must be {values[key][1]}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -161,6 +231,11 @@ class DataSet(ABC):
     published: ClassVar[bool] = False
 
     @classmethod
+    def citation(cls) -> str:
+        """Return the key of its reference, empty where it has none."""
+        return cls.bibtex.partition("{")[2].partition(",")[0]
+
+    @classmethod
     def own_keys(cls, config: Config) -> dict[str, Any]:
         """Return the config keys that the data set decides, not the config."""
         return {}
@@ -172,6 +247,12 @@ class DataSet(ABC):
         """
         return key == "subject"
 
+    def package_files(self, config: Config, subject: str) -> dict[str, Path]:
+        """Name the files of a subject's preprocessed package; see `neurocine.datasets.packages`."""
+        package = config["package"]
+        mask = package["vertex_masks"].get(subject)
+        return package_files(package["dir"], config["fmri_from"], subject, mask)
+
     @abstractmethod
     def find(self, config: Config, with_runs: bool = True) -> Found:
         """Find movies and recordings of a study; ``with_runs`` false leaves recordings out.
@@ -180,6 +261,11 @@ class DataSet(ABC):
         ------
         InputErrors : a table of recordings that contradicts itself
         """
+
+
+def movie_files(path: Path, movie: Movie) -> list[Path]:
+    """List the files of a movie: its own, or those of its clips in its folder."""
+    return [path / name for name in movie.files] or [path]
 
 
 Item = TypeVar("Item", Movie, Recording)
@@ -204,6 +290,38 @@ def part_of(movie: str, config: Config) -> Part:
     if movie in movies["test"]:
         return "test"
     return "validation" if movie in movies["validation"] else "train"
+
+
+ARCHIVE_DEPTH = 3  # levels of folders that unzipping an archive of archives may put around what is looked for
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """List the folders in a folder, sorted, without hidden ones; none where it cannot be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+    except OSError:
+        return []
+
+
+def folders_below(root: Path, names: Collection[str], skipped: Callable[[str], bool]) -> list[Path]:
+    """Find folders of these names at the root and below it, as deep as unzipping may put them.
+
+    Parameters
+    ----------
+    root : where to look
+    names : of the folders
+    skipped : says of a folder's name whether there is no use in looking into it
+
+    Returns
+    -------
+    those found, the nearest to the root first, then by name
+    """
+    found, level = [], [Path(root)]
+    for _ in range(ARCHIVE_DEPTH + 1):
+        found += [folder / name for folder in level for name in names if (folder / name).is_dir()]
+        level = [path for folder in level for path in subfolders(folder)]
+        level = [path for path in level if path.name not in names and not skipped(path.name)]
+    return found
 
 
 def excluded_runs(config: Config) -> set[tuple[str, str, int]]:

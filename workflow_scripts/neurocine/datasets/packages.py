@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from neurocine.errors import InputError
+
 # Names of the files of preprocessed packages, the usual one last; single repeats win over means.
 PACKAGE_FILES = {
     "mind_video": ("fmri_{part}_subject{subject}.npy", "preprocessed/fmri_{part}_subject{subject}.npy"),
@@ -25,6 +27,9 @@ def package_files(root: Path, kind: str, subject: str, vertex_mask: str | None =
     train, test : fMRI under the first of its names that exists, else under the usual one
     vertex, roi : where the columns lie and the names of their areas, where there are such files
     """
+    if kind not in PACKAGE_FILES:
+        todo = f"Leave fmri_from out with the layout {kind}; else choose a package (docs/data.md)."
+        raise InputError("fmri_from", kind, f"one of {', '.join(PACKAGE_FILES)}", todo)
     found = {}
     for part in ("train", "test"):
         paths = [Path(root) / name.format(part=part, subject=subject) for name in PACKAGE_FILES[kind]]

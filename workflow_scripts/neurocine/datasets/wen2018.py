@@ -16,6 +16,7 @@ from neurocine.datasets.base import (
     Recording,
     Run,
     excluded_runs,
+    folders_below,
     names_in,
     part_of,
 )
@@ -24,7 +25,6 @@ PACKAGE = "video_fmri_dataset"
 # Folder and end of the file names in which the runs of each space lie.
 RUN_FILES = {"cifti": ("cifti", "Atlas.dtseries.nii"), "mni": ("mni", "mni.nii.gz")}
 MOVIE_KINDS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
-ARCHIVE_DEPTH = 3  # levels of folders that unzipping an archive of archives may put around PACKAGE
 
 
 def wen2018_stimulus(root: Path, movie: str) -> Path:
@@ -45,20 +45,8 @@ def data_roots(root: Path) -> list[Path]:
     The usual place comes first, whether it exists or not, then the root itself, then others by their names.
     """
     root = Path(root)
-    found, level = [], [root]
-    for _ in range(ARCHIVE_DEPTH + 1):
-        found += [folder / PACKAGE for folder in level if (folder / PACKAGE).is_dir()]
-        level = [path for folder in level for path in _subfolders(folder) if path.name != PACKAGE]
+    found = folders_below(root, [PACKAGE], lambda name: name in ("fmri", "smri"))
     return list(dict.fromkeys([root / PACKAGE, root, *found]))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    """List the folders in a folder, without hidden ones and those of files of a subject."""
-    try:
-        entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        return [path for path in entries if path.is_dir() and path.name not in ("fmri", "smri")]
-    except OSError:
-        return []
 
 
 def wen2018_stimulus_folders(root: Path) -> list[Path]:

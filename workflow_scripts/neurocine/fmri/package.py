@@ -7,6 +7,8 @@ neuroclips : NeuroClips, ``subj0{s}_{train,test}_fmri.pt`` (n T, k, V), every mo
     holds the repeats: its length is their number (2 and 10 in Wen 2018), and the authors average over it
 arrays : plain arrays, ``fmri_{train,test}.npy`` (n, T, V), or ``fmri_{train,test}_rep.npy`` (n, k, T, V) with
     NaN for a repeat that is missing, and ``vertex_index.npy`` (V,)
+algonauts_2021 : a folder with a pickle per area, ``{area}.pkl``, whose key train is (n T, k, voxels):
+    responses to all videos in the order of their names, those to test on last
 
 None of them names its movies: they are taken in the order of their numbers. Sample j of a movie is taken to
 belong to clip j, which is so if the runs were cropped as in `neurocine.fmri.preprocess`.
@@ -26,12 +28,15 @@ from neurocine.errors import InputError
 from neurocine.fmri.coverage import refuse_nonfinite
 from neurocine.fmri.grayordinates import CORTEX
 from neurocine.fmri.parcellation import LABEL
+from neurocine.fmri.pickled import read_area_pickles
 from neurocine.fmri.preprocess import zscore
 from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection, select_vertices
+from neurocine.io import file_sha256
 from neurocine.settings import Settings
 
 log = logging.getLogger(__name__)
-PackageKind = Literal["runs", "mind_video", "neuroclips", "arrays"]  # runs: no package
+PackageKind = Literal["runs", "mind_video", "neuroclips", "arrays", "algonauts_2021"]  # runs: no package
+IN_A_ROW = ("neuroclips", "algonauts_2021")  # packages with the clips of all movies in a row, then repeats
 CENTRED = 0.01  # largest mean over a movie of a vertex that counts as z-scored; rounding leaves less
 FETCH_AGAIN = "Fetch the file again, or correct package in the config (docs/data.md)."
 NUMPY = b"\x93NUMPY"  # what .npy files begin with
@@ -63,6 +68,8 @@ class PackageLayout(Settings):
     """Each test movie has this many repeats, where the package holds single repeats."""
     clips_per_movie: int
     """Each movie has this many clips, T."""
+    areas: tuple[str, ...] = ()
+    """Name the areas of which responses are read, where the package has a file of each."""
 
     def movies(self, part: str) -> tuple[str, ...]:
         """Movies of the part train or test."""
@@ -136,6 +143,34 @@ def read_values(path: Path, kind: str) -> np.ndarray:
     return values
 
 
+def _in_a_row(package: Package, part: str) -> np.ndarray:
+    """Return the responses to the videos of a part, (n T, k, V), areas one after the other.
+
+    Raises
+    ------
+    InputError : as `read_area_pickles`; too few videos
+    """
+    layout, folder = package.layout, package.files[part]
+    values = np.concatenate(list(read_area_pickles(folder, layout.areas).values()), 2)
+    n_train, n_test = (len(layout.movies(name)) * layout.clips_per_movie for name in ("train", "test"))
+    if len(values) < n_train + n_test:
+        todo = "Correct algonauts_2021.videos, or fetch the files again."
+        raise InputError(folder, f"responses to {len(values)} videos", f"{n_train + n_test}", todo)
+    return values[:n_train] if part == "train" else values[n_train : n_train + n_test]
+
+
+def part_values(package: Package, part: str) -> np.ndarray:
+    """Open the values of the part train or test, in the shape that the package gives them.
+
+    Raises
+    ------
+    InputError : as `read_values` and `read_area_pickles`
+    """
+    if package.layout.kind == "algonauts_2021":
+        return _in_a_row(package, part)
+    return read_values(package.files[part], package.layout.kind)
+
+
 def check_shape(shape: tuple[int, ...], layout: PackageLayout, part: str, path: Path) -> int:
     """Check the shape of one part and return its number of vertices.
 
@@ -146,7 +181,7 @@ def check_shape(shape: tuple[int, ...], layout: PackageLayout, part: str, path: 
     n, clips, repeats = len(layout.movies(part)), layout.clips_per_movie, layout.repeats(part)
     wanted: tuple[int, ...] = (n, clips)
     meaning = f"{n} movies, {clips} clips, vertices"
-    if layout.kind == "neuroclips":
+    if layout.kind in IN_A_ROW:
         wanted, meaning = (n * clips, repeats), f"{clips} clips of {n} movies, {repeats} repeats, vertices"
     elif layout.kind == "arrays" and len(shape) == 4:
         wanted, meaning = (n, repeats, clips), f"{n} movies, {repeats} repeats, {clips} clips, vertices"
@@ -198,7 +233,7 @@ def check_package(package: Package) -> int:
     """
     layout = package.layout
     counts = {
-        path: check_shape(read_values(path, layout.kind).shape, layout, part, path)
+        path: check_shape(part_values(package, part).shape, layout, part, path)
         for part, path in package.files.items()
     }
     if package.vertex is not None:
@@ -232,8 +267,31 @@ def _check_areas(path: Path, selection: VertexSelection, columns: np.ndarray) ->
             )
 
 
+def area_sizes(package: Package) -> dict[str, int]:
+    """Return the number of columns of each area, of packages with a file per area; else nothing.
+
+    Raises
+    ------
+    InputError : as `read_area_pickles`
+    """
+    if package.layout.kind != "algonauts_2021":
+        return {}
+    values = read_area_pickles(next(iter(package.files.values())), package.layout.areas)
+    return {area: array.shape[2] for area, array in values.items()}
+
+
+def package_hashes(path: Path, layout: PackageLayout) -> dict[str, str]:
+    """Hash a file of a package, or those of the areas in a folder, by name."""
+    files = [path / f"{area}.pkl" for area in layout.areas] if path.is_dir() else [path]
+    return {file.name: file_sha256(file) for file in files}
+
+
 def place_columns(
-    n_vertices: int, vertex: Path | None, roi: Path | None = None, atlas: Path | None = None
+    n_vertices: int,
+    vertex: Path | None,
+    roi: Path | None = None,
+    atlas: Path | None = None,
+    areas: Mapping[str, int] | None = None,
 ) -> tuple[VertexSelection, np.ndarray]:
     """Find where the columns of a package lie, and put them in the order of the visual hierarchy.
 
@@ -243,6 +301,7 @@ def place_columns(
     vertex : file for `read_vertices`, of V vertices; None: the columns keep their order, in an area "unknown"
     roi : names of the columns' areas (V,), only compared with the atlas
     atlas : HCP-MMP 1.0 label file; by default the installed table
+    areas : area -> number of columns, in order, where areas are known though places are not
 
     Returns
     -------
@@ -255,7 +314,7 @@ def place_columns(
     """
     if vertex is None:
         log.warning("it is unknown where the %d vertices lie: there will be no brain maps", n_vertices)
-        return VertexSelection.unplaced(n_vertices), np.arange(n_vertices)
+        return VertexSelection.unplaced(n_vertices, areas), np.arange(n_vertices)
     places = read_vertices(vertex)
     cortex = select_vertices(SelectVerticesSettings(roi_set="all"), atlas)
     selection = cortex.keep(np.isin(cortex.vertex, places))
@@ -276,13 +335,14 @@ def missing_repeats(runs: np.ndarray) -> list[int]:
 
 
 def _read_movies(
-    path: Path, layout: PackageLayout, part: str, columns: np.ndarray
+    path: Path, package: Package, part: str, columns: np.ndarray
 ) -> tuple[dict[str, np.ndarray], bool]:
     """Read movie -> (n_repeats, T, V) float32, and whether these are means over repeats."""
-    movies, values = layout.movies(part), read_values(path, layout.kind)
+    layout, values = package.layout, part_values(package, part)
+    movies = layout.movies(part)
     check_shape(values.shape, layout, part, path)
-    means = values.ndim == 3 and layout.kind != "neuroclips"
-    if layout.kind == "neuroclips":
+    means = values.ndim == 3 and layout.kind not in IN_A_ROW
+    if layout.kind in IN_A_ROW:
         values = values.reshape(len(movies), layout.clips_per_movie, *values.shape[1:]).swapaxes(1, 2)
     elif means:
         values = values[:, None]
@@ -335,7 +395,7 @@ def read_part(
         of which no repeat is left
     """
     layout, path = package.layout, package.files[part]
-    runs, means = _read_movies(path, layout, part, columns)
+    runs, means = _read_movies(path, package, part, columns)
     todo = "Fetch the file again" + ("." if means else ", or list the repeat in exclude_runs.")
     for movie, repeats in runs.items():
         for number, run in enumerate(repeats, 1):
@@ -343,7 +403,7 @@ def read_part(
             if (movie, number) in excluded and not means:
                 log.info("%s left out, as the config says", where)
                 run[:] = np.nan
-            elif means or layout.kind == "neuroclips" or not np.isnan(run).all():
+            elif means or layout.kind in IN_A_ROW or not np.isnan(run).all():
                 refuse_nonfinite(run, where, todo)
                 if settings.zscore_runs:
                     run[:] = zscore(run, 1, np.abs(run).max(0), where)
@@ -383,5 +443,7 @@ def import_fmri(
     ------
     InputError : see `check_package`, `place_columns` and `read_part`
     """
-    selection, columns = place_columns(check_package(package), package.vertex, roi, atlas)
+    selection, columns = place_columns(
+        check_package(package), package.vertex, roi, atlas, area_sizes(package)
+    )
     return ImportedFmri(selection, read_part(package, part, columns, excluded, settings))

@@ -119,7 +119,12 @@ def volumes_kept(
                 f"at least {first + recording.n_clips}: {recording.first} before the movie, a lag of "
                 f"{recording.lag} and {recording.n_clips} clips"
             )
-            raise InputError(where, f"{n_volumes} volumes", expected, "Correct the sample sheet or the run.")
+            raise InputError(
+                where,
+                f"{n_volumes} volumes",
+                expected,
+                "Copy the run again, or correct where the movie begins and ends in it.",
+            )
     wanted = np.arange(first, first + recording.n_clips) + settings.extra_lag_tr
     return np.clip(wanted, 0, n_volumes - 1)
 
@@ -127,7 +132,10 @@ def volumes_kept(
 def refuse_other_tr(tr: float, recording: Recording, where: str | Path, place: str = "header") -> None:
     """Raise InputError where the TR (s) that a file states can be trusted and is not the recording's."""
     if recording.header_tr and not abs(tr - recording.tr) <= TR_SLACK * recording.tr:
-        todo = "Correct the column tr, or set sheet.wrong_header_tr if the headers of these files are wrong."
+        todo = (
+            "Give the run as recorded. In a sample sheet, correct the column tr, or set "
+            "sheet.wrong_header_tr if the headers of these files are wrong."
+        )
         raise InputError(where, f"a TR of {tr:g} s in its {place}", f"{recording.tr:g} s", todo)
 
 

@@ -7,6 +7,7 @@ gives no list; areas and order here are our reading). Within an area: left then 
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -108,14 +109,21 @@ class VertexSelection:
     placed: bool = True
 
     @classmethod
-    def unplaced(cls, n_vertices: int) -> "VertexSelection":
-        """Make a selection of n vertices at unknown positions: one area, in no hemisphere."""
+    def unplaced(cls, n_vertices: int, sizes: Mapping[str, int] | None = None) -> "VertexSelection":
+        """Make a selection of n vertices at unknown positions, in no hemisphere.
+
+        Parameters
+        ----------
+        n_vertices : V
+        sizes : area -> number of its vertices, which sum to V, in order; by default one area, unknown
+        """
+        sizes = sizes or {UNKNOWN: n_vertices}
         return cls(
             vertex=np.arange(n_vertices),
-            area=np.zeros(n_vertices, np.int64),
+            area=np.repeat(np.arange(len(sizes)), list(sizes.values())),
             hemisphere=np.full(n_vertices, -1, np.int8),
-            areas=(UNKNOWN,),
-            groups=(UNKNOWN,),
+            areas=tuple(sizes),
+            groups=tuple(UNKNOWN if area == UNKNOWN else GROUP_OF.get(area, OTHER_GROUP) for area in sizes),
             placed=False,
         )
 
@@ -257,10 +265,10 @@ class Part:
 
 
 def list_parts(selection: VertexSelection) -> list[Part]:
-    """List all vertices together and, where their places are known, each group of areas and each area."""
+    """List all vertices together and, where their areas are known, each group of areas and each area."""
     groups = np.array(selection.groups)[selection.area]
     masks = [(ALL, ALL, np.ones(len(groups), bool))]
-    if selection.placed:
+    if selection.areas != (UNKNOWN,):
         masks += [(group, ALL, groups == group) for group in dict.fromkeys(selection.groups)]
         masks += [
             (group, area, selection.area == number)

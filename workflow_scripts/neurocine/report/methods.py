@@ -17,7 +17,6 @@ from neurocine.report.study import TrainingLog
 from neurocine.version import code_version, package_versions
 
 BIDS = "1.10.0"  # version of the standard whose keys dataset_description.json has
-PURR = "doi:10.4231/R7X63K3M"  # CC2017, subject 1, at the Purdue University Research Repository
 # Key of the config section ``models`` -> key in references.bib.
 CITED = {
     "clip": "radford2021clip",
@@ -111,8 +110,11 @@ def describe_dataset(config: Mapping[str, Any], commits: Mapping[str, str]) -> d
     commits : repository -> commit that was downloaded, where it was recorded
     """
     sources: list[dict[str, str]] = []
-    if data_set(config).published and not config["simulate"]:
-        sources.append({"DOI": PURR, "Description": "CC2017 (Wen 2018), open access"})
+    data = data_set(config)
+    if data.doi and not config["simulate"]:
+        sources.append(
+            {"DOI": f"doi:{data.doi}", "Description": ", ".join(filter(None, (data.title, data.licence)))}
+        )
     if config["pretrain_on"] == "rest" and not config["simulate"]:
         terms = "rest runs of the Human Connectome Project, under its data use terms"
         sources.append({"URL": "https://www.humanconnectome.org", "Description": terms})
@@ -128,16 +130,22 @@ def describe_dataset(config: Mapping[str, Any], commits: Mapping[str, str]) -> d
     }
 
 
-def references(text: str) -> str:
+def references(text: str, of_data: str = "") -> str:
     """Return the BibTeX entries of the keys that a text cites as ``[@key]``, in the order of the list.
+
+    Parameters
+    ----------
+    text : that cites
+    of_data : entry of the data set, which may stand in the list too
 
     Raises
     ------
     KeyError : a key that is not in references.bib
     """
     bibliography = (Path(__file__).parent / "templates/references.bib").read_text(encoding="utf-8")
-    entries = re.findall(r"^(@\w+{(\w+),\n.*?^}\n)", bibliography, re.MULTILINE | re.DOTALL)
-    known = {key: body for body, key in entries}
+    pattern = re.compile(r"^(@\w+{(\w+),\n.*?^}\n)", re.MULTILINE | re.DOTALL)
+    known = {key: body for body, key in pattern.findall(bibliography)}
+    known |= {key: body for body, key in pattern.findall(of_data + "\n") if key not in known}
     cited = set(re.findall(r"\[@(\w+)\]", text))
     if unknown := cited - set(known):
         raise KeyError(f"no reference for {words(sorted(unknown))}")
@@ -160,7 +168,8 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
     rows: dict[str, dict[str, Any]] = {}
     for name in experiments:
         rows.setdefault(method_of(config["experiments"][name]).name, {})[name] = config["experiments"][name]
-    movies = data_set(config).find(config, with_runs=False).movies.values()
+    data = data_set(config)
+    movies = data.find(config, with_runs=False).movies.values()
     metrics = list(ran.metrics or config["score"]["metrics"])
     text = (
         environment()
@@ -168,7 +177,8 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
         .render(
             config=config,
             version=code_version(),
-            cc2017=data_set(config).published and not config["simulate"],
+            data=data,
+            cc2017=data.published and not config["simulate"],
             trs=sorted({movie.tr for movie in movies}),
             minutes=sorted({round(movie.n_clips * movie.tr / 60, 2) for movie in movies}),
             train=config["movies"]["train"],
@@ -188,4 +198,4 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
         )
     )
     text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-    return text, references(text)
+    return text, references(text, data.bibtex)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -38,8 +39,11 @@ class PrepareStimuliSettings(Settings):
 
 
 def clip_times(movie: Movie, settings: PrepareStimuliSettings) -> np.ndarray:
-    """Return when each kept frame is on screen: clip j, frame k at tr * j + k / fps, (n_clips, F) seconds."""
-    clips = np.arange(movie.n_clips) * movie.tr
+    """Return when each kept frame is on screen, (n_clips, F) seconds.
+
+    Clip j, frame k at start + tr * j + k / fps; where every clip has a file of its own, in that file.
+    """
+    clips = movie.start + np.arange(movie.n_clips) * movie.tr * (not movie.files)
     return clips[:, None] + np.arange(settings.frames_per_tr) / settings.fps
 
 
@@ -48,7 +52,8 @@ def prepare_movie(path: Path, movie: Movie, settings: PrepareStimuliSettings) ->
 
     Parameters
     ----------
-    path : movie file of any frame rate; it may be longer than the clips (a still end is normal)
+    path : movie file of any frame rate, which may be longer than the clips (a still end is normal), or the
+        folder of the clips' files
     movie : its clips
     settings : frames and size
 
@@ -61,13 +66,22 @@ def prepare_movie(path: Path, movie: Movie, settings: PrepareStimuliSettings) ->
     InputError : the movie is missing, unreadable, cut short, or too short for the clips
     """
     times = clip_times(movie, settings)
+    if movie.files:
+        parts = [replace(movie, n_clips=1, files=(), name=f"{movie.name}: {name}") for name in movie.files]
+        return np.concatenate(
+            [
+                prepare_movie(path / name, part, settings)
+                for name, part in zip(movie.files, parts, strict=True)
+            ]
+        )
     info = video_info(path)
     if info.duration <= times[-1, -1]:
-        complete = int(info.duration / movie.tr)
+        complete = max(int((info.duration - movie.start) / movie.tr), 0)
         raise InputError(
             path,
             f"a movie of {info.duration:.2f} s",
-            f"{movie.n_clips} clips of {movie.tr:g} s",
+            f"{movie.n_clips} clips of {movie.tr:g} s"
+            + (f" from {movie.start:g} s on" if movie.start else ""),
             f"Copy the movie again if it is cut short, or take {complete} clips of it "
             "(prepare_stimuli.clips_per_movie, or clips in the sample sheet).",
         )

@@ -1,0 +1,72 @@
+"""HCP 7T and Algonauts 2021: the configs of docs/data.md, on small data, as far as the fMRI."""
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from neurocine.io import read_arrays
+from neurocine.provenance import movies_behind
+from small_data_sets import AREA_VOXELS, WINDOWS, write_algonauts_2021, write_hcp_7t
+from workflow_copy import ROOT, copy_workflow, small_networks, snakemake
+
+pytestmark = pytest.mark.workflow
+
+
+def study(checkout: Path, heading: str, small: dict[str, Any]) -> list[str]:
+    """Write the config of a section of docs/data.md and what makes it small; return the arguments of both."""
+    section = (ROOT / "docs/data.md").read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
+    (config,) = (block for block in blocks if block.startswith("dataset:"))
+    (checkout / "documented.yaml").write_text(config)
+    (checkout / "small.yaml").write_text(yaml.safe_dump(small_networks() | small))
+    return ["--configfile", "documented.yaml", "small.yaml", "--quiet", "all", "--cores", "2"]
+
+
+def make(checkout: Path, arguments: list[str], *targets: str) -> None:
+    run = snakemake(checkout, *targets, *arguments)
+    assert run.returncode == 0, (run.stdout + run.stderr)[-5000:]
+
+
+def test_hcp_7t_from_files_to_samples(tmp_path: Path) -> None:
+    checkout = copy_workflow(tmp_path)
+    write_hcp_7t(checkout / "data/hcp_7t", ("100610",))
+    section = {"windows": WINDOWS, "validation": ["movie1_2"], "stimulus_versions": {100610: "post"}}
+    small = {"subjects": [100610], "hcp_7t": section, "preprocess_run": {"detrend_order": 1}}
+    arguments = study(checkout, "HCP 7T movies", small)
+    make(checkout, arguments, "-n")
+    of_subject = "results/hcp_7t/sub-100610/assemble_subject"
+    report = "results/hcp_7t/check_data/recordings.tsv"
+    stimuli = "results/hcp_7t/prepare_stimuli/repeated.safetensors"
+    make(checkout, arguments, report, stimuli, f"{of_subject}/train.safetensors")
+    train, _ = read_arrays(checkout / of_subject / "train.safetensors")
+    test, _ = read_arrays(checkout / of_subject / "test.safetensors")
+    lengths = {"movie1_1": 12, "movie1_2": 12, "movie2_1": 14, "movie3_1": 14, "movie4_1": 18}
+    assert {movie: len(train[movie]) for movie in train if movie not in ("mean", "std")} == lengths
+    assert len(test["repeated"]) == 8
+    assert len(test["repeated/repeats"]) == 4
+    assert movies_behind([checkout / of_subject / "train.safetensors"]) == sorted(lengths)
+    frames, _ = read_arrays(checkout / stimuli)
+    assert frames["repeated"].shape == (8, 6, 32, 32, 3)
+
+
+def test_algonauts_2021_from_files_to_samples(tmp_path: Path) -> None:
+    checkout = copy_workflow(tmp_path)
+    write_algonauts_2021(checkout / "data/algonauts_2021", (1,), 16)
+    section = {"areas": list(AREA_VOXELS), "videos": 16, "per_movie": 4}
+    small = {"subjects": [1], "algonauts_2021": section}
+    arguments = study(checkout, "Algonauts 2021", small)
+    make(checkout, arguments, "-n")
+    of_subject = "results/algonauts_2021/sub-1/assemble_subject"
+    report = "results/algonauts_2021/check_data/recordings.tsv"
+    make(checkout, arguments, report, f"{of_subject}/train.safetensors")
+    train, _ = read_arrays(checkout / of_subject / "train.safetensors")
+    assert [movie for movie in train if movie.startswith("videos")] == ["videos1", "videos2", "videos3"]
+    assert train["videos1"].shape == (4, sum(AREA_VOXELS.values()))
+    assert np.isfinite(train["videos1"]).all()
+    assert movies_behind([checkout / of_subject / "train.safetensors"]) == ["videos1", "videos2", "videos3"]
+    assert "4 files, the last of" in (checkout / report).read_text()
