@@ -85,6 +85,19 @@ def test_volumes_lie_beside_the_surfaces(tmp_path: Path) -> None:
     assert study.missing == [folder / "seg10/mni/seg10_1_mni.nii.gz"]
 
 
+def test_archives_unpacked_on_a_mac_in_parts_and_in_capitals(tmp_path: Path) -> None:
+    for movie, part in (("seg2", "part1"), ("seg10", "part2")):
+        touch(wen2018_run(tmp_path / part, "1", movie, 1))
+        touch(tmp_path / "films/video_fmri_dataset/stimuli" / f"{movie}.MP4")
+    twin = wen2018_run(tmp_path / "__MACOSX", "1", "seg2", 1)
+    touch(twin.with_name(f"._{twin.name}"))
+    touch(wen2018_run(tmp_path / "__MACOSX", "1", "seg10", 1))
+    study = wen2018_study(tmp_path, ["1"], {"seg2": 1, "seg10": 1})
+    assert study.missing == []
+    assert study.stimuli["seg2"].name == "seg2.MP4"
+    assert runs_of(study, "1", "seg10") == {1: wen2018_run(tmp_path / "part2", "1", "seg10", 1)}
+
+
 def test_packages_are_found_under_their_authors_names(tmp_path: Path) -> None:
     usual = tmp_path / "preprocessed/fmri_train_subject2.npy"
     assert package_files(tmp_path, "mind_video", "2")["train"] == usual
@@ -217,6 +230,15 @@ def test_rest_runs_with_and_without_surface_registration(tmp_path: Path) -> None
     assert find_rest(tmp_path, "100307", "rfMRI_REST1_LR") == registered
     assert find_rest(tmp_path, "100408", "rfMRI_REST1_LR") == plain
     assert rest_subjects(tmp_path) == ["100307", "100408"]
+
+
+def test_rest_of_younger_and_older_subjects(tmp_path: Path) -> None:
+    """HCP-D cuts runs of children in halves, a and b; its subjects have letters in their names."""
+    run = "rfMRI_REST1a_AP"
+    folder = tmp_path / "HCD0001305_V1_MR/MNINonLinear/Results" / run
+    path = touch(folder / f"{run}_Atlas_MSMAll_hp0_clean.dtseries.nii")
+    assert rest_subjects(tmp_path) == ["HCD0001305_V1_MR"]
+    assert find_rest(tmp_path, "HCD0001305_V1_MR", run) == path
 
 
 def test_both_namings_of_rest_runs_are_found_and_the_newer_wins(tmp_path: Path) -> None:

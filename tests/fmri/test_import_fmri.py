@@ -124,6 +124,17 @@ def test_every_layout_gives_the_runs_back(
                 np.testing.assert_array_equal(arrays[movie], runs[movie])
 
 
+@pytest.mark.parametrize("kind", ["neuroclips", "arrays"])
+def test_repeats_with_the_same_values_are_refused(tmp_path: Path, kind: str) -> None:
+    runs = recorded()
+    movie = MOVIES["test"][0]
+    runs[movie][1] = runs[movie][0]
+    paths = write_package(tmp_path, kind, runs)
+    with pytest.raises(InputError, match=rf"{movie}: found the same values in repeats 1 and 2"):
+        run_import(paths, kind)
+    run_import(paths, kind, excluded=[f"{movie}:2"])
+
+
 def test_double_precision_is_read_as_single(tmp_path: Path) -> None:
     paths = write_package(tmp_path, "neuroclips", recorded())
     torch.save(torch.load(paths["test"], weights_only=True).double(), paths["test"])

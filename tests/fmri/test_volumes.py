@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -16,7 +17,7 @@ from neurocine.check import check_run
 from neurocine.errors import InputError
 from neurocine.fmri.preprocess import PreprocessRunSettings, preprocess_run
 from neurocine.fmri.vertices import SelectVerticesSettings, VertexSelection, select_vertices
-from neurocine.fmri.volumes import VoxelGrid, check_volumes, read_volumes, sample_volumes, volumes_tr
+from neurocine.fmri.volumes import VoxelGrid, check_volumes, look_at_volumes, read_volumes, volumes_tr
 from neurocine.io import read_arrays, write_arrays
 from neurocine.surface.plot import ColourScale, PlotSurfaceSettings, draw_slices
 from neurocine.surface.regions import scatter_to_brain
@@ -153,7 +154,28 @@ def test_an_axis_of_length_one_is_left_out(tmp_path: Path, run: Path) -> None:
     assert grid.same(check_volumes(run)[1])
     voxels = np.array([7, 3, 99])
     np.testing.assert_array_equal(read_volumes(path, voxels, grid), read_volumes(run, voxels, grid))
-    np.testing.assert_array_equal(sample_volumes(path), sample_volumes(run))
+    assert look_at_volumes(path) == look_at_volumes(run)
+
+
+def test_all_values_of_volumes_are_looked_at(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((*SHAPE, 9)).astype(np.float32)
+    values[0, 0, 0], values[0, 0, 1], values[0, 0, 2, 4] = np.nan, 3, np.nan
+    values[0, 0, 3, 5] = np.inf
+    path = tmp_path / "seg1_1_mni.nii.gz"
+    Nifti1Image(values, AFFINE).to_filename(path)
+    facts = look_at_volumes(path)
+    assert (facts.n_unfinished, facts.n_constant, facts.n_voxels) == (2, 2, np.prod(SHAPE))
+    values[0, 0, 3, 5] = 1
+    Nifti1Image(values, AFFINE).to_filename(path)
+    assert look_at_volumes(path).digest != facts.digest
+
+
+@pytest.mark.parametrize("kind", [np.complex64, [("R", "u1"), ("G", "u1"), ("B", "u1")]])
+def test_volumes_of_other_than_real_numbers_are_refused(tmp_path: Path, kind: Any) -> None:
+    path = tmp_path / "seg1_1_mni.nii.gz"
+    Nifti1Image(np.ones((*SHAPE, 3), kind), AFFINE).to_filename(path)
+    with pytest.raises(InputError, match=r"found values of type .*; expected real numbers, such as float32"):
+        check_volumes(path)
 
 
 @pytest.mark.parametrize(

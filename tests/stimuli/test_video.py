@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
+from av.video.frame import VideoFrame
 from coded_movies import HEIGHT, WIDTH, coded_frame, read_numbers, write_coded_movie
 from PIL import Image
 
@@ -128,6 +130,23 @@ def test_bad_movies_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"2\.000 s.*more than 2\.0"):
         read_frames_at(good, [0, 2.0])
     assert len(read_frames_at(good, [1.99])) == 1
+
+
+def test_a_cover_picture_before_the_movie_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "cover.mp4"
+    with av.open(str(path), "w") as movie:
+        cover = movie.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        stream = movie.add_stream("libx264", rate=10, options={"crf": "12"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        white = VideoFrame.from_ndarray(np.full((64, 64, 3), 255, np.uint8), format="rgb24")
+        movie.mux(cover.encode(white.reformat(format="yuvj420p")))
+        movie.mux(cover.encode(None))
+        for number in range(20):
+            movie.mux(stream.encode(VideoFrame.from_ndarray(coded_frame(number), format="rgb24")))
+        movie.mux(stream.encode(None))
+    np.testing.assert_array_equal(read_numbers(read_frames_at(path, [0.0, 0.55, 1.9])), [0, 5, 19])
 
 
 def test_a_sound_file_is_no_movie(tmp_path: Path) -> None:

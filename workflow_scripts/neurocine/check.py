@@ -19,11 +19,11 @@ from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import check_dtseries, read_dtseries
 from neurocine.fmri.coverage import MOST, count_by_area, settle_samples
 from neurocine.fmri.grayordinates import CORTEX
-from neurocine.fmri.package import Package, check_package
+from neurocine.fmri.package import Package, check_package, part_values
 from neurocine.fmri.parcellation import area_vertices
 from neurocine.fmri.preprocess import PreprocessRunSettings, kept_samples, refuse_other_tr, volumes_kept
 from neurocine.fmri.rest import LEAVE_OUT, parse_rest
-from neurocine.fmri.volumes import check_volumes, sample_volumes, volumes_tr
+from neurocine.fmri.volumes import check_volumes, look_at_volumes, volumes_tr
 from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.weights import MODEL_FILES, check_model
 from neurocine.settings import Count, NotNegative, Settings, Unit
@@ -35,6 +35,7 @@ GIGABYTE = 1e9
 TR_SLACK = 0.01  # fraction by which the TR of a header may differ from the study's
 # Every so many vertices: those of a rest run that are looked at, and those by which runs are told apart.
 SAMPLE = np.arange(0, CORTEX, 116)
+SAMPLED_ROWS = 20  # of a package: movies, or samples, by which those of other subjects are told apart
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -143,25 +144,29 @@ def check_run(path: Path, recording: Recording, settings: PreprocessRunSettings)
     if surface:
         samples = kept_samples(read_dtseries(path, np.arange(CORTEX))[0], recording, settings, path, MOST)
         warnings.append(count_by_area(samples.constant, area_vertices()))
-        values = samples.bold[:, SAMPLE]
+        digest = _digest(samples.bold[:, SAMPLE])
     else:
-        values = _sampled_volumes(path)
+        digest = _check_values(path)
     told = "; ".join(filter(None, warnings))
     expected = f"at least {kept} volumes, {grid}"
-    return Finding(f"{volumes} volumes, {grid}", expected, told, _digest(values))
+    return Finding(f"{volumes} volumes, {grid}", expected, told, digest)
 
 
-def _sampled_volumes(path: Path) -> np.ndarray:
-    """Read three volumes of a run; voxels outside the brain are constant, but not all of them."""
-    volumes = sample_volumes(path)
-    absent = np.isnan(volumes).all(0)
-    if np.isinf(volumes).any() or (np.isnan(volumes).any(0) & ~absent).any():
-        found = "NaN or infinite values in some volumes of a voxel"
+def _check_values(path: Path) -> str:
+    """Return the hash of the values of volumes; voxels outside the brain are constant, but not all of them.
+
+    Raises
+    ------
+    InputError : NaN in some volumes, infinite values, or nothing but constants
+    """
+    facts = look_at_volumes(path)
+    if facts.n_unfinished:
+        found = f"NaN in some volumes, or infinite values, in {facts.n_unfinished} of {facts.n_voxels} voxels"
         raise InputError(path, found, "finite values", "Copy the run again, or list it in exclude_runs.")
-    if (absent | (volumes == volumes[0]).all(0)).all():
+    if facts.n_constant == facts.n_voxels:
         found, expected = "the same values in every volume", "a recording"
         raise InputError(path, found, expected, "Copy the run again, or list it in exclude_runs.")
-    return volumes
+    return facts.digest
 
 
 def check_fmri_package(package: Package) -> Finding:
@@ -170,7 +175,8 @@ def check_fmri_package(package: Package) -> Finding:
     places = "at unknown places" if package.vertex is None else f"placed by {package.vertex.name}"
     movies = f"{len(layout.train_movies)} and {len(layout.test_movies)} movies"
     found = f"{movies} of {layout.clips_per_movie} clips, {n_vertices} vertices {places}"
-    return Finding(found, f"{layout.kind}: {movies} of {layout.clips_per_movie} clips")
+    expected = f"{layout.kind}: {movies} of {layout.clips_per_movie} clips"
+    return Finding(found, expected, digest=_digest(part_values(package, "train")[:SAMPLED_ROWS]))
 
 
 def check_rest(path: Path, settings: CheckDataSettings) -> Finding:

@@ -179,12 +179,15 @@ class PackageKeys(Settings):
     """
 
 
+RestSubject = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(_V[0-9]_MR)?$")] | int
+
+
 class RestKeys(Settings):
     """Rest runs of the HCP."""
 
     dir: str = "data/hcp"
     """The HCP subjects lie in this folder."""
-    subjects: Literal["all"] | Annotated[tuple[Subject, ...], Field(min_length=1), Unique()] = "all"
+    subjects: Literal["all"] | Annotated[tuple[RestSubject, ...], Field(min_length=1), Unique()] = "all"
     """List the HCP subjects to use, or write all for every subject that has all of these runs.
 
     Later runs use those that the first one found (docs/reruns.md).

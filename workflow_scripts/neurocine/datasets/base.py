@@ -297,8 +297,10 @@ ARCHIVE_DEPTH = 3  # levels of folders that unzipping an archive of archives may
 
 def subfolders(folder: Path) -> list[Path]:
     """List the folders in a folder, sorted, without hidden ones; none where it cannot be read."""
+    # A Mac puts a twin of each folder, with notes on its files, into the archives that it packs.
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")))
+        return [path for path in paths if path.is_dir()]
     except OSError:
         return []
 

@@ -7,10 +7,12 @@ from neurocine.datasets.base import names_in
 
 # Cleaned rest runs of every HCP release: HCP-YA of 2018 and 2025, HCP-A and HCP-D, one run or all in a row.
 REST_NAME = re.compile(
-    r"(?P<run>rfMRI_REST[0-9]*(_7T)?(_(LR|RL|AP|PA))?)_Atlas(?P<aligned>_MSMAll)?_hp(?P<highpass>[0-9]+)_clean"
+    r"(?P<run>rfMRI_REST[0-9]*[ab]?(_7T)?(_(LR|RL|AP|PA))?)_Atlas(?P<aligned>_MSMAll)?_hp(?P<highpass>[0-9]+)_clean"
     r"(?P<recleaned>_rclean_tclean)?\.dtseries\.nii(?P<packed>\.gz)?",
     re.ASCII,
 )
+# HCP-YA names subjects by digits; HCP-A and HCP-D have letters and the visit too.
+SUBJECT = re.compile(r"[0-9]+|HC[AD][0-9]+_V[0-9]_MR", re.ASCII)
 USUAL_REST_FILE = "{run}_Atlas_MSMAll_hp2000_clean.dtseries.nii"
 
 
@@ -39,5 +41,5 @@ def rest_run(root: Path, subject: str, run: str) -> Path:
 
 
 def rest_subjects(root: Path) -> list[str]:
-    """List the folders of HCP subjects, which are named by digits; not all of them need have every run."""
-    return [name for name in names_in(Path(root)) if name.isdigit()]
+    """List the folders of HCP subjects, by the names of every release; not all of them need have every run."""
+    return [name for name in names_in(Path(root)) if SUBJECT.fullmatch(name)]

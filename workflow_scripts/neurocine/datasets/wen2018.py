@@ -61,8 +61,17 @@ def wen2018_subject_folders(root: Path, subject: str) -> list[Path]:
 
 def find_stimulus(folders: Sequence[Path], movie: str) -> Path | None:
     """Return the first file of the movie in the folders, an mp4 before other kinds."""
-    paths = (folder / f"{movie}{kind}" for folder in folders for kind in MOVIE_KINDS)
-    return next((path for path in paths if path.is_file()), None)
+    for folder in folders:
+        names = {name.lower(): name for name in names_in(folder)}
+        there = (
+            folder / names[f"{movie}{kind}".lower()]
+            for kind in MOVIE_KINDS
+            if f"{movie}{kind}".lower() in names
+        )
+        path = next((path for path in there if path.is_file()), None)
+        if path is not None:
+            return path
+    return None
 
 
 def find_runs(subject_folder: Path, movie: str, space: str = "cifti") -> dict[int, Path]:
@@ -130,12 +139,13 @@ class Wen2018(DataSet):
         root, space, simulated = config["data_dir"], config["space"], config["simulate"]
         excluded = excluded_runs(config)
         folders = [] if simulated else wen2018_subject_folders(root, subject)
-        # An archive may have been unpacked into a folder that is named like the subject itself.
+        # An archive may have been unpacked into a folder that is named like the subject itself, or in parts.
         there = [folder for folder in folders if (folder / "fmri").is_dir()]
-        folder = there[0] if there else Path(root) / PACKAGE / f"subject{subject}"
         for movie in found.movies.values():
             part = part_of(movie.name, config)
-            known = {} if simulated else find_runs(folder, movie.name, space)
+            known: dict[int, Path] = {}
+            for folder in reversed(there):
+                known |= find_runs(folder, movie.name, space)
             for repeat in range(1, config["repeats"]["test" if part == "test" else "train"] + 1):
                 usual = wen2018_run(root, subject, movie.name, repeat, space)
                 left_out = (subject, movie.name, repeat) in excluded

@@ -368,6 +368,16 @@ def _warn_of_limits(
         )
 
 
+def _refuse_twins(runs: np.ndarray, where: str) -> None:
+    """Raise InputError where two repeats of a movie (n_repeats, T, V) hold the same values."""
+    for second in range(1, len(runs)):
+        for first in range(second):
+            if np.array_equal(runs[first], runs[second]):
+                found = f"the same values in repeats {first + 1} and {second + 1}"
+                todo = "Fetch the file again, or list one of the two in exclude_runs."
+                raise InputError(where, found, "recordings of their own", todo)
+
+
 def read_part(
     package: Package,
     part: str,
@@ -391,8 +401,8 @@ def read_part(
 
     Raises
     ------
-    InputError : a bad file or shape, NaN or infinity in a repeat that is not missing as a whole, a movie
-        of which no repeat is left
+    InputError : a bad file or shape, NaN or infinity in a repeat that is not missing as a whole, two
+        repeats alike, a movie of which no repeat is left
     """
     layout, path = package.layout, package.files[part]
     runs, means = _read_movies(path, package, part, columns)
@@ -407,6 +417,7 @@ def read_part(
                 refuse_nonfinite(run, where, todo)
                 if settings.zscore_runs:
                     run[:] = zscore(run, 1, np.abs(run).max(0), where)
+        _refuse_twins(repeats, f"{path}: {movie}")
         if len(missing_repeats(repeats)) == len(repeats):
             found = f"no repeat of {movie} with data that exclude_runs leaves"
             raise InputError(path, found, "at least one", "Correct exclude_runs, or fetch the file again.")

@@ -5,6 +5,7 @@ voxels. nilearn is imported where it is used, because it takes seconds.
 """
 
 import csv
+import hashlib
 import logging
 import zlib
 from dataclasses import dataclass
@@ -90,6 +91,9 @@ def _load(path: Path, expected: str, todo: str) -> Nifti1Image:
         size = file_size(path, wanted)
     except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, KeyError) as error:
         raise InputError(path, f"a file that cannot be read ({error})", expected, FETCH_AGAIN) from None
+    if image.get_data_dtype().kind not in "fiu":
+        found = f"values of type {image.get_data_dtype()}"
+        raise InputError(path, found, "real numbers, such as float32", todo)
     if size < wanted:
         raise InputError(path, f"{size} bytes, a truncated file", f"{wanted} bytes", FETCH_AGAIN)
     if not (int(image.header["qform_code"]) or int(image.header["sform_code"])):
@@ -146,24 +150,59 @@ def volumes_tr(path: Path) -> float:
     return float(image.header.get_zooms()[_time_axis(image, count)]) * unit
 
 
-def sample_volumes(path: Path) -> np.ndarray:
-    """Read the first, middle and last volume of a run: (3, n_voxels) float32.
+@dataclass(frozen=True)
+class VolumeFacts:
+    """What the values of a run are like.
+
+    Attributes
+    ----------
+    n_unfinished : voxels with NaN in some volumes only, or with infinite values
+    n_constant : voxels with one value, or NaN, in every volume
+    n_voxels : of the grid
+    digest : hash of all values
+    """
+
+    n_unfinished: int
+    n_constant: int
+    n_voxels: int
+    digest: str
+
+
+def look_at_volumes(path: Path) -> VolumeFacts:
+    """Read all volumes of a run, one after the other, so that no more than three are in memory.
 
     Raises
     ------
     InputError : as `check_volumes`; damaged data
     """
-    image, (*_, count) = _series(Path(path))
-    assert isinstance(image.dataobj, ArrayProxy)
-    axis = _time_axis(image, count)
+    _, (*_, count) = _series(Path(path))
+    # Open all the while: a compressed file is read from its beginning each time it is opened.
+    image = Nifti1Image.from_filename(path, keep_file_open=True)
+    axis, digest = _time_axis(image, count), hashlib.sha256()
     try:
-        volumes = [
-            np.asarray(image.dataobj[(slice(None),) * axis + (place,)], np.float32).ravel()
-            for place in (0, count // 2, count - 1)
-        ]
+        first = _volume(image, axis, 0)
+        nowhere, everywhere = np.zeros(first.shape, bool), np.ones(first.shape, bool)
+        infinite, constant = np.zeros(first.shape, bool), np.ones(first.shape, bool)
+        for place in range(count):
+            volume = first if place == 0 else _volume(image, axis, place)
+            digest.update(volume.tobytes())
+            missing = np.isnan(volume)
+            nowhere |= missing
+            everywhere &= missing
+            infinite |= np.isinf(volume)
+            constant &= volume == first
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(path, f"damaged data ({error})", f"{count} volumes", FETCH_AGAIN) from None
-    return np.stack(volumes)
+    unfinished = infinite | (nowhere & ~everywhere)
+    return VolumeFacts(
+        int(unfinished.sum()), int((constant | everywhere).sum()), first.size, digest.hexdigest()
+    )
+
+
+def _volume(image: Nifti1Image, axis: int, place: int) -> np.ndarray:
+    """Read one volume, (n_voxels,) float32."""
+    assert isinstance(image.dataobj, ArrayProxy)
+    return np.asarray(image.dataobj[(slice(None),) * axis + (place,)], np.float32).ravel()
 
 
 def read_volumes(path: Path, voxels: np.ndarray, grid: VoxelGrid) -> np.ndarray:

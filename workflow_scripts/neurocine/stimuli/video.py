@@ -75,7 +75,9 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     if not container.streams.video:
         container.close()
         raise _unreadable(path, "a file without a video stream")
-    stream = container.streams.video[0]
+    # A picture of the cover may come first.
+    stream = container.streams.best("video") or container.streams.video[0]
+    assert isinstance(stream, VideoStream)
     stream.thread_type = "AUTO"
     return stream
 
