@@ -180,6 +180,31 @@ rule assemble_test:
         "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
 
 
+rule inspect_runs:
+    input:
+        runs=lambda wildcards: STUDY.runs(wildcards.subject, MOVIES),
+        vertices=SELECTED,
+    output:
+        of_subject("runs.tsv"),
+    log:
+        log_file("inspect_runs/sub-{subject}"),
+    benchmark:
+        benchmark_file("inspect_runs/sub-{subject}")
+    conda:
+        "../envs/fmri.yaml"
+    resources:
+        mem_mb=memory(8),
+        runtime=minutes(60),
+    params:
+        recordings=lambda wildcards: STUDY.recordings(wildcards.subject, MOVIES),
+        settings=settings("inspect_runs"),
+        preprocess_run=settings("preprocess_run"),
+    shell:
+        'python "$NEUROCINE/inspect_runs.py" --runs {input.runs:q} --recordings {params.recordings:q} '
+        "--vertices {input.vertices:q} --settings {params.settings:q} "
+        "--preprocess-run {params.preprocess_run:q} --out {output:q} 2> >(tee {log:q} >&2)"
+
+
 rule measure_noise_ceiling:
     input:
         runs=CLEANED_TEST,

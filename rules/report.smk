@@ -68,6 +68,7 @@ rule compare_results:
 
 
 NOISE_CEILINGS = expand(of_subject("noise_ceiling.tsv"), subject=SUBJECTS)
+INSPECTED = [of_subject(name).format(subject=subject) for subject in SUBJECTS for name in RUN_TABLES]
 # Optional, as the target lag_sweep is: an input once there is one, so that the next run builds the page again.
 LAG_SWEEP = if_made(results("tables/lag_sweep.tsv"))
 
@@ -128,6 +129,7 @@ rule build_browser:
         exports=each_result(exports_of, config["run_experiments"]),
         logs=training_logs(config["run_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
+        runs=INSPECTED,
         lag_sweep=LAG_SWEEP,
         methods=results("methods.md"),
     output:
@@ -183,6 +185,7 @@ use rule build_browser as build_subject_browser with:
         exports=each_result(exports_of, config["run_experiments"], ONE_SUBJECT),
         logs=training_logs(config["run_experiments"], ONE_SUBJECT),
         noise_ceilings=of_subject("noise_ceiling.tsv"),
+        runs=[of_subject(name) for name in RUN_TABLES],
         lag_sweep=[],
         methods=[],
     output:
@@ -301,6 +304,7 @@ use rule build_browser as build_ablation_browser with:
         exports=each_result(exports_of, config["ablation_experiments"]),
         logs=training_logs(config["ablation_experiments"]),
         noise_ceilings=NOISE_CEILINGS,
+        runs=INSPECTED,
         lag_sweep=LAG_SWEEP,
         methods=results("ablation/methods.md"),
     output:

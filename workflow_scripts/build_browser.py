@@ -33,6 +33,7 @@ def main(
     comparisons: list[Path] | None = None,
     published: list[Path] | None = None,
     noise_ceilings: list[Path] | None = None,
+    runs: list[Path] | None = None,
     agreement: list[Path] | None = None,
     features: list[Path] | None = None,
     areas: list[Path] | None = None,
@@ -63,6 +64,7 @@ def main(
     comparisons : paired differences (compare_results), likewise
     published : published values beside ours (compare_results), likewise
     noise_ceilings : tables of measure_noise_ceiling
+    runs : tables of inspect_runs
     agreement : tables of agree_fmri
     features : tables of score_features
     areas : tables of rank_areas
@@ -87,6 +89,7 @@ def main(
         comparisons=comparisons or [],
         published=published or [],
         noise_ceilings=noise_ceilings or [],
+        runs=runs or [],
         agreement=agreement or [],
         features=features or [],
         areas=areas or [],

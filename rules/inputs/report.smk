@@ -1,5 +1,8 @@
 """Which files belong to a subject, an experiment and a study."""
 
+# Runs as they were recorded; of a package there are none.
+RUN_TABLES = ["runs.tsv"] if FROM_RUNS else []
+
 
 def each_result(names, experiments, subjects=SUBJECTS):
     """Files of every subject under each experiment; ``names``, or a function of the method, tells which.
@@ -26,7 +29,7 @@ def subject_results(subject, experiment):
         of_experiment(name).format(subject=subject, method=method.name, experiment=experiment)
         for name in studies.result_files(config, method)
     ]
-    further = [*method.further(EXPERIMENTS[experiment]), "noise_ceiling.tsv"]
+    further = [*method.further(EXPERIMENTS[experiment]), "noise_ceiling.tsv", *RUN_TABLES]
     return [*found, *(of_subject(name).format(subject=subject) for name in further)]
 
 

@@ -50,7 +50,7 @@ def test_published_size() -> None:
     assert (movies["validation"], movies["test"]) == (["videos9"], ["videos10"])
     assert own["repeats"] == {"train": 3, "test": 3}
     assert own["prepare_stimuli"] == {"height": 64, "tr": 3.0, "clips_per_movie": 100}
-    assert own["pretrain_encoder"]["window"] == 1
+    assert own["train_encoder"]["window"] == 1
     assert own["fmri_from"] == "algonauts_2021"
 
 
@@ -166,7 +166,7 @@ def test_numbers_that_cannot_be_are_told(root: Path, changes: dict[str, Any], to
 
 
 def test_windows_and_other_packages_are_refused(root: Path) -> None:
-    config = config_of(root) | {"pretrain_encoder": {"window": 2}, "fmri_from": "neuroclips"}
+    config = config_of(root) | {"train_encoder": {"window": 2}, "fmri_from": "neuroclips"}
     with pytest.raises(InputError, match=r"(?s)fmri_from: found neuroclips.*window: found 2; expected 1"):
         data_set(config).own_keys(config)
     wen = {"layout": "wen2018", "fmri_from": "algonauts_2021", "package": {"dir": "x", "vertex_masks": {}}}

@@ -178,7 +178,7 @@ def test_arguments_of_programs_are_checked() -> None:
 
 
 def test_every_data_set_says_what_it_is() -> None:
-    assert list(LAYOUTS) == ["wen2018", "sheet", "hcp_7t", "algonauts_2021"]
+    assert list(LAYOUTS) == ["wen2018", "algonauts_2021", "hcp_7t", "sheet"]
     assert LAYOUTS["wen2018"].published
     assert not LAYOUTS["sheet"].published
     for kind in LAYOUTS.values():

@@ -117,7 +117,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_scores().to_csv(root / "tables/scores.tsv", sep="\t", index=False, na_rep="nan")
     media: dict[str, list[Path]] = {"strips": [], "clips": [], "maps": [], "controls": []}
     media |= {"attention_tables": [], "result_tables": [], "noise_ceilings": [], "exports": []}
-    media |= {"agreement": []}
+    media |= {"agreement": [], "runs": []}
     film = [np.full((32, 64, 3), 40 * n, np.uint8) for n in range(6)]
     for subject in ("1", "2"):
         folder = root / f"sub-{subject}/neurocine/paper_main"
@@ -148,6 +148,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ceiling = {"group": "early", "area": "V1", "n_vertices": 12, "signal_share": 0.4, "reliability": 0.6}
         ceiling |= {"ceiling_single": 0.6325, "ceiling_mean": 0.7777}
         pd.DataFrame([ceiling]).to_csv(media["noise_ceilings"][-1], sep="\t", index=False)
+        media["runs"].append(root / f"sub-{subject}/runs.tsv")
+        run = {"movie": "test1", "repeat": 2, "volumes": 246, "tr_stated": 1.0, "tr_study": 2.0}
+        run |= {"constant": 53, "areas_without_signal": "V1 53", "tsnr": 41.5, "repeat_correlation": 0.25}
+        run |= {"best_lag_tr": 5.0, "right_side": 1.0, "marked": "another TR; early or late"}
+        pd.DataFrame([run]).to_csv(media["runs"][-1], sep="\t", index=False)
         media["agreement"].append(folder / "agree_fmri.tsv")
         agreed = {"condition": "fmri", "seed": 5, "group": "early", "area": "all", "n_vertices": 24}
         agreed |= {"value": 0.44, "null_mean": 0.01, "null_p99": 0.1, "p_value": 0.003, "ci_low": 0.4}

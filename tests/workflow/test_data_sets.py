@@ -39,17 +39,17 @@ def test_hcp_7t_from_files_to_samples(tmp_path: Path) -> None:
     small = {"subjects": [100610], "hcp_7t": section, "preprocess_run": {"detrend_order": 1}}
     arguments = study(checkout, "HCP 7T movies", small)
     make(checkout, arguments, "-n")
-    of_subject = "results/hcp_7t/sub-100610/assemble_subject"
+    of_subject = "results/hcp_7t/sub-100610"
     report = "results/hcp_7t/check_data/recordings.tsv"
     stimuli = "results/hcp_7t/prepare_stimuli/repeated.safetensors"
-    make(checkout, arguments, report, stimuli, f"{of_subject}/train.safetensors")
-    train, _ = read_arrays(checkout / of_subject / "train.safetensors")
-    test, _ = read_arrays(checkout / of_subject / "test.safetensors")
+    make(checkout, arguments, report, stimuli, f"{of_subject}/assemble_test/fmri.safetensors")
+    train, _ = read_arrays(checkout / of_subject / "assemble_train/fmri.safetensors")
+    test, _ = read_arrays(checkout / of_subject / "assemble_test/fmri.safetensors")
     lengths = {"movie1_1": 12, "movie1_2": 12, "movie2_1": 14, "movie3_1": 14, "movie4_1": 18}
     assert {movie: len(train[movie]) for movie in train if movie not in ("mean", "std")} == lengths
     assert len(test["repeated"]) == 8
     assert len(test["repeated/repeats"]) == 4
-    assert movies_behind([checkout / of_subject / "train.safetensors"]) == sorted(lengths)
+    assert movies_behind([checkout / of_subject / "assemble_train/fmri.safetensors"]) == sorted(lengths)
     frames, _ = read_arrays(checkout / stimuli)
     assert frames["repeated"].shape == (8, 6, 32, 32, 3)
 
@@ -61,12 +61,16 @@ def test_algonauts_2021_from_files_to_samples(tmp_path: Path) -> None:
     small = {"subjects": [1], "algonauts_2021": section}
     arguments = study(checkout, "Algonauts 2021", small)
     make(checkout, arguments, "-n")
-    of_subject = "results/algonauts_2021/sub-1/assemble_subject"
+    of_subject = "results/algonauts_2021/sub-1"
     report = "results/algonauts_2021/check_data/recordings.tsv"
-    make(checkout, arguments, report, f"{of_subject}/train.safetensors")
-    train, _ = read_arrays(checkout / of_subject / "train.safetensors")
+    make(checkout, arguments, report, f"{of_subject}/assemble_test/fmri.safetensors")
+    train, _ = read_arrays(checkout / of_subject / "assemble_train/fmri.safetensors")
     assert [movie for movie in train if movie.startswith("videos")] == ["videos1", "videos2", "videos3"]
     assert train["videos1"].shape == (4, sum(AREA_VOXELS.values()))
     assert np.isfinite(train["videos1"]).all()
-    assert movies_behind([checkout / of_subject / "train.safetensors"]) == ["videos1", "videos2", "videos3"]
+    assert movies_behind([checkout / of_subject / "assemble_train/fmri.safetensors"]) == [
+        "videos1",
+        "videos2",
+        "videos3",
+    ]
     assert "4 files, the last of" in (checkout / report).read_text()

@@ -1,7 +1,6 @@
 """Look at every raw file before anything is computed: cheap checks, and all problems in one message."""
 
 import hashlib
-import json
 import logging
 import math
 import shutil
@@ -23,6 +22,7 @@ from neurocine.fmri.package import Package, check_package, part_values
 from neurocine.fmri.parcellation import area_vertices
 from neurocine.fmri.preprocess import PreprocessRunSettings, kept_samples, refuse_other_tr, volumes_kept
 from neurocine.fmri.rest import LEAVE_OUT, parse_rest
+from neurocine.fmri.stated import stated_tr
 from neurocine.fmri.volumes import check_volumes, look_at_volumes, volumes_tr
 from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.weights import MODEL_FILES, check_model
@@ -84,27 +84,6 @@ def check_stimulus(path: Path, movie: Movie, settings: PrepareStimuliSettings) -
     files = f"{len(movie.files)} files, the last of " if movie.files else ""
     found = f"{files}{info.duration:.2f} s, {info.fps:g} fps, {info.width}x{info.height}"
     return Finding(found, expected)
-
-
-def stated_tr(path: Path, header: float) -> tuple[float, str]:
-    """Return the TR (s) of a run and where it is stated: in a BIDS sidecar beside it, else in its header.
-
-    Raises
-    ------
-    InputError : a sidecar that is no JSON object, or whose RepetitionTime is no number
-    """
-    sidecar = path.with_name(
-        path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".dtseries") + ".json"
-    )
-    if not sidecar.is_file():
-        return header, "header"
-    try:
-        told = json.loads(sidecar.read_text(encoding="utf-8"))
-        tr = told.get("RepetitionTime")
-        return (header, "header") if tr is None else (float(tr), sidecar.name)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        found, expected = f"no sidecar ({error})", "a JSON object with RepetitionTime in seconds"
-        raise InputError(sidecar, found, expected, "Copy it again, or remove it.") from None
 
 
 def _tr_warning(tr: float, where: str, study: float) -> str:

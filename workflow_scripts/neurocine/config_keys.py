@@ -18,6 +18,7 @@ from neurocine.datasets.hcp_7t import VALIDATION
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.assemble import AssembleTestSettings, AssembleTrainSettings
 from neurocine.fmri.ceiling import MeasureNoiseCeilingSettings
+from neurocine.fmri.inspect import InspectRunsSettings
 from neurocine.fmri.package import ImportFmriSettings, PackageKind
 from neurocine.fmri.preprocess import PreprocessRunSettings
 from neurocine.fmri.rest import PreprocessHcpSettings
@@ -440,6 +441,8 @@ class ConfigKeys(StudyKeys):
     """This step combines the repeats of training movies and standardises each vertex."""
     assemble_test: AssembleTestSettings = AssembleTestSettings()
     """This step combines the repeats of test movies and standardises with training statistics."""
+    inspect_runs: InspectRunsSettings = InspectRunsSettings()
+    """This step looks at the recorded runs of a subject and marks what is unusual; it leaves nothing out."""
     measure_noise_ceiling: MeasureNoiseCeilingSettings = MeasureNoiseCeilingSettings()
     """This step estimates from repeats how well the fMRI of the test movies could be predicted at best."""
     sweep_lags: SweepLagsSettings = SweepLagsSettings()

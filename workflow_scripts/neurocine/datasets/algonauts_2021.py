@@ -64,7 +64,7 @@ class Algonauts2021(DataSet):
                 "tr": SECONDS,
                 "clips_per_movie": numbers["per_movie"],
             },
-            "pretrain_encoder": {**_section(config, "pretrain_encoder"), "window": 1},
+            "train_encoder": {**_section(config, "train_encoder"), "window": 1},
         }
 
     def find(self, config: Config, with_runs: bool = True) -> Found:
@@ -136,10 +136,10 @@ def _check_keys(config: Config) -> Iterator[InputError]:
         if config.get(key, values[0]) not in values:
             todo = f"Leave {key} out, or choose another layout."
             yield InputError(key, str(config[key]), f"{values[0]} with layout {Algonauts2021.layout}", todo)
-    window = _section(config, "pretrain_encoder").get("window", 1)
+    window = _section(config, "train_encoder").get("window", 1)
     if window != 1:
         todo = "Leave it out: neighbouring videos have nothing to do with each other."
-        yield InputError("pretrain_encoder.window", str(window), "1 with layout algonauts_2021", todo)
+        yield InputError("train_encoder.window", str(window), "1 with layout algonauts_2021", todo)
 
 
 def _check_numbers(numbers: Mapping[str, Any]) -> Iterator[InputError]:

@@ -41,5 +41,5 @@ def rest_run(root: Path, subject: str, run: str) -> Path:
 
 
 def rest_subjects(root: Path) -> list[str]:
-    """List the folders of HCP subjects, by the names of every release; not all of them need have every run."""
+    """List the folders of HCP subjects, of any release; not all of them need have every run."""
     return [name for name in names_in(Path(root)) if SUBJECT.fullmatch(name)]

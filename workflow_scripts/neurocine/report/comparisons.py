@@ -1,4 +1,4 @@
-"""Tables of compare_results, measure_noise_ceiling and agree_fmri on the page."""
+"""Tables of compare_results, measure_noise_ceiling, inspect_runs and agree_fmri on the page."""
 
 import math
 from collections.abc import Sequence
@@ -81,6 +81,20 @@ CEILINGS = (
     Shown("reliability", kind="number", hint="correlation of halves of the repeats, stepped up", minor=True),
     Shown("ceiling_single", "ceiling, one run", "number", "largest correlation that a model can reach"),
     Shown("ceiling_mean", "ceiling, mean", "number", "the same for the mean of the repeats"),
+)
+RUNS = (
+    *(Shown("subject"), Shown("movie"), Shown("repeat", kind="count"), Shown("volumes", kind="count")),
+    Shown("tr_stated", "TR stated", "number", "s, in the header or its BIDS sidecar"),
+    Shown("tr_study", "TR", "number", "s, of the study, which is used", minor=True),
+    Shown("constant", "no signal", "count", "vertices that are constant or NaN in every volume"),
+    Shown("areas_without_signal", "in areas", minor=True),
+    Shown("tsnr", "temporal SNR", "number", "mean over standard deviation in time, median over vertices"),
+    Shown(
+        "repeat_correlation", "repeats", "number", "correlation with the mean of the movie's other repeats"
+    ),
+    Shown("best_lag_tr", "lag", "count", "TR at which that correlation is largest; 0 is in time"),
+    Shown("right_side", "right side", "number", "share of vertices on the side that their area's name says"),
+    Shown("marked"),
 )
 AGREEMENT = (
     *(Shown("subject"), Shown("method", minor=True), Shown("experiment", minor=True), Shown("condition")),

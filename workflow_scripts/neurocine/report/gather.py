@@ -40,6 +40,7 @@ class StudyFiles:
     exports : brain maps for other tools, and on a page to be turned (export_maps)
     summary, comparisons, published : tables of compare_results
     noise_ceilings : tables of measure_noise_ceiling
+    runs : tables of inspect_runs
     agreement : tables of agree_fmri
     features : tables of score_features
     areas : tables of rank_areas
@@ -61,6 +62,7 @@ class StudyFiles:
     comparisons: Sequence[Path] = ()
     published: Sequence[Path] = ()
     noise_ceilings: Sequence[Path] = ()
+    runs: Sequence[Path] = ()
     agreement: Sequence[Path] = ()
     features: Sequence[Path] = ()
     areas: Sequence[Path] = ()
@@ -120,7 +122,8 @@ def gather_results(
         summary=join_tables(files.summary),
         comparisons=join_tables(files.comparisons),
         published=join_tables(files.published),
-        ceilings=join_ceilings(files.noise_ceilings),
+        ceilings=join_subjects(files.noise_ceilings, ["group", "area", "ceiling_mean"]),
+        runs=join_subjects(files.runs, ["movie", "repeat", "marked"]),
         methods="".join(path.read_text(encoding="utf-8") for path in files.methods),
         lag_sweep=join_tables(files.lag_sweep),
         costs=costs,
@@ -169,12 +172,12 @@ def join_owned(paths: Iterable[Path], columns: list[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def join_ceilings(paths: Iterable[Path]) -> pd.DataFrame:
-    """Join the noise ceilings of all subjects; the column subject comes from their paths."""
+def join_subjects(paths: Iterable[Path], columns: list[str]) -> pd.DataFrame:
+    """Join tables of single subjects; the column subject comes from their paths."""
     tables = []
     for path in paths:
         match = SUBJECT_FOLDER.search(path.as_posix())
-        table = read_table(path, ["group", "area", "ceiling_mean"])
+        table = read_table(path, columns)
         tables.append(table.assign(subject=match[1] if match else ""))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 

@@ -100,6 +100,7 @@ class Results:
     logs : trainings
     summary, comparisons, published : tables of compare_results
     ceilings : tables of measure_noise_ceiling, with the column subject
+    runs : tables of inspect_runs, likewise
     agreement : tables of agree_fmri, with columns subject, method and experiment
     features : tables of score_features
     areas : tables of rank_areas, with columns subject, method and experiment
@@ -121,6 +122,7 @@ class Results:
     comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
     published: pd.DataFrame = field(default_factory=pd.DataFrame)
     ceilings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     features: pd.DataFrame = field(default_factory=pd.DataFrame)
     areas: pd.DataFrame = field(default_factory=pd.DataFrame)
