@@ -92,16 +92,16 @@ def layout() -> PackageLayout:
 
 def imported(folder: Path, out: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Path]:
     paths = {name: out / f"{name}.safetensors" for name in ("train", "test", "vertices")}
-    import_fmri.main(
-        train=folder,
-        test=folder,
-        package=layout(),
-        settings=ImportFmriSettings(),
-        out_train=paths["train"],
-        out_test=paths["test"],
-        vertices=paths["vertices"],
-        table=out / "vertices.tsv",
-    )
+    for part in ("train", "test"):
+        places = {"vertices": paths["vertices"], "table": out / "vertices.tsv"} if part == "train" else {}
+        import_fmri.main(
+            fmri=folder,
+            part=part,
+            package=layout(),
+            settings=ImportFmriSettings(),
+            out=paths[part],
+            **places,
+        )
     return read_arrays(paths["train"])[0], read_arrays(paths["test"])[0], paths["vertices"]
 
 
