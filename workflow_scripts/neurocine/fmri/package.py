@@ -160,7 +160,7 @@ def _in_a_row(package: Package, part: str) -> np.ndarray:
 
 
 def part_values(package: Package, part: str) -> np.ndarray:
-    """Open the values of the part train or test, in the shape that the package gives them.
+    """Open the values of the part train or test, of any shape that packages have.
 
     Raises
     ------
