@@ -108,6 +108,8 @@ def test_other_objects_are_refused_and_not_run(
         (b"(" * 100000, "cannot be read"),
         (b"Pid\n.", "an object outside the file"),
         (b"}r\xff\xff\xff\xff.", "an object with keys"),
+        (b"\x80\x05\x96" + (1 << 36).to_bytes(8, "little") + b"abc.", "cannot be read"),
+        (b"\x80\x05\x8e" + (1 << 36).to_bytes(8, "little") + b"abc.", "cannot be read"),
         (b"\x80\x04\x95" + b"\xff" * 8, "cannot be read"),
         (b"(dp0\n" + b"S'train'\n" + b"cnumpy\nndarray\n" + b"s.", "a type under 'train'"),
         (b"(dp0\nS'train'\ncnumpy\nndarray\n)\x81s.", "an array without values"),

@@ -9,9 +9,10 @@ reserves as much memory as a number in the file says.
 import io
 import math
 import pickle
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -109,6 +110,13 @@ class _Unpickler(pickle._Unpickler):
         if (module, name) not in KNOWN:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}"[:200])
         return KNOWN[module, name]
+
+    def load_bytearray8(self) -> None:
+        """Take the bytes that are there, before memory is reserved for those that the file says there are."""
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(length)))
+
+    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: load_bytearray8}
 
     def persistent_load(self, pid: Any) -> Any:
         """Refuse objects that lie elsewhere."""
