@@ -199,8 +199,8 @@ def inspect_runs(
             row |= {"repeat_correlation": correlation, "best_lag_tr": lag}
     table = pd.DataFrame(rows)
     table["marked"] = mark_unusual(table, settings, CORTEX if selection.grid is None else len(looked_at))
-    for row in table[table["marked"] != ""].itertuples():
-        log.warning("%s repeat %s: %s", row.movie, row.repeat, row.marked)
+    for unusual in table[table["marked"] != ""].to_dict("records"):
+        log.warning("%s repeat %s: %s", unusual["movie"], unusual["repeat"], unusual["marked"])
     return table[list(COLUMNS)]
 
 
