@@ -419,7 +419,8 @@ def test_a_package_takes_the_place_of_runs(checkout: Path, tmp_path: Path) -> No
     """All of a subject is its own, for vertices differ; there are no maps where nobody knows the vertices."""
     package = write_package(tmp_path / "package", MIND_VIDEO)
     mine = tmp_path / "mine.yaml"
-    text = f"fmri_from: mind_video\npackage: {{dir: {package}}}\n"
+    # Its training runs are means of two repeats, of which the toy study takes a random one.
+    text = f"fmri_from: mind_video\npackage: {{dir: {package}}}\nassemble_train: {{repeats: mean}}\n"
     mine.write_text(text)
     run = snakemake(checkout, "-n", *TOY, str(mine))
     assert "pretrain_on: found rest; expected training_fmri or published" in run.stdout + run.stderr
@@ -444,7 +445,10 @@ def test_a_package_with_a_mask_gives_maps_and_rest(checkout: Path, tmp_path: Pat
     package = write_package(tmp_path / "package", (*MIND_VIDEO, "mask1.npy", "mask3.npy"))
     mine = tmp_path / "mine.yaml"
     masks = f"{{1: {package}/mask1.npy, 3: {package}/mask3.npy}}"
-    mine.write_text(f"fmri_from: mind_video\npackage: {{dir: {package}, vertex_masks: {masks}}}\n")
+    mine.write_text(
+        f"fmri_from: mind_video\npackage: {{dir: {package}, vertex_masks: {masks}}}\n"
+        "assemble_train: {repeats: mean}\n"
+    )
     jobs = planned(checkout, *TOY, str(mine))
     assert not jobs.keys() & OF_RUNS
     assert jobs["import_fmri"] == jobs["extract_attention"] == jobs["plot_surface"] == 2
@@ -462,11 +466,11 @@ def test_arrays_bring_their_places_and_single_repeats(checkout: Path, tmp_path: 
     run = snakemake(checkout, "-n", *TOY, str(mine))
     said = run.stdout + run.stderr
     assert run.returncode == 0, said
-    inputs = re.findall(r"rule import_fmri:\n +input: (.*)", said)
-    assert inputs[0].split(", ") == [
-        str(package / "sub-1" / name)
-        for name in ("fmri_train_rep.npy", "fmri_test.npy", "vertex_index.npy", "roi.npy")
-    ]
+    places = ["vertex_index.npy", "roi.npy"]
+    for rule, names in (("import_fmri", ["fmri_train_rep.npy"]), ("import_fmri_test", ["fmri_test.npy"])):
+        (inputs,) = re.findall(rf"rule {rule}:\n +input: (.*)", said)
+        of_package = [Path(path).name for path in inputs.split(", ") if str(package) in path]
+        assert of_package == [*names, *places]
     assert "rule plot_surface" in said
 
 

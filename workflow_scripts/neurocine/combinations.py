@@ -146,7 +146,7 @@ def _check_package(config: Config) -> Iterator[InputError]:
     for step in ("assemble_train", "assemble_test"):
         chosen = config[step]["repeats"]
         if kind == "mind_video" and chosen != "mean":
-            todo = "Leave it out: Mind-Video shares means over the repeats."
+            todo = "Set it to mean: Mind-Video shares means over the repeats."
             yield InputError(f"{step}.repeats", str(chosen), f"mean with fmri_from {kind}", todo)
     for part in ("train", "test"):
         movies = config["movies"][part]
