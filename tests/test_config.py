@@ -291,7 +291,9 @@ def test_programs_refuse_what_the_workflow_refuses_in_the_same_words(step: str) 
     """Every key of a section gets a value of a wrong type, by hand and in the config."""
     kind = settings_class(step)
     properties = resolve(SCHEMA["properties"][step], SCHEMA)["properties"]
+    # A key that may be null gets another wrong value.
     wrong = {key: None if key != "file" else 7 for key in properties}
+    wrong |= {key: "half" for key, its in properties.items() if {"type": "null"} in its.get("anyOf", ())}
     by_hand = {str(p).removeprefix("--settings") for p in refusal(kind, json.dumps(wrong)).problems}
     with pytest.raises(InputErrors) as raised:
         complete_config(with_value(step, wrong))

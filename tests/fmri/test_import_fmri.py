@@ -227,7 +227,11 @@ def test_unknown_places_are_said_to_be_unknown(tmp_path: Path) -> None:
         VertexSelection.read(outs["vertices"], needs_places=True)
     with pytest.raises(InputError, match=r"Give package\.vertex_masks"):
         preprocess_hcp.main(
-            rest=[], vertices=outs["vertices"], settings=PreprocessHcpSettings(), out=tmp_path / "rest"
+            rest=[],
+            subjects=[],
+            vertices=outs["vertices"],
+            settings=PreprocessHcpSettings(),
+            out=tmp_path / "rest",
         )
     ceiling = measure_noise_ceiling(
         {"test1": runs["test1"]}, VertexSelection.read(outs["vertices"]), MeasureNoiseCeilingSettings(), 0
