@@ -37,7 +37,7 @@ def main(
     """
     behind = refuse_leaks(shards, train_movies)
     data = Shards(shards, settings.shards_in_memory)
-    inputs = {path.name: file_sha256(path) for path in shards}
+    inputs = {str(path): file_sha256(path) for path in shards}  # files of several subjects share their names
     encoder, report = pretrain_encoder(
         data, settings, seed, state, identity=sorted(inputs.values()), device=device
     )

@@ -1,6 +1,7 @@
 """Phase 0: shards, the loss against its parts, learning, and the program."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from neurocine.errors import InputError
-from neurocine.io import write_arrays
+from neurocine.io import file_sha256, write_arrays
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.masked_autoencoder import MaskedAutoencoder
 from neurocine.seeds import torch_generator
@@ -210,3 +211,15 @@ def test_program_writes_an_encoder_of_single_frames(files: list[Path], tmp_path:
     assert "validation" in lines[1]
     assert json.loads((out / "done.json").read_text())["report"]["steps"] == 4
     assert not (tmp_path / "state").exists()
+
+
+def test_program_tells_files_of_one_name_apart(files: list[Path], tmp_path: Path) -> None:
+    """A state goes on only with the data that it was trained on, and every subject's file is called alike."""
+    twins = [tmp_path / subject / "fmri.safetensors" for subject in ("sub-1", "sub-2")]
+    for path, twin in zip(files[::2], twins, strict=True):
+        twin.parent.mkdir()
+        shutil.copy(path, twin)
+    given: dict[str, Any] = {"shards": twins, "train_movies": [], "settings": SETTINGS, "seed": 0}
+    main(**given, state=tmp_path / "state", out=tmp_path / "out", device="cpu")
+    inputs = json.loads((tmp_path / "out/done.json").read_text())["inputs"]
+    assert inputs == {str(twin): file_sha256(twin) for twin in twins}
