@@ -184,6 +184,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
         },
         "not_beaten": not_beaten(results.comparisons),
         "no_better": no_better_than_simple(results.features),
+        "has_features": not results.features.empty,  # of methods that decode features before clips
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),
         "maps": map_section(results.maps, results.files, order),
         "lag_sweep": lag_section(
