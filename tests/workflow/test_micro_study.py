@@ -219,8 +219,8 @@ def test_a_second_method_goes_on_from_the_finished_first(study: Path) -> None:
     run = run_micro(study, *PLAN, configs=[config])
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", said(run), flags=re.MULTILINE))
     assert not jobs.keys() & SHARED
-    # One each for two subjects: what an experiment leaves out in drawing trains nothing of its own.
-    assert [jobs[f"train_{part}"] for part in ("semantic", "structure", "motion")] == ["2"] * 3
+    # One each: what an experiment leaves out in drawing trains nothing of its own.
+    assert [jobs[f"train_{part}"] for part in ("semantic", "structure", "motion")] == ["1"] * 3
     run = run_micro(study, configs=[config])
     assert run.returncode == 0, said(run)[-5000:]
     assert first.read_bytes() == before
