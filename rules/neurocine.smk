@@ -91,7 +91,8 @@ else:
             runtime=minutes(1440),
         params:
             arguments=arguments_file(),
-            train_movies=TRAIN,
+            # Rest runs have seen no movie, so another one is no reason to pretrain again.
+            train_movies=TRAIN if OWN_VERTICES or config["pretrain_on"] == "training_fmri" else [],
             seed=config["seed"],
             settings=settings("pretrain_encoder"),
             state=state_dir("pretrain_encoder/sub-{subject}" if OWN_VERTICES else "pretrain_encoder"),
