@@ -11,7 +11,6 @@ import torch
 from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge
 
-import plot_areas
 import rank_areas as program
 from neurocine.animator.features import Features
 from neurocine.errors import InputError
@@ -28,8 +27,6 @@ from neurocine.models.structure import StructureConfig, StructureDecoder
 from neurocine.provenance import stamp_weights
 from neurocine.surface.attention import inverse_embedding, random_encoder
 from neurocine.surface.contrasts import Category, contrast_weights, sort_captions
-from neurocine.surface.plot import PlotSurfaceSettings
-from neurocine.surface.plot_areas import PlotAreasSettings
 from neurocine.surface.probes import (
     AnimatorProbe,
     Probe,
@@ -486,19 +483,9 @@ def test_program_ranks_areas_of_both_methods(tmp_path: Path) -> None:
     table = read_table(tmp_path / "areas.tsv")
     assert {"embedding", "states", "structure", "motion"} < set(table["measure"])
     assert set(table[table["measure"] == "structure"]["kind"]) == {"occlusion", "weights", "pattern"}
-    maps, meta = read_arrays(tmp_path / "areas.safetensors")
+    _, meta = read_arrays(tmp_path / "areas.safetensors")
     assert meta["contrasts"]["animal_food"] == [15, 15]
     assert meta["computed_from"] == ["seg1", "test1"]
-    # Maps are drawn, with an outline around what exceeds its null.
-    quick = PlotSurfaceSettings(views=("posterior",), dpi=40)
-    drawn = {"settings": PlotAreasSettings(), "surface": quick}
-    plot_areas.main(
-        areas=tmp_path / "areas.safetensors", **drawn, out=tmp_path / "plain.png", fill_areas=True
-    )
-    lit = {name: np.where(np.isfinite(maps[name]), 1, np.nan) for name in maps if name.startswith("exceeds/")}
-    write_arrays(tmp_path / "lit.safetensors", maps | lit, meta)
-    plot_areas.main(areas=tmp_path / "lit.safetensors", **drawn, out=tmp_path / "lined.png", fill_areas=True)
-    assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "lined.png").read_bytes()
 
 
 def test_wrong_files_are_refused(tmp_path: Path) -> None:
