@@ -89,6 +89,7 @@ def test_files_of_a_result_follow_the_conditions() -> None:
 
 def test_trainings_are_counted_once_per_key() -> None:
     toy = config()
+    toy["experiments"] = {name: toy["experiments"][name] for name in toy["ablation_experiments"]}
     assert len(trainings(toy, NEUROCINE, "train_encoder")) == 8
     assert trainings(toy, NEUROCINE, "train_video_prior")["beta0.25"] == {"noise_ratio": 0.25}
     behind = {training.folder for training in trainings_behind(toy, ["exp00", "exp01"])}

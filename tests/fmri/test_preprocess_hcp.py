@@ -124,5 +124,5 @@ def test_program(tmp_path: Path) -> None:
     program.main(rest=[run], subjects=["100307"], vertices=vertices, settings=SETTINGS, out=out)
     arrays, meta = read_arrays(out, ["100307"])
     np.testing.assert_allclose(arrays["100307"], slow_samples([bold], 4), atol=1e-5)
-    assert (meta["step"], meta["runs"]) == ("preprocess_hcp", [OLD])
+    assert (meta["step"], meta["runs"]) == ("preprocess_hcp", {"100307": [OLD]})
     assert meta["vertices"] == vertices_digest(selection.vertex)

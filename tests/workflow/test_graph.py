@@ -243,6 +243,9 @@ def test_a_second_method_shares_rules_and_a_path_names_the_method_of_its_experim
     checkout = copy_workflow(tmp_path)
     with (checkout / "workflow_scripts/neurocine/methods/__init__.py").open("a") as file:
         file.write(SECOND_METHOD)
+    (checkout / "rules/second.smk").write_text(
+        '"""Rules of the second method: its own step is done already."""\n'
+    )
     schema = checkout / "schemas/config.schema.yaml"
     schema.write_text(schema.read_text().replace("enum: [neurocine]", "enum: [neurocine, second]"))
     mine = checkout / "mine.yaml"
@@ -359,7 +362,7 @@ def test_only_fetch_models_may_ask_the_hub(checkout: Path, tmp_path: Path) -> No
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "hub").read_text() == "1\n"
     text = "".join(path.read_text() for path in (checkout / "rules").glob("*.smk"))
-    assert re.findall(r'"HF_HUB_OFFLINE=0 python workflow_scripts/(\w+)', text) == ["fetch_models"]
+    assert re.findall(r'HF_HUB_OFFLINE=0 python "\$NEUROCINE/(\w+)', text) == ["fetch_models"]
 
 
 def test_a_published_encoder_takes_the_place_of_pretraining(checkout: Path, tmp_path: Path) -> None:
