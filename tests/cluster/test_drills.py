@@ -342,11 +342,11 @@ def test_controller_may_be_away(drill: Study, undisturbed: Study) -> None:
 
 @pytest.mark.short
 def test_refused_submission_is_told_and_the_rest_is_done(drill: Study, undisturbed: Study) -> None:
-    drill.resources(gpu=9)
+    drill.resources(constraint="absent")
     other = "results/micro/make_baselines/static.safetensors"
     assert drill.run(SCORES, other) == 1
     assert "SLURM sbatch failed" in drill.said()
-    assert "Requested node configuration is not available" in drill.said()
+    assert "Invalid feature specification" in drill.said()
     assert f"Error in rule {TRAINING}" in drill.said()
     assert (drill.folder / other).is_file()
     drill.resources()
@@ -366,7 +366,7 @@ def test_second_run_waits_for_the_jobs_of_a_killed_one(drill: Study, undisturbed
     assert drill.run("--unlock") == 0
     before = len(drill.cluster.jobs())
     assert drill.run(SCORES) == 1
-    assert f"found jobs of an earlier run at work: {job['id']} ({TRAINING}" in drill.said()
+    assert f"found jobs of an earlier run of micro at work: {job['id']} ({TRAINING}" in drill.said()
     assert len(drill.cluster.jobs()) == before
     drill.send(signal.SIGCONT)
     wait_for(
