@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from neurocine.cli import program
-from neurocine.diffusion.decode import DecodeSettings, decode
+from neurocine.diffusion.decode import DecodeSettings, decode, write_decoding
 from neurocine.fmri.assemble import SubjectFmri
-from neurocine.io import file_sha256, write_arrays
+from neurocine.io import file_sha256
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
-from neurocine.provenance import header, movies_behind, refuse_overlap
+from neurocine.provenance import refuse_overlap
 
 
 @program
@@ -66,11 +66,8 @@ def main(
         state,
         [file_sha256(path) for path in files],
     )
-    facts = {"condition": condition, "noise_ratio": noise_ratio, "seed": seed, "movies": result.movies}
-    axes = "clip, frame, height, width, RGB"
-    meta = header("decode", result.settings, movies_behind(files), **facts, axes=axes)
-    write_arrays(out, result.arrays, meta)
-    result.store.remove()
+    facts = {"condition": condition, "noise_ratio": noise_ratio, "seed": seed}
+    write_decoding(out, "decode", result, files, facts)
 
 
 if __name__ == "__main__":

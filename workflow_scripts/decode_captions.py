@@ -6,11 +6,10 @@ from torch import nn
 
 from neurocine.cli import program
 from neurocine.diffusion.captions import decode_captions, require_caption_condition
-from neurocine.diffusion.decode import DecodeSettings
-from neurocine.io import file_sha256, write_arrays
+from neurocine.diffusion.decode import DecodeSettings, write_decoding
+from neurocine.io import file_sha256
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
 from neurocine.models.video_unet import VideoUNet
-from neurocine.provenance import header, movies_behind
 from neurocine.stimuli.cached import TextStates
 
 
@@ -65,11 +64,8 @@ def main(
         state,
         [file_sha256(path) for path in files],
     )
-    facts = {"condition": condition, "noise_ratio": noise_ratio, "seed": seed, "movies": result.movies}
-    axes = "clip, frame, height, width, RGB"
-    meta = header("decode_captions", result.settings, movies_behind(files), **facts, axes=axes)
-    write_arrays(out, result.arrays, meta)
-    result.store.remove()
+    facts = {"condition": condition, "noise_ratio": noise_ratio, "seed": seed}
+    write_decoding(out, "decode_captions", result, files, facts)
 
 
 if __name__ == "__main__":

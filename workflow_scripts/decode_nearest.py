@@ -5,14 +5,14 @@ from pathlib import Path
 from torch import nn
 
 from neurocine.cli import program
-from neurocine.diffusion.decode import DecodeSettings, decoded_arrays
+from neurocine.diffusion.decode import DecodeSettings, write_decoding
 from neurocine.diffusion.nearest import decode_nearest
 from neurocine.fmri.assemble import SubjectFmri
-from neurocine.io import file_sha256, write_arrays
+from neurocine.io import file_sha256
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
 from neurocine.models.video_unet import VideoUNet
-from neurocine.provenance import header, movies_behind, refuse_overlap
+from neurocine.provenance import refuse_overlap
 from neurocine.stimuli.cached import CachedClips, TextStates
 
 
@@ -50,13 +50,12 @@ def main(
     where = pick_device(device)
     weights = [encoder / "model.safetensors", prior / "unet/diffusion_pytorch_model.safetensors"]
     files = [*weights, fmri, *embeddings]
-    behind = movies_behind(files)
     test = SubjectFmri.read(fmri, with_repeats=False).bold
     for path in embeddings:
         refuse_overlap(path, test)
     unet = VideoUNet.from_pretrained(prior / "unet")
     nn.Module.to(unet, device=where)
-    decoded, sampler, store = decode_nearest(
+    result = decode_nearest(
         FmriEncoder.from_pretrained(encoder).to(where),
         unet,
         load_scheduler(stable_diffusion).config,
@@ -71,10 +70,7 @@ def main(
         [file_sha256(path) for path in files],
     )
     facts = {"condition": "nearest_caption", "noise_ratio": noise_ratio, "seed": seed}
-    axes, movies = "clip, frame, height, width, RGB", list(decoded)
-    meta = header("decode_nearest", sampler.settings, behind, **facts, movies=movies, axes=axes)
-    write_arrays(out, decoded_arrays(decoded), meta)
-    store.remove()
+    write_decoding(out, "decode_nearest", result, files, facts)
 
 
 if __name__ == "__main__":

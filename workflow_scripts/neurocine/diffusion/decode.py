@@ -34,6 +34,7 @@ from neurocine.models.decoder import JointDecoder
 from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.naming import Clip
+from neurocine.provenance import header, movies_behind
 from neurocine.section_checks import sequences_need_every_clip, shift_is_not_zero
 from neurocine.seeds import torch_generator
 from neurocine.settings import Check, Count, NotNegative, Precision, Settings, Share, Unit
@@ -342,6 +343,24 @@ class Decoding:
     movies: list[str]
     settings: DecodeSettings
     store: GroupStore
+
+
+def write_decoding(
+    out: Path, step: str, decoding: Decoding, files: Sequence[Path], facts: Mapping[str, Any]
+) -> None:
+    """Write decoded clips, then delete the finished groups that an interrupted run would have gone on from.
+
+    Parameters
+    ----------
+    out : the file: frames (n, F, H, W, 3) uint8 and {movie}/clip (n,) i64 per movie
+    step : that made them
+    decoding : what it returned
+    files : what they were made from
+    facts : for the header: condition, noise ratio, seed
+    """
+    facts = {**facts, "movies": decoding.movies, "axes": "clip, frame, height, width, RGB"}
+    write_arrays(out, decoding.arrays, header(step, decoding.settings, movies_behind(files), **facts))
+    decoding.store.remove()
 
 
 def decode(

@@ -14,14 +14,7 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
-from neurocine.diffusion.decode import (
-    Decoded,
-    DecodeSettings,
-    GroupStore,
-    Sampler,
-    decode_clips,
-    make_sampler,
-)
+from neurocine.diffusion.decode import DecodeSettings, Decoding, decode_clips, decoded_arrays, make_sampler
 from neurocine.errors import InputError
 from neurocine.fmri.windows import FmriWindows
 from neurocine.models.fmri_encoder import FmriEncoder
@@ -77,7 +70,7 @@ def decode_nearest(
     seed: int,
     state_dir: Path | None = None,
     identity: Any = None,
-) -> tuple[dict[str, Decoded], Sampler, GroupStore]:
+) -> Decoding:
     """Decode test movies from the training captions nearest to what the encoder makes of their fMRI.
 
     Parameters
@@ -91,10 +84,6 @@ def decode_nearest(
     seed : of the initial noise, the same as that of decode
     state_dir : folder of finished groups; None keeps none
     identity : hashes of weights and data, by which finished groups of others are found out
-
-    Returns
-    -------
-    Movie to its decoded clips, the sampler, and the store, see `decode_clips`
     """
     windows = FmriWindows.of_means(test, encoder.config.window)
     rows = torch.from_numpy(nearest_captions(encoder, windows, text, captions))
@@ -105,4 +94,4 @@ def decode_nearest(
         return table[rows[clips]].float()
 
     decoded, store = decode_clips(sampler, windows.clips, states, state_dir, ["nearest_caption", identity])
-    return decoded, sampler, store
+    return Decoding(decoded_arrays(decoded), list(decoded), sampler.settings, store)
