@@ -422,6 +422,13 @@ def plot_surface(
     return [*written, out / "occlusion.png", out / "overview.png"]
 
 
+def tile_in_pairs(pictures: Sequence[np.ndarray], gap: int) -> np.ndarray:
+    """Put pictures (h, w, 3) of one size into two columns, row by row, with gaps in pixels between them."""
+    white = [np.full_like(pictures[0], 255)] * (len(pictures) % 2)
+    whole = [*pictures, *white]
+    return tile(list(zip(whole[::2], whole[1::2], strict=True)), gap=gap)
+
+
 def plot_agreement(
     maps: Mapping[str, np.ndarray],
     settings: PlotAgreementSettings,
@@ -461,8 +468,6 @@ def plot_agreement(
         return draw_map(part, scale, surface, fill)
 
     pictures = [shrink(draw(part), 2) for part in chosen.values()]
-    if len(pictures) % 2:
-        pictures.append(np.full_like(pictures[0], 255))
-    picture = tile(list(zip(pictures[::2], pictures[1::2], strict=True)), gap=surface.dpi // 4)
+    picture = tile_in_pairs(pictures, surface.dpi // 4)
     below = ": ".join(filter(None, (name, ", ".join(chosen)))) + ", row by row"
     write_map(picture, "Agreement with the measured brain", below, scale, out, surface.dpi, rows=())

@@ -8,7 +8,6 @@ import numpy as np
 
 from neurocine.errors import InputError
 from neurocine.fmri.volumes import VoxelGrid
-from neurocine.pictures import tile
 from neurocine.settings import Settings, Unique
 from neurocine.surface.plot import (
     ColourScale,
@@ -16,6 +15,7 @@ from neurocine.surface.plot import (
     draw_map,
     draw_slices,
     shrink,
+    tile_in_pairs,
     write_map,
 )
 
@@ -92,8 +92,6 @@ def plot_areas(
 
     shown = chosen_maps(maps, losses, settings)
     pictures = [shrink(draw(measure, values), 2) for measure, values in shown.items()]
-    if len(pictures) % 2:
-        pictures.append(np.full_like(pictures[0], 255))
-    picture = tile(list(zip(pictures[::2], pictures[1::2], strict=True)), gap=surface.dpi // 4)
+    picture = tile_in_pairs(pictures, surface.dpi // 4)
     below = ": ".join(filter(None, (name, ", ".join(shown)))) + ", row by row; outlined: exceeds its null"
     write_map(picture, "Areas that are decoded from", below, scale, out, surface.dpi, rows=())
