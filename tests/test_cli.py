@@ -1,9 +1,12 @@
-"""Programs on disks that refuse: one message that says so, whoever noticed it."""
+"""Command lines of programs, and disks that refuse: one message that says so, whoever noticed it."""
 
 import errno
+import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,37 @@ def test_other_errors_keep_their_traceback(error: Exception, monkeypatch: pytest
 def keep_logging(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program sends its log to standard error; other tests have theirs."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Tables that belong together.
+
+    Parameters
+    ----------
+    scores : of all
+    others : of some
+    """
+
+    scores: Sequence[Path]
+    others: Sequence[Path] = ()
+
+
+def test_the_fields_of_a_group_are_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+
+    def main(*, tables: Tables, out: Path, name: str = "page") -> None:
+        seen.append((list(tables.scores), list(tables.others), out, name))
+
+    lists = tmp_path / "lists.json"
+    lists.write_text(json.dumps({"scores": ["a b", "c"], "others": []}))
+    for words in (["--scores", "a b", "c"], ["--arguments", str(lists)]):
+        monkeypatch.setattr(sys, "argv", ["save_all.py", *words, "--out", "x"])
+        program(main)()
+    assert seen == [([Path("a b"), Path("c")], [], Path("x"), "page")] * 2
+    monkeypatch.setattr(sys, "argv", ["save_all.py", "--others", "a", "--out", "x"])
+    with pytest.raises(SystemExit):
+        program(main)()
+    assert "--scores" in capsys.readouterr().err

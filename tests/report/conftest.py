@@ -10,6 +10,7 @@ from PIL import Image
 
 import build_browser as program
 from neurocine.report.browser import BuildBrowserSettings
+from neurocine.report.gather import StudyFiles
 from neurocine.stimuli.video import write_video
 
 METRICS = {"ssim_mv": (0.2, float("nan")), "acc_image_50_any3": (0.058, 0.058)}
@@ -179,16 +180,19 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "experiments": {"paper_main": {"noise_ratio": 0.75}, "exp<00>": {"augment": False}},
         "train_encoder": {"steps": 30, "note": "</script><script>alert(1)</script>"},
     }
-    program.main(
+    files = StudyFiles(
         scores=[root / "tables/scores.tsv"],
-        config=json.dumps(config),
-        out=root / "browser/index.html",
-        settings=BuildBrowserSettings(),
         logs=[log],
         lag_sweep=[root / "tables/lag_sweep.tsv"],
         methods=[root / "methods.md"],
         **media,
         **{name: [root / f"tables/{name}.tsv"] for name in frames},
+    )
+    program.main(
+        files=files,
+        config=json.dumps(config),
+        out=root / "browser/index.html",
+        settings=BuildBrowserSettings(),
         benchmarks=root / "benchmarks",
         asked=json.dumps({"decode": {"gpus": 2, "memory_gb": 32.0}}),
     )

@@ -13,7 +13,7 @@ import build_browser as program
 from neurocine.errors import InputError
 from neurocine.io import write_arrays
 from neurocine.report.browser import BuildBrowserSettings
-from neurocine.report.gather import copy_medium, owner_of
+from neurocine.report.gather import StudyFiles, copy_medium, owner_of
 from neurocine.version import code_version, package_versions
 
 VOID = {"wbr", "meta", "link", "img", "br", "input", "hr", "line", "polyline", "polygon"}
@@ -171,7 +171,7 @@ def test_equal_results_give_equal_pages_and_stale_files_go(page: Path, tmp_path:
     pages = []
     for _ in range(2):
         program.main(
-            scores=[page.parent / "assets/tables/scores.tsv"],
+            files=StudyFiles([page.parent / "assets/tables/scores.tsv"]),
             config='{"fmri_from": "neuroclips"}',
             out=tmp_path / "index.html",
             settings=BuildBrowserSettings(title="again"),
@@ -193,7 +193,7 @@ def test_page_says_which_code_made_the_results_and_marks_mixed_ones(page: Path, 
             meta = {"step": f"step_{number}", "version": version, "packages": package_versions()}
             write_arrays(tmp_path / f"results/{number}.safetensors", {"x": np.zeros(1)}, meta)
         program.main(
-            scores=[page.parent / "assets/tables/scores.tsv"],
+            files=StudyFiles([page.parent / "assets/tables/scores.tsv"]),
             config="{}",
             out=tmp_path / "page/index.html",
             made=tmp_path / "results",
@@ -216,7 +216,7 @@ def test_page_tells_nobody_where_files_lie(page: Path, tmp_path: Path) -> None:
         "runs": ["~anna/sub-1.nii"],
     }
     program.main(
-        scores=[page.parent / "assets/tables/scores.tsv"],
+        files=StudyFiles([page.parent / "assets/tables/scores.tsv"]),
         config=json.dumps(config),
         out=tmp_path / "index.html",
         settings=BuildBrowserSettings(),
@@ -237,9 +237,7 @@ def test_the_page_of_one_subject_needs_no_tables_of_the_study(page: Path, tmp_pa
     clips = page.parents[1] / "sub-1/neurocine/paper_main/clips/test1.mp4"
     out = tmp_path / "browser/index.html"
     program.main(
-        scores=paths,
-        result_tables=paths,
-        clips=[clips],
+        files=StudyFiles(paths, result_tables=paths, clips=[clips]),
         config="{}",
         out=out,
         settings=BuildBrowserSettings(title="subject 1"),

@@ -9,6 +9,7 @@ import pytest
 
 import build_browser as program
 from neurocine.report.browser import BuildBrowserSettings
+from neurocine.report.gather import StudyFiles
 from report.chromium import CHROMIUM, Page, chromium
 
 ROWS = 'Array.from(document.querySelectorAll("#scores-table tbody tr")).filter((r) => !r.hidden)'
@@ -149,7 +150,10 @@ def test_long_tables_are_drawn_in_parts(browser: Page, page: Path, tmp_path: Pat
     pd.concat(many).to_csv(tmp_path / "scores.tsv", sep="\t", index=False, na_rep="nan")
     settings = BuildBrowserSettings()
     program.main(
-        scores=[tmp_path / "scores.tsv"], config="{}", out=tmp_path / "index.html", settings=settings
+        files=StudyFiles([tmp_path / "scores.tsv"]),
+        config="{}",
+        out=tmp_path / "index.html",
+        settings=settings,
     )
     browser.open(tmp_path / "index.html")
     assert len(column(browser, 1)) == 200

@@ -1,6 +1,7 @@
-"""Rules, environments and programs agree; read from their text, without Snakemake."""
+"""Rules, environments and programs agree; rules are read as text, without Snakemake."""
 
 import ast
+import importlib
 import itertools
 import re
 import shlex
@@ -13,6 +14,7 @@ import yaml
 from packaging.utils import canonicalize_name
 
 import stand_in_conda
+from neurocine.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "envs"))
@@ -91,14 +93,10 @@ def test_rule_gives_its_program_the_arguments_it_takes(name: str) -> None:
             names = re.findall(r'^ {8}"(\w+)":', text, re.MULTILINE)
         given |= {f"--{one.replace('_', '-')}" for one in names}
     given |= {"--atlas", "--labels", "--like"} if name == "select_vertices" else set()
-    tree = ast.parse((PROGRAMS / f"{program_of(RULES[name])}.py").read_text())
-    main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
-    taken = {f"--{argument.arg.replace('_', '-')}" for argument in main.args.kwonlyargs}
-    needed = {
-        f"--{argument.arg.replace('_', '-')}"
-        for argument, default in zip(main.args.kwonlyargs, main.args.kw_defaults, strict=True)
-        if default is None
-    }
+    program = program_of(RULES[name])
+    arguments = build_parser(importlib.import_module(program).main, program)._actions
+    taken = {flag for argument in arguments for flag in argument.option_strings}
+    needed = {argument.option_strings[0] for argument in arguments if argument.required}
     assert given <= taken
     assert needed <= given
 

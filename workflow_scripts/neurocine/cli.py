@@ -17,11 +17,13 @@ A program of the workflow is a module with one function ``main``::
         main()
 
 Each parameter becomes ``--name``. A parameter without a default is required. Settings are given as a JSON
-object (or ``@file.json``), checked as strictly as the config of a study.
+object (or ``@file.json``), checked as strictly as the config of a study. A parameter that is a dataclass is a
+group: each of its fields becomes ``--name``.
 """
 
 import argparse
 import ctypes
+import dataclasses
 import errno
 import functools
 import inspect
@@ -33,7 +35,7 @@ import sys
 import time
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,14 +80,14 @@ def _add_argument(parser: argparse.ArgumentParser, name: str, hint: Any, default
         options["required"] = True
     else:
         options["default"] = default
-        if default is not None:
+        if default not in (None, ()):
             options["help"] = f"{text} (default: {default})"
     inner = hint
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         inner = next(kind for kind in typing.get_args(hint) if kind is not type(None))
     if inner is bool:
         options["action"] = argparse.BooleanOptionalAction
-    elif typing.get_origin(inner) is list:
+    elif typing.get_origin(inner) in (list, Sequence):
         options["type"] = typing.get_args(inner)[0]
         options["nargs"] = "*"
     elif is_settings(inner):
@@ -105,11 +107,32 @@ def build_parser(function: Callable[..., Any], prog: str) -> argparse.ArgumentPa
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    texts = parameter_help(doc)
-    hints = typing.get_type_hints(function)
-    for name, parameter in inspect.signature(function).parameters.items():
-        _add_argument(parser, name, hints[name], parameter.default, texts.get(name, "").replace("%", "%%"))
+    owners: list[Callable[..., Any]] = [function, *groups(function).values()]
+    for owner in owners:
+        texts, hints = parameter_help(inspect.getdoc(owner) or ""), typing.get_type_hints(owner)
+        for name, parameter in inspect.signature(owner).parameters.items():
+            if owner is not function or name not in groups(function):
+                text = texts.get(name, "").replace("%", "%%")
+                _add_argument(parser, name, hints[name], parameter.default, text)
     return parser
+
+
+def groups(function: Callable[..., Any]) -> dict[str, type]:
+    """Return the parameters of a program that are groups of arguments, and their dataclasses."""
+    hints = typing.get_type_hints(function)
+    return {
+        name: hint
+        for name, hint in hints.items()
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint) and not is_settings(hint)
+    }
+
+
+def with_groups(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Put parsed arguments that belong to a group into an object of its dataclass."""
+    made: dict[str, Any] = {}
+    for name, kind in groups(function).items():
+        made[name] = kind(**{one.name: arguments.pop(one.name) for one in dataclasses.fields(kind)})
+    return arguments | made
 
 
 def start_logging(name: str) -> None:
@@ -190,9 +213,9 @@ def program(function: Callable[..., None]) -> Callable[..., None]:
         started = time.monotonic()
         try:
             for key, value in arguments.items():
-                if is_settings(hints[key]) and isinstance(value, str):
+                if is_settings(hints.get(key)) and isinstance(value, str):
                     arguments[key] = parse_settings(hints[key], value, f"--{key}")
-            function(**arguments)
+            function(**with_groups(function, arguments))
         except Exception as error:
             problem = error if isinstance(error, InputError) else disk_refusal(error)
             if problem is None:

@@ -38,7 +38,9 @@ class StudyFiles:
     controls : film strips and films of the other conditions, {condition}/{choice} (show_clips)
     result_tables : further tables of single results to link, such as those of score
     exports : brain maps for other tools, and on a page to be turned (export_maps)
-    summary, comparisons, published : tables of compare_results
+    summary : means over seeds (compare_results); nothing on the page of one subject
+    comparisons : paired differences (compare_results), likewise
+    published : published values beside ours (compare_results), likewise
     noise_ceilings : tables of measure_noise_ceiling
     runs : tables of inspect_runs
     agreement : tables of agree_fmri
