@@ -175,6 +175,29 @@ class MotionTask(AnimatorTask):
         }
 
 
+def require_fitting(
+    n_frames: int, shape: tuple[int, int, int], structure: StructureDecoder, variant: str
+) -> None:
+    """Refuse clips that cannot move, and a structure decoder of other latents or of another variant.
+
+    Parameters
+    ----------
+    n_frames : of a clip
+    shape : (C, h, w) of a frame's latent
+    structure : decodes first frames
+    variant : of the motion generator
+    """
+    if n_frames < 2:
+        raise InputError("latents", f"{n_frames} frame a clip", "2 or more", "Raise frames_per_tr.")
+    decoded = structure.config
+    if (decoded.latent_shape, decoded.variant) != (shape, variant):
+        found, expected = (
+            f"latents {size}, variant {name}"
+            for size, name in ((decoded.latent_shape, decoded.variant), (shape, variant))
+        )
+        raise InputError("structure decoder", found, expected, "Run train_structure again.")
+
+
 def train_motion(
     fmri: SubjectFmri,
     latents: CachedClips,
@@ -225,18 +248,13 @@ def train_motion(
         part: torch.from_numpy(latents.of(names)).float()
         for part, names in (("training", training), ("held_out", held_out))
     }
-    n_frames, channels, height, width = frames["training"].shape[1:]
-    shape = (channels, height, width)
-    if n_frames < 2:
-        raise InputError("latents", f"{n_frames} frame a clip", "2 or more", "Raise frames_per_tr.")
-    if (structure.config.latent_shape, structure.config.variant) != (shape, variant):
-        found = f"latents {structure.config.latent_shape}, variant {structure.config.variant}"
-        raise InputError(
-            "structure decoder", found, f"latents {shape}, variant {variant}", "Run train_structure again."
-        )
+    n_frames, *shape = frames["training"].shape[1:]
+    require_fitting(n_frames, (shape[0], shape[1], shape[2]), structure, variant)
     with seeded_weights(seed, "train_motion", "weights"):
         network = MotionGenerator(
-            settings.architecture(fmri.n_vertices, n_frames, shape, memory_tokens, from_fmri, variant)
+            settings.architecture(
+                fmri.n_vertices, n_frames, structure.config.latent_shape, memory_tokens, from_fmri, variant
+            )
         )
     held_samples = Samples.of(fmri, held_out)
     with torch.no_grad():
