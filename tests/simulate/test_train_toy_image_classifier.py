@@ -4,25 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import train_toy_image_classifier
 from neurocine.models.pretrained import load_image_classifier
 from neurocine.simulate.toy_models.classifiers import ToyClassifierTask
 from neurocine.simulate.toy_models.pool import draw_pools
 from neurocine.simulate.world import class_names
-from simulate.quick import QUICK
+from simulate.quick import QUICK, train_from_one_seed
 
 
 def test_it_starts_from_the_seed_and_is_read_as_the_published_one(tmp_path: Path) -> None:
-    weights = []
-    for number in (1, 2):
-        torch.manual_seed(number)  # as in another process
-        folder = tmp_path / str(number)
-        train_toy_image_classifier.main(settings=QUICK, seed=5, state=folder / "state", out=folder / "model")
-        weights.append(load_file(folder / "model" / "model.safetensors"))
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    model, processor = load_image_classifier(tmp_path / "1/model")
+    folder = train_from_one_seed(train_toy_image_classifier.main, tmp_path)
+    model, processor = load_image_classifier(folder)
     assert list(model.config.id2label.values()) == class_names()
     frame = draw_pools(QUICK, 5)[0].frames[0, 0]
     pixels = processor([frame], return_tensors="pt")["pixel_values"][0]

@@ -3,26 +3,18 @@
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 import train_toy_video_classifier
 from neurocine.models.pretrained import load_video_classifier
 from neurocine.simulate.toy_models.classifiers import ToyClassifierTask
 from neurocine.simulate.toy_models.pool import draw_pools
 from neurocine.simulate.world import class_names
-from simulate.quick import QUICK
+from simulate.quick import QUICK, train_from_one_seed
 
 
 def test_it_starts_from_the_seed_and_is_read_as_the_published_one(tmp_path: Path) -> None:
-    weights = []
-    for number in (1, 2):
-        torch.manual_seed(number)  # as in another process
-        folder = tmp_path / str(number)
-        train_toy_video_classifier.main(settings=QUICK, seed=5, state=folder / "state", out=folder / "model")
-        weights.append(load_file(folder / "model" / "model.safetensors"))
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    model, processor = load_video_classifier(tmp_path / "1/model", n_frames=6)
+    folder = train_from_one_seed(train_toy_video_classifier.main, tmp_path)
+    model, processor = load_video_classifier(folder, n_frames=6)
     assert list(model.config.id2label.values()) == class_names()
     clip = draw_pools(QUICK, 5)[0].frames[0]
     assert processor(list(clip), return_tensors="pt")["pixel_values"].shape == (1, 6, 3, 16, 16)
