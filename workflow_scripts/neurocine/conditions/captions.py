@@ -8,7 +8,7 @@ CONDITIONS = (
         "ceiling",
         "decode_captions",
         "the clip's own caption instead of fMRI",
-        "a ceiling for what it means",
+        "the ceiling for meaning",
         default=True,
     ),
     Condition(
@@ -23,6 +23,6 @@ CONDITIONS = (
         "baseline",
         "decode_nearest",
         "the training caption with the nearest embedding",
-        "what the encoder and the video prior show without joint training, which has to beat it",
+        "what the encoder and the video prior reach before joint training, which has to beat it",
     ),
 )

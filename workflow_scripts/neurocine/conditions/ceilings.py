@@ -1,4 +1,4 @@
-"""Clips that know more than fMRI can tell."""
+"""Clips made with knowledge of the original."""
 
 from neurocine.conditions.base import Condition
 
@@ -7,15 +7,15 @@ CONDITIONS = (
         "features",
         "ceiling",
         "reconstruct",
-        "true meaning and true latents instead of decoded ones",
-        "the ceiling of Mind-Animator's drawing",
+        "true text states and latents instead of decoded ones",
+        "the ceiling of Mind-Animator's sampling",
     ),
     Condition(
         "vae",
         "ceiling",
         "score",
         "the movie itself through the image compressor",
-        "the ceiling for what it looks like",
+        "the ceiling for appearance",
         default=True,
     ),
 )

@@ -140,7 +140,7 @@ CONDITIONS = (
         "control",
         "decode",
         "the mean training fMRI",
-        "what the generator makes of no fMRI; guidance, which points away from it, has no effect",
+        "what the generator makes without information; guidance away from this mean has no effect",
         fmri=mean_fmri,
     ),
     Condition(
@@ -148,7 +148,7 @@ CONDITIONS = (
         "control",
         "decode",
         "white noise of the size of fMRI",
-        "what the generator makes of no fMRI",
+        "what the generator makes without information from fMRI",
         fmri=noise_fmri,
     ),
 )

@@ -64,7 +64,7 @@ class DecodeSettings(Settings):
     noise_ratio: Share | None = None
     """Frames start from noise of which they share this fraction; null takes the experiment's, as published.
 
-    With 1, all frames of a clip start from the same noise: things then change less from frame to frame.
+    With 1, all frames of a clip start from the same noise, and objects change less from frame to frame.
     """
     every: Annotated[Count, Unit("clips")] = 1
     """Clips 0, k, 2k ... of each test movie are decoded, where k is this value."""
@@ -78,7 +78,8 @@ class DecodeSettings(Settings):
     clips_per_sequence: Annotated[Count, Unit("clips")] = 1
     """This many clips of a movie are denoised as one video, in windows that overlap by half; needs every 1.
 
-    Scenes then continue from clip to clip, for nearly twice the time. As published, 1 takes each for itself.
+    Scenes then continue from clip to clip, for nearly twice the time. 1, as published, decodes each clip by
+    itself.
     """
     precision: Precision | Literal["auto"] = "auto"
     """The video UNet computes in full precision (no) or in bf16 or fp16; auto is bf16 on GPUs, else full.

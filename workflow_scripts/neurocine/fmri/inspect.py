@@ -48,9 +48,9 @@ class InspectRunsSettings(Settings):
     max_lag_tr: Annotated[Count, Unit("TR")] = 6
     """A run is compared with the mean of its movie's other repeats at lags up to this one."""
     outlier_deviations: Positive = 3.5
-    """A run is marked that lies this many robust deviations below the median of the subject's runs."""
+    """A run is marked if its temporal SNR or agreement is this many robust deviations below the median."""
     constant_share: Annotated[Share, Field(gt=0)] = 0.05
-    """A run is marked where this fraction of the vertices has no signal."""
+    """A run is marked if at least this fraction of the vertices has no signal."""
 
 
 def temporal_snr(samples: Samples, order: int) -> float:

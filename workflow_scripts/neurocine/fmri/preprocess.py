@@ -55,7 +55,7 @@ class PreprocessRunSettings(Settings):
     }
     """Map the volumes in a file to those to drop at the start and at the end; other lengths are refused."""
     extra_lag_tr: Annotated[int, Field(ge=-MAX_LAG, le=MAX_LAG), Unit("TR")] = 0
-    """Sample j takes the volume this much later; only for a lag sweep (see `volumes_kept`)."""
+    """Samples are taken this much later than the crop says; 0 is right, other values are for a lag sweep."""
     detrend_order: Annotated[int, Field(ge=0, le=10)] = 4
     """A polynomial of this degree is removed from each vertex; 0 removes the mean only."""
     ddof: Literal[0, 1] = 1

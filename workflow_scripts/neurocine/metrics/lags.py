@@ -36,7 +36,7 @@ class SweepLagsSettings(Settings):
     draws: Annotated[Count, Unit("draws")] = 20
     """For each k, this many sets of k test repeats are averaged and scored."""
     min_distance_tr: Annotated[Count, Unit("TR")] = 15
-    """Clips of a movie nearer than this are no alternatives in the identification."""
+    """Clips of a movie nearer than this do not compete in the identification."""
     block_tr: Annotated[Count, Unit("TR")] = 15
     """The bootstrap draws blocks of this length, longer ones where scores change slowly."""
     bootstrap_draws: Annotated[int, Field(ge=100), Unit("draws")] = 2000

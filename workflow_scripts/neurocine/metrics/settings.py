@@ -25,11 +25,11 @@ class ScoreSettings(Settings):
     n_ways: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (2, 50)
     """The N-way identification is scored for each of these N."""
     top_ks: Annotated[tuple[Count, ...], Field(min_length=1)] = (1,)
-    """A true class among the k best counts as found, for each of these k that is below N."""
+    """A true class among the k best counts as a hit, for each of these k that is below N."""
     n_way_trials: Annotated[CountOrZero, Unit("trials")] = 0
     """Accuracies are also estimated by this many random trials, as the papers do; 0 leaves that out."""
     retrieval_ks: tuple[Count, ...] = (1, 10)
-    """A true clip among the k most similar ones of the test set counts as found, for each of these k."""
+    """A true clip among the k most similar ones of the test set counts as a hit, for each of these k."""
     retrieval_drop_tr: Annotated[CountOrZero, Unit("TR")] = 5
     """Neighbours of a clip within this distance do not compete in the second retrieval score."""
     min_shift_tr: Annotated[Count, Unit("TR")] = 15

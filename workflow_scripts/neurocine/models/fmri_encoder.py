@@ -35,14 +35,16 @@ class EncoderSize(Settings):
     depth: Annotated[Count, Unit("blocks")] = 24
     """The encoder has this many transformer blocks; a pretrained encoder brings its own value."""
     width: Annotated[Count, Unit("features")] = 1024
-    """Each token of the encoder has this many features, an even number; a pretrained encoder brings its own.
+    """Each token of the encoder has this many features, an even number; a pretrained encoder brings its own
+    value.
     """
     heads: Annotated[Count, Unit("heads")] = 16
     """Each block has this many attention heads, a divisor of width; a pretrained encoder brings its own
     value.
     """
     mlp_ratio: Positive = 1.0
-    """The hidden layer of each block's MLP is this many times as wide as a token; a pretrained encoder's own.
+    """The hidden layer of each block's MLP is this many times as wide as a token; a pretrained encoder brings
+    its own value.
     """
 
 
@@ -50,15 +52,16 @@ class EncoderHead(Settings):
     """What the encoder takes in and gives out."""
 
     window: Annotated[Count, Unit("TR")] = 2
-    """Each sample holds this many volumes, from the one of the clip forward."""
+    """Each sample holds this many volumes: that of the clip and those that follow."""
     tokens: Annotated[CountOrZero, Unit("tokens")] = 77
-    """The encoder gives out this many tokens; 0 takes as many as the text encoder has, or none in phase 0."""
+    """The encoder outputs this many tokens; 0 takes as many as the text encoder has, or none in phase 0."""
     text_width: Annotated[CountOrZero, Unit("features")] = 768
     """Each output token has this many features; 0 takes as many as the text encoder's states have."""
     head: Literal["tokens", "flat"] = "tokens"
-    """The head maps places by the same weights for all features (tokens), or everything at once (flat).
+    """The head mixes tokens by the same weights for all features (tokens), or all features of all tokens
+    (flat).
 
-    The first is as MinD-Video's, the second a map of low rank, which learns in fewer steps.
+    The first is MinD-Video's head; the second is a map of low rank, which learns in fewer steps.
     """
     head_channels: Annotated[Count, Unit("features")] = 32
     """The flat head first reduces each token to this many features."""
@@ -67,7 +70,9 @@ class EncoderHead(Settings):
     head_norm: bool = False
     """True ends the projection head with a LayerNorm."""
     frame_code: bool = False
-    """True tells attention over the frames of a window which frame is which; as published it cannot know."""
+    """True adds a code of the frame to attention over the frames of a window, which as published ignores
+    their order.
+    """
     pooling: Literal["mean", "flatten"] = "mean"
     """Output tokens become one vector by their mean, or by a layer over all of them (flatten)."""
 

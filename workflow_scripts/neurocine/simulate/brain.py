@@ -66,9 +66,9 @@ class SimulateSubjectSettings(Settings):
     vertex_spread: NotNegative = 0.3
     """The log of each vertex's own factor on that fraction has this standard deviation."""
     tuning_density: Share = 0.25
-    """A vertex weighs a feature of its group with this probability."""
+    """A vertex responds to each feature of its group with this probability."""
     noise_autocorrelation: ShareBelowOne = 0.4
-    """The noise of neighbouring volumes correlates this much."""
+    """The noise of consecutive volumes has this correlation."""
     shared_noise: Share = 0.1
     """Neighbours, areas and equally tuned vertices share this fraction of the autocorrelated noise."""
     drift: NotNegative = 1.0

@@ -36,9 +36,9 @@ class SimulateMoviesSettings(Settings):
     longest_scene: Annotated[Count, Unit("TR")] = 6
     """The longest scene lasts this long."""
     turned_share: Share = 0.0
-    """In this fraction of the scenes a still does not tell the motion.
+    """In this fraction of the scenes a single frame does not predict the motion.
 
-    Where a thing points, the lane that it keeps and where it starts are drawn apart from where it goes.
+    Orientation, lane and starting place of the object are then drawn independently of its direction.
     """
     sources: tuple[str, ...] = ()
     """Name natural movies to cut scenes from; without any, movies of the toy world are drawn."""

@@ -25,11 +25,11 @@ class SimulateRestSettings(Settings):
     structured_share: Share = 0.5
     """Neighbours, areas and equally tuned vertices have this fraction of the variance in common."""
     structured_autocorrelation: ShareBelowOne = 0.9
-    """The structured activity of neighbouring volumes correlates this much, which makes it slow."""
+    """The structured activity of consecutive volumes has this correlation; the larger, the slower it is."""
     noise_autocorrelation: ShareBelowOne = 0.3
-    """The private noise of neighbouring volumes correlates this much."""
+    """The independent noise of consecutive volumes has this correlation."""
     tuning_density: Share = 0.25
-    """A vertex weighs a feature of its group with this probability."""
+    """A vertex responds to each feature of its group with this probability."""
     drift: NotNegative = 0.1
     """The slow drift has this standard deviation, in standard deviations of the rest; cleaned runs have
     little.

@@ -106,7 +106,7 @@ class AugmentCaptionsSettings(Settings):
     replaced: Share = 0.5
     """This fraction of the words is replaced by a synonym."""
     inserted: Share = 0.2
-    """Of this fraction of the words a synonym is inserted somewhere."""
+    """For this fraction of the words, a synonym is inserted at a random place."""
     swapped: Share = 0.2
     """This fraction of the words changes places with another."""
     deleted: Share = 0.2

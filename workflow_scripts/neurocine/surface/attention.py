@@ -35,12 +35,15 @@ class ExtractAttentionSettings(Settings):
     occlusion_clips_per_movie: Annotated[CountOrZero, Unit("clips")] = 0
     """Occlusion, which takes a pass per area, uses this many clips of each test movie; 0 takes all."""
     token_to_vertex: Literal["uniform", "pinv"] = "uniform"
-    """A token's vertices share its value (uniform), or are weighted by |token through the inverse embedding|.
+    """A token's value is spread equally over its vertices (uniform), or in proportion to their signal (pinv).
+
+    The signal of a vertex is the magnitude of the token mapped back through the pseudo-inverse of the patch
+    embedding.
     """
     random_encoders: Annotated[Count, Unit("encoders")] = 1
     """The null averages this many encoders with random weights."""
     min_distance_tr: Annotated[Count, Unit("TR")] = 15
-    """Clips of a movie nearer than this are no alternatives in the identification."""
+    """Clips of a movie nearer than this do not compete in the identification."""
     block_tr: Annotated[Count, Unit("TR")] = 15
     """The bootstrap draws blocks of this length, longer ones where scores change slowly."""
     bootstrap_draws: Annotated[int, Field(ge=100), Unit("draws")] = 2000

@@ -45,20 +45,20 @@ class RankAreasSettings(Settings):
     clips_per_movie: Annotated[CountOrZero, Unit("clips")] = 0
     """Occlusion, which takes a pass per area, uses this many clips of each test movie; 0 takes all."""
     permuted: Annotated[CountOrZero, Unit("trainings")] = 0
-    """So many decoders of the same kind are trained on fMRI of other times, as a null: NeuroCine's encoder.
+    """This many null decoders (NeuroCine's encoder) are trained on fMRI of other times.
 
-    What any of them loses without an area is no finding, and 19 bring the p of training down to .05.
+    An area exceeds its null only if it exceeds all of them; with 19, the p of training can reach .05.
     """
     significance: ShareBelowOne = 0.05
     """An area is outlined where its p, corrected over all areas, is at most this."""
-    spins: Annotated[Count, Unit("turns")] = 1000
-    """The sphere is turned this many times; unused for volumes."""
+    spins: Annotated[Count, Unit("rotations")] = 1000
+    """The spin test rotates the sphere at random this many times; unused for volumes."""
     contrasts: Mapping[str, Category] = PUBLISHED_CONTRASTS
-    """Name pairs of categories of clips, told by words of their captions, whose areas are compared."""
+    """Name pairs of categories of clips, recognised by words in their captions, whose areas are compared."""
     contrast_clips: Annotated[Count, Unit("clips")] = 8
     """A contrast is left out where one of its categories has fewer clips than this."""
     batch_size: Annotated[Count, Unit("clips")] = 64
-    """This many clips go through the networks at once."""
+    """The networks see this many clips per pass."""
 
 
 @dataclass(frozen=True)

@@ -37,18 +37,19 @@ class DenoisingSettings(
     condition_dropout: ShareBelowOne = 0.1
     """This fraction of the clips is trained without condition, which classifier-free guidance needs."""
     time_power: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Diffusion times are T u^time_power with u uniform; values below 1 draw noisy times more often."""
+    """Diffusion times are T u^time_power with u uniform in 0 to 1; values below 1 draw noisy times more
+    often.
+    """
     velocity_loss: bool = False
     """True takes the error of the implied velocity instead of that of the noise, so noisy times count more.
     """
     trained: Literal["attention", "all"] = "attention"
-    """Training changes the UNet's self-, cross- and temporal attention (attention, as published) or all of
-    it.
-    """
+    """The UNet's self-, cross- and temporal attention is trained (attention, as published), or all of it."""
     gradient_checkpointing: Annotated[GradientCheckpointing, Cosmetic()] = "auto"
-    """This much is computed twice in a step, which saves memory: none, blocks (transformer blocks) or all.
+    """These activations are recomputed in the backward pass, which saves memory: none, blocks (transformer
+    blocks) or all.
 
-    On a GPU, auto starts with none and goes on as far as its memory needs; elsewhere it is all.
+    On a GPU, auto starts with none and recomputes more as its memory requires; elsewhere it is all.
     """
     sample_every: Annotated[CountOrZero, Unit("steps"), Cosmetic()] = 250
     """A picture of samples is drawn whenever this many steps have passed; 0 draws one at the end only."""

@@ -44,8 +44,7 @@ class EncoderExperiment(Settings):
     """What the experiments of the paper's Table 1 vary in phase 1."""
 
     augment: bool = True
-    """True contrasts masked and interpolated views; false trains without, and the next four keys are unused.
-    """
+    """True contrasts masked and interpolated views; false trains without, and ignores the next four keys."""
     spatial_ratio: Share = 0.2
     """The spatial view hides this fraction of the tokens (gamma_spa)."""
     temporal_ratio: Share = 0.3333
@@ -55,11 +54,14 @@ class EncoderExperiment(Settings):
     temporal_weight: NotNegative = 1.0
     """The contrastive loss of the temporal view has this weight (mu_tem)."""
     state_weight: NotNegative | None = None
-    """This experiment has this weight of the text states' error; null takes that of train_encoder."""
+    """The error of the text states has this weight in the encoder's loss; null takes that of train_encoder.
+    """
     head: Literal["tokens", "flat"] | None = None
-    """This experiment has this projection head; null takes that of train_encoder."""
+    """The encoder has this projection head; null takes that of train_encoder."""
     frame_code: bool | None = None
-    """This experiment tells attention which frame is which, or not; null does as train_encoder says."""
+    """True adds a code of the frame to attention over frames, false none; null takes the value of
+    train_encoder.
+    """
 
     def choose(self, settings: "TrainEncoderSettings") -> "TrainEncoderSettings":
         """Return the settings with what this experiment chooses otherwise, beyond the paper."""
@@ -94,9 +96,10 @@ class TrainEncoderSettings(
     checks: ClassVar[tuple[Check, ...]] = (*LoopSettings.checks, heads_divide_width)
 
     head_learning_rate: Positive = 1e-4
-    """The rate of the projection head peaks here; learning_rate is that of other layers."""
+    """The learning rate of the projection head peaks at this value; other layers have learning_rate."""
     scale_learning_rate: NotNegative = 1e-2
-    """The rate of the logit scale, one number, peaks here; 0 leaves the temperature as it starts."""
+    """The learning rate of the logit scale, one number, peaks at this value; 0 keeps the initial temperature.
+    """
     mask_mode: Literal["token", "feature"] = "token"
     """The spatial view hides whole tokens, or the same features in all tokens (feature, the printed formula).
     """
@@ -117,9 +120,10 @@ class TrainEncoderSettings(
     drop_equal_captions: bool = True
     """True excludes clips with equal caption embeddings as negatives for the text."""
     gradient_checkpointing: Annotated[GradientCheckpointing, Cosmetic()] = "auto"
-    """This much is computed twice in a step, which saves memory: none, blocks (transformer blocks) or all.
+    """These activations are recomputed in the backward pass, which saves memory: none, blocks (transformer
+    blocks) or all.
 
-    On a GPU, auto starts with none and goes on as far as its memory needs; elsewhere it is all.
+    On a GPU, auto starts with none and recomputes more as its memory requires; elsewhere it is all.
     """
 
     def architecture(

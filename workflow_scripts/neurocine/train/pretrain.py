@@ -49,7 +49,7 @@ class PretrainEncoderSettings(
     checks: ClassVar[tuple[Check, ...]] = (*LoopSettings.checks, heads_divide_width)
 
     validation_share: ShareBelowOne = 0.01
-    """This fraction of the samples is held out, the last ones; of many subjects, whole subjects are held out.
+    """The last samples, this fraction of all, are held out for validation; of many subjects, whole subjects.
     """
     decoder_width: Annotated[Count, Unit("features")] = 512
     """Each token of the decoder, which is discarded after pretraining, has this many features."""
@@ -69,9 +69,10 @@ class PretrainEncoderSettings(
     shards_in_memory: Annotated[Count, Unit("files")] = 128
     """This many files are kept in memory, and their samples are mixed with each other."""
     gradient_checkpointing: Annotated[GradientCheckpointing, Cosmetic()] = "auto"
-    """This much is computed twice in a step, which saves memory: none, blocks (transformer blocks) or all.
+    """These activations are recomputed in the backward pass, which saves memory: none, blocks (transformer
+    blocks) or all.
 
-    On a GPU, auto starts with none and goes on as far as its memory needs; elsewhere it is all.
+    On a GPU, auto starts with none and recomputes more as its memory requires; elsewhere it is all.
     """
 
     def architecture(self, n_vertices: int) -> FmriEncoderConfig:

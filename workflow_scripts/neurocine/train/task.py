@@ -51,16 +51,16 @@ class LoopSettings(Settings):
     """The learning rate reaches this peak after the warm-up; parts of a network may have a rate of their own.
     """
     betas: tuple[ShareBelowOne, ShareBelowOne] = (0.9, 0.999)
-    """AdamW averages gradients with the first and squared gradients with the second of these decay rates."""
+    """AdamW averages gradients with the first of these decay rates and squared gradients with the second."""
     weight_decay: NotNegative = 0.01
     """AdamW shrinks weights at this rate times the learning rate, independently of the gradient."""
     warmup_steps: Annotated[CountOrZero, Unit("steps")] = 0
     """The learning rate rises linearly from zero over this many steps."""
     schedule: Literal["constant", "cosine", "inverse_sqrt", "exponential"] = "cosine"
-    """After the warm-up the rate stays constant, or falls along a cosine to zero, or in another way.
+    """After the warm-up the learning rate stays constant, or it decays.
 
-    It falls with the root of the step (inverse_sqrt), or by a factor per epoch (exponential), which only the
-    trainings of Mind-Animator do.
+    It follows a cosine to zero (cosine), the inverse square root of the step (inverse_sqrt), or a factor per
+    epoch (exponential), which only the trainings of Mind-Animator use.
     """
     gradient_clip: NotNegative = 1.0
     """Gradients are scaled down where their global norm exceeds this value; 0 does not clip."""
@@ -72,9 +72,11 @@ class LoopSettings(Settings):
     Steps on a GPU then take less time. Blocks compile in about a minute, the whole network in many.
     """
     deterministic: bool = False
-    """True gives the same bits on one kind of GPU after an interruption as well, for slower steps.
+    """True makes a training on one kind of GPU end with the same bits after any interruption, but slows it
+    down.
 
-    On CPUs it is so without. Operations that have no such version stop the training with their names.
+    On CPUs this holds without it. Operations without a deterministic implementation stop the training and are
+    named.
     """
     gradient_accumulation: Annotated[Count, Unit("parts")] = 1
     """Each batch is computed in this many equal parts, which saves memory and costs time."""

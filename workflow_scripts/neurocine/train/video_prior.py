@@ -25,8 +25,8 @@ class TrainVideoPriorSettings(DenoisingSettings, defaults={"steps": 1000, "batch
     temporal_position: Literal["after_self", "block_end"] = "after_self"
     """Temporal attention follows self-attention (after_self, as published) or ends the block."""
     sc_frames: Literal["prev2", "first_prev", "own"] = "prev2"
-    """Self-attention sees the two frames before (prev2, as published), the first and the last one, or its
-    own.
+    """Self-attention sees the two frames before (prev2, as published), the first and the previous one
+    (first_prev), or its own alone (own).
     """
     sc_include_self: bool = True
     """True lets self-attention see its own frame beside those of sc_frames."""
