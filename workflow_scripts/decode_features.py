@@ -58,9 +58,9 @@ def main(
     device : auto, cpu or cuda
     """
     require_variant(variant)
-    known = (*made_by("decode"), *made_by("reconstruct"))
-    if condition not in known:
-        raise InputError("--condition", condition, ", ".join(known), "Choose one of them.")
+    conditions = (*made_by("decode"), *made_by("reconstruct"))
+    if condition not in conditions:
+        raise InputError("--condition", condition, ", ".join(conditions), "Choose one of them.")
     where = pick_device(device)
     nets = SemanticDecoder.from_pretrained(semantic), StructureDecoder.from_pretrained(structure)
     generator = MotionGenerator.from_pretrained(motion)

@@ -30,8 +30,8 @@ def read_decoded(path: Path, default_seed: int) -> Predictions:
         names = [name.removesuffix("/clip") for name in list(handle.keys()) if name.endswith("/clip")]
         clips = {name: handle.get_tensor(f"{name}/clip") for name in sorted(names, key=natural)}
         arrays = set(handle.keys())
-        known = [name for name in clips if f"{name}/source" in arrays]
-        sources = {name: handle.get_tensor(f"{name}/source") for name in known}
+        movies = [name for name in clips if f"{name}/source" in arrays]
+        sources = {name: handle.get_tensor(f"{name}/source") for name in movies}
     empty = [name for name, numbers in clips.items() if not len(numbers)]
     if not clips or empty:
         found = f"no clips of {', '.join(empty)}" if empty else "no array named <movie>/clip"
@@ -113,8 +113,8 @@ def main(
     if latents and stable_diffusion:
         clips = predictions[0].clips
         predictions.append(read_ceiling(latents, stable_diffusion, clips, seed, device, settings.batch_size))
-    known = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
-    scores = score(predictions, originals, parse_networks(networks), settings, seed, known, device)
+    cached = read_arrays(cache)[0] if cache is not None and cache.is_file() else {}
+    scores = score(predictions, originals, parse_networks(networks), settings, seed, cached, device)
     for note in scores.notes:
         log.info(note)
     keys = {"dataset": dataset, "subject": subject, "method": method, "experiment": experiment}

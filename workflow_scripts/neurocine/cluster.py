@@ -80,14 +80,14 @@ def read_site(path: Path) -> Site:
     content |= edits
     if not isinstance(content.get("partitions"), dict):
         raise InputError(path, "no partitions", "the key partitions with a name for each", todo)
-    known = TEXTS
+    fields = TEXTS
     for key in content:
-        if key not in (*known, "partitions"):
-            near = difflib.get_close_matches(key, known, n=1)
+        if key not in (*fields, "partitions"):
+            near = difflib.get_close_matches(key, fields, n=1)
             hint = f"Did you mean {near[0]}?" if near else todo
-            raise InputError(f"{path}: {key}", "an unknown key", ", ".join(["partitions", *known]), hint)
+            raise InputError(f"{path}: {key}", "an unknown key", ", ".join(["partitions", *fields]), hint)
     # An account may be a number, which YAML does not read as text.
-    texts = {name: str(content[name]) for name in known if content.get(name) is not None}
+    texts = {name: str(content[name]) for name in fields if content.get(name) is not None}
     partitions = tuple(read_partitions(content["partitions"], str(path)))
     site = Site(**texts, partitions=partitions, own_partitions="partitions" in edits)
     if site.ask_gpus_by not in ASK_BY:

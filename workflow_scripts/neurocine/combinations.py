@@ -160,8 +160,8 @@ def _check_package(config: Config) -> Iterator[InputError]:
 def _check_reasons(config: Config) -> Iterator[InputError]:
     for name in config["not_as_published"]:
         section, _, key = name.partition(".")
-        known = config.get(section)
-        if not isinstance(known, dict) or (key and key not in known):
+        content = config.get(section)
+        if not isinstance(content, dict) or (key and key not in content):
             todo = "Correct it, or take the reason away."
             yield InputError("not_as_published", name, "a section of the config, or section.key", todo)
 

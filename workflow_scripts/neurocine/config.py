@@ -27,12 +27,12 @@ def _unknown_method(where: str, name: Any) -> InputError:
 def _foreign_keys(where: str, row: Mapping[str, Any], schema: Schema) -> Iterator[InputError]:
     """Find keys of an experiment that only other methods have."""
     mine = method_of(row)
-    known = {
+    keys_by_method = {
         name: resolve(schema["$defs"][method.definition], schema)["properties"]
         for name, method in METHODS.items()
     }
     for key in row:
-        owners = [name for name, keys in known.items() if key in keys]
+        owners = [name for name, keys in keys_by_method.items() if key in keys]
         if owners and mine.name not in owners:
             todo = "Correct its method, or its name: rows of one name are merged over all config files."
             found = f"a key of method {' and '.join(owners)}"

@@ -55,10 +55,12 @@ def _section(kind: type[Settings], within: list[str]) -> Schema:
     shared = _shared_by(kind, within)
     default: dict[str, Any] = {}
     if shared:
-        known = _json(SHARED[shared]())
+        shared_values = _json(SHARED[shared]())
         values = {} if kind is SHARED[shared] else _json(kind())
-        default = {key: values[key] for key in values if key in known and values[key] != known[key]}
-        own = {key: child for key, child in node["properties"].items() if key not in known}
+        default = {
+            key: values[key] for key in values if key in shared_values and values[key] != shared_values[key]
+        }
+        own = {key: child for key, child in node["properties"].items() if key not in shared_values}
         node = {"type": "object", "allOf": [{"$ref": f"#/$defs/{shared}"}]}
         node |= {"properties": own} if own else {}
     node |= {"x-checks": [check.__name__ for check in kind.checks]} if kind.checks else {}

@@ -72,7 +72,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def batches(
-    items: Sequence[str], size: int, taken: Collection[str], known: Batches | None = None
+    items: Sequence[str], size: int, taken: Collection[str], first_batches: Batches | None = None
 ) -> dict[str, list[str]]:
     """Cut movies or rest subjects into the batches that one job works on.
 
@@ -81,7 +81,7 @@ def batches(
     items : names, in order
     size : names per batch
     taken : names that a batch of several must not have: those of all movies
-    known : batches of earlier runs, which stay as they are where all their items are still asked for
+    first_batches : batches of earlier runs, which stay as they are where all their items are still asked for
 
     Returns
     -------
@@ -89,7 +89,7 @@ def batches(
     """
     named: dict[str, list[str]] = {}
     done: set[str] = set()
-    for name, group in (known or {}).items():
+    for name, group in (first_batches or {}).items():
         if set(group) <= set(items) - done:
             named[name] = list(group)
             done.update(group)

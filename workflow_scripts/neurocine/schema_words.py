@@ -132,8 +132,8 @@ def about(path: Sequence[Any], schema: Schema, value: Any) -> tuple[Schema, str,
 def unknown_key(where: str, path: Sequence[Any], schema: Schema, value: Any) -> InputError:
     """Make the message about an unknown key, the last part of the path; the nearest known one is named."""
     node, _, _ = about(path[:-1], schema, value)
-    known, key = list(node.get("properties", {})), str(path[-1])
-    near = difflib.get_close_matches(key, known, n=1)
-    shown = ", ".join(known[:SHOWN_KEYS]) + (", ..." if len(known) > SHOWN_KEYS else "")
+    names, key = list(node.get("properties", {})), str(path[-1])
+    near = difflib.get_close_matches(key, names, n=1)
+    shown = ", ".join(names[:SHOWN_KEYS]) + (", ..." if len(names) > SHOWN_KEYS else "")
     todo = f"Did you mean {near[0]}?" if near else f"Known keys here: {shown}."
     return InputError(dotted([where, *path]), "an unknown key", "a key of docs/config.md", todo)

@@ -138,11 +138,11 @@ def low_outliers(values: np.ndarray, deviations: float) -> np.ndarray:
     values : (n,), NaN where there is none
     deviations : robust standard deviations, 1.4826 times the median absolute deviation
     """
-    known = values[np.isfinite(values)]
-    if len(known) < FEWEST:
+    finite_values = values[np.isfinite(values)]
+    if len(finite_values) < FEWEST:
         return np.zeros(len(values), bool)
-    middle = np.median(known)
-    spread = MAD_TO_SD * np.median(np.abs(known - middle))
+    middle = np.median(finite_values)
+    spread = MAD_TO_SD * np.median(np.abs(finite_values - middle))
     return np.asarray(np.nan_to_num(values, nan=np.inf) < middle - deviations * spread)
 
 

@@ -397,7 +397,9 @@ def preprocess_run(
                     "Correct preprocess_run.crop, or list the run in exclude_runs.",
                 )
             twins = [
-                other + 1 for other, known in enumerate(cleaned[movie]) if np.array_equal(known, samples)
+                other + 1
+                for other, earlier_samples in enumerate(cleaned[movie])
+                if np.array_equal(earlier_samples, samples)
             ]
             if twins:
                 found = f"the same values as repeat {twins[0]} of {movie}"

@@ -188,9 +188,9 @@ class VertexSelection:
         return cls(**arrays, areas=areas, groups=groups, grid=grid, placed=placed)
 
 
-def _ordered_areas(settings: SelectVerticesSettings, known: AreaVertices) -> list[str]:
+def _ordered_areas(settings: SelectVerticesSettings, by_area: AreaVertices) -> list[str]:
     """Areas in hierarchy order; own areas outside the hierarchy follow in the order given."""
-    names = list(dict.fromkeys(area for _, area in known))
+    names = list(dict.fromkeys(area for _, area in by_area))
     chosen = settings.areas or ROI_SETS[settings.roi_set] or names
     for area in chosen:
         if area not in names:
@@ -224,16 +224,16 @@ def select_vertices(
     """
     grid = None
     if like is None:
-        known = area_vertices(atlas)
+        by_area = area_vertices(atlas)
     elif atlas is None:
         raise InputError("atlas", "none", "a file, where voxels are chosen", GIVE_ATLAS)
     else:
         grid = check_volumes(like)[1]
-        known = area_voxels(atlas, labels, grid)
-    areas = _ordered_areas(settings, known)
+        by_area = area_voxels(atlas, labels, grid)
+    areas = _ordered_areas(settings, by_area)
     nothing = np.zeros(0, np.int64)  # of an area that the atlas has on one side only
     parts = [
-        (number, hemisphere, known.get((hemisphere, area), nothing)[:: settings.every])
+        (number, hemisphere, by_area.get((hemisphere, area), nothing)[:: settings.every])
         for number, area in enumerate(areas)
         for hemisphere in (0, 1)
     ]

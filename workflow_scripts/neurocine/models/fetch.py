@@ -132,9 +132,9 @@ def read_lock(path: Path) -> Lock:
 def wrong_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Name the files that are absent or have another size or hash than recorded."""
     wrong = []
-    for name, known in files.items():
+    for name, entry in files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != known["size"] or file_sha256(path) != known["sha256"]:
+        if not path.is_file() or path.stat().st_size != entry["size"] or file_sha256(path) != entry["sha256"]:
             wrong.append(name)
     return wrong
 
@@ -343,10 +343,10 @@ def fetch_models(folders: Mapping[str, Path], settings: FetchModelsSettings) -> 
     for name, folder in folders.items():
         lock = read_lock(path)
         sources = [settings.lavis_weights] if name == "lavis" else [getattr(settings, name).partition("@")[0]]
-        known = all(source in lock for source in sources)
-        if known and _locked_right(name, folder, settings, lock):
+        is_locked = all(source in lock for source in sources)
+        if is_locked and _locked_right(name, folder, settings, lock):
             done[name] = "there, as locked"
-        elif not known and _is_complete(name, folder):
+        elif not is_locked and _is_complete(name, folder):
             done[name] = "there, your own"
         else:
             log.info("%s: %s", folder, PUBLISHED[name])

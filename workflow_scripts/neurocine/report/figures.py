@@ -53,8 +53,10 @@ def track(score: Mapping[str, Any], low: float, high: float) -> Markup:
         "chance": "chance",
         "baseline": "best trivial baseline",
     }
-    known = [f"{label} {number(score[name])}" for name, label in labels.items() if math.isfinite(score[name])]
-    return piece("track", marks, ", ".join(known))
+    levels = [
+        f"{label} {number(score[name])}" for name, label in labels.items() if math.isfinite(score[name])
+    ]
+    return piece("track", marks, ", ".join(levels))
 
 
 def axis_range(scores: Sequence[Mapping[str, Any]]) -> tuple[float, float]:

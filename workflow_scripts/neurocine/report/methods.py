@@ -144,12 +144,12 @@ def references(text: str, of_data: str = "") -> str:
     """
     bibliography = (Path(__file__).parent / "templates/references.bib").read_text(encoding="utf-8")
     pattern = re.compile(r"^(@\w+{(\w+),\n.*?^}\n)", re.MULTILINE | re.DOTALL)
-    known = {key: body for body, key in pattern.findall(bibliography)}
-    known |= {key: body for body, key in pattern.findall(of_data + "\n") if key not in known}
+    entries = {key: body for body, key in pattern.findall(bibliography)}
+    entries |= {key: body for body, key in pattern.findall(of_data + "\n") if key not in entries}
     cited = set(re.findall(r"\[@(\w+)\]", text))
-    if unknown := cited - set(known):
+    if unknown := cited - set(entries):
         raise KeyError(f"no reference for {words(sorted(unknown))}")
-    return "".join(body for key, body in known.items() if key in cited)
+    return "".join(body for key, body in entries.items() if key in cited)
 
 
 def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ran) -> tuple[str, str]:

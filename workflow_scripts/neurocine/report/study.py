@@ -147,8 +147,8 @@ class Order:
 
     def rank(self, owner: Owner) -> tuple[Any, ...]:
         """Sort key of a result."""
-        known = owner.experiment in self.experiments
-        place = self.experiments.index(owner.experiment) if known else len(self.experiments)
+        is_run = owner.experiment in self.experiments
+        place = self.experiments.index(owner.experiment) if is_run else len(self.experiments)
         return owner.method, place, natural(owner.experiment), not owner.subject, natural(owner.subject)
 
     def label(self, owner: Owner) -> str:
@@ -180,8 +180,8 @@ def score_records(scores: pd.DataFrame, order: Order) -> list[dict[str, Any]]:
         subject = "" if str(record["subject"]) in ("nan", "all") else str(record["subject"])
         record["owner"] = Owner(subject, str(record["method"]), str(record["experiment"]))
         trivial = [record["baseline_constant"], record["baseline_mean_frame"]]
-        known = [value for value in trivial if math.isfinite(value)]
-        record["baseline"] = best(str(record["metric"]), known) if known else math.nan
+        baselines = [value for value in trivial if math.isfinite(value)]
+        record["baseline"] = best(str(record["metric"]), baselines) if baselines else math.nan
         record["slow"] = record.get("p_holds", "yes") == "no"
         record["above"] = record["p_value"] <= NULL_BEATEN and not record["slow"]
         records.append(record)

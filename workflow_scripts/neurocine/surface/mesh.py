@@ -110,9 +110,9 @@ def fill_areas(values: np.ndarray) -> np.ndarray:
     coordinates = np.concatenate([places[0][left], places[1][right]])
     filled = values.copy()
     for members in installed_areas().values():
-        known = members[np.isfinite(values[members])]
+        sources = members[np.isfinite(values[members])]
         unknown = members[~np.isfinite(values[members])]
-        if known.size and unknown.size:
-            nearest = KDTree(coordinates[known]).query(coordinates[unknown])[1]
-            filled[unknown] = values[known[nearest]]
+        if sources.size and unknown.size:
+            nearest = KDTree(coordinates[sources]).query(coordinates[unknown])[1]
+            filled[unknown] = values[sources[nearest]]
     return filled

@@ -74,9 +74,9 @@ class Spins:
         """
         sides = {"left": [0], "right": [1], "both": [0, 1]}[hemisphere]
         overlap = self.counts[sides][:, :, areas].sum(2)  # (sides, n_spins, A)
-        known = np.isfinite(values[sides])
-        total = np.einsum("hsb,hb->s", overlap, np.where(known, values[sides], 0.0))
-        covered = np.einsum("hsb,hb->s", overlap, known.astype(np.float64))
+        has_value = np.isfinite(values[sides])
+        total = np.einsum("hsb,hb->s", overlap, np.where(has_value, values[sides], 0.0))
+        covered = np.einsum("hsb,hb->s", overlap, has_value.astype(np.float64))
         enough = covered >= LEAST_KNOWN * self.sizes[sides][:, areas].sum()
         enough &= covered > 0
         return np.asarray(total[enough] / covered[enough])
@@ -97,11 +97,11 @@ def label_meshes(selection: VertexSelection) -> np.ndarray:
     """
     labels = np.full((2, MESH_VERTICES), -1, np.int64)
     left, right = mesh_vertices()
-    known = installed_areas()
+    atlas_members = installed_areas()
     for number, area in enumerate(selection.areas):
         own = selection.vertex[selection.area == number]
         for side, (mesh, offset) in enumerate(((left, 0), (right, len(left)))):
-            members = known.get((side, area), own)
+            members = atlas_members.get((side, area), own)
             inside = (members >= offset) & (members < offset + len(mesh))
             labels[side, mesh[members[inside] - offset]] = number
     return labels
