@@ -290,11 +290,11 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         for path in filter(None, (given.out, given.clip_scores)):
             refuse_unwritable(path)
-        table, clips, told = score_folders(given.predictions, given.originals, networks, **options)
+        table, clips, notes = score_folders(given.predictions, given.originals, networks, **options)
     except InputError as error:
         print(f"ERROR {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    print("\n".join([*told, "", format_table(table)]), flush=True)  # first, so that no disk takes it away
+    print("\n".join([*notes, "", format_table(table)]), flush=True)  # first, so that no disk takes it away
     for path, written in ((given.out, table), (given.clip_scores, clips)):
         try:
             if path:

@@ -215,14 +215,14 @@ def _look(
     bold, header = _read(path, selection)
     samples = kept_samples(bold, recording, preprocess, path)
     areas = {} if selection.grid is not None else area_vertices()
-    told = count_by_area(samples.constant, areas) if areas else ""
+    constant_areas = count_by_area(samples.constant, areas) if areas else ""
     chosen = Samples(samples.bold[:, looked_at], samples.constant[looked_at])
     row: dict[str, object] = {
         "volumes": len(bold),
         "tr_stated": stated_tr(path, header)[0],
         "tr_study": recording.tr,
         "constant": int(samples.constant.sum()),
-        "areas_without_signal": told.rpartition(": ")[2] if ": " in told else "",
+        "areas_without_signal": constant_areas.rpartition(": ")[2] if ": " in constant_areas else "",
         "tsnr": temporal_snr(chosen, preprocess.detrend_order),
     }
     return row, chosen

@@ -180,7 +180,7 @@ def read_area_pickles(folder: Path, areas: Sequence[str]) -> dict[str, np.ndarra
         values = read_pickled_array(path, "train")
         like = next(iter(found.values())).shape[:2] if found else values.shape[:2]
         if values.ndim != 3 or 0 in values.shape or values.shape[:2] != like:
-            told = f"{like[0]} videos and {like[1]} repeats" if found else "videos, repeats, voxels"
-            raise InputError(path, f"shape {values.shape}", f"three axes: {told}", TODO)
+            axes = f"{like[0]} videos and {like[1]} repeats" if found else "videos, repeats, voxels"
+            raise InputError(path, f"shape {values.shape}", f"three axes: {axes}", TODO)
         found[area] = values.astype(np.float32)
     return found

@@ -19,8 +19,8 @@ def stated_tr(path: Path, header: float) -> tuple[float, str]:
     if not sidecar.is_file():
         return header, "header"
     try:
-        told = json.loads(sidecar.read_text(encoding="utf-8"))
-        tr = told.get("RepetitionTime")
+        content = json.loads(sidecar.read_text(encoding="utf-8"))
+        tr = content.get("RepetitionTime")
         return (header, "header") if tr is None else (float(tr), sidecar.name)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         found, expected = f"no sidecar ({error})", "a JSON object with RepetitionTime in seconds"

@@ -67,8 +67,8 @@ def _open(path: Path) -> InputContainer:
             raise _unreadable(path, "an empty file")
         return av.open(str(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        told = getattr(error, "strerror", None) or str(error)
-        raise _unreadable(path, f"a file that cannot be read as a movie ({told})") from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _unreadable(path, f"a file that cannot be read as a movie ({reason})") from None
 
 
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
