@@ -12,10 +12,10 @@ from neurocine.diffusion.sampling import NOISE_SCHEDULE
 
 def inverse_scheduler(config: Mapping[str, Any]) -> DDIMInverseScheduler:
     """Make the inverse of DDIM sampling under the noise schedule of a model's scheduler config."""
-    kept = {
+    schedule = {
         key: config[key] for key in (*NOISE_SCHEDULE, "steps_offset", "set_alpha_to_one") if key in config
     }
-    return DDIMInverseScheduler(**kept, timestep_spacing="leading", clip_sample=False)
+    return DDIMInverseScheduler(**schedule, timestep_spacing="leading", clip_sample=False)
 
 
 @torch.no_grad()
@@ -66,5 +66,5 @@ def renoise(
     if len(generators) != len(latents):
         raise ValueError(f"{len(latents)} clips but {len(generators)} generators; expected one per clip")
     noise = torch.stack([torch.randn(latents.shape[1:], generator=one) for one in generators])
-    kept = alphas_cumprod[time].to(latents)
-    return kept.sqrt() * latents + (1 - kept).sqrt() * noise.to(latents)
+    alpha = alphas_cumprod[time].to(latents)
+    return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise.to(latents)

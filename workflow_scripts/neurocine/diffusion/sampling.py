@@ -80,8 +80,8 @@ def make_scheduler(name: str, config: Mapping[str, Any]) -> Scheduler:
     """
     # from_config takes a class's own default for what is the default of the class that wrote the config, and
     # these differ. Latents are not pixels in [-1, 1], to which some samplers clip unless told not to.
-    kept = {key: config[key] for key in NOISE_SCHEDULE if key in config}
-    scheduler = scheduler_class(name).from_config(dict(config), **kept, clip_sample=False)
+    schedule = {key: config[key] for key in NOISE_SCHEDULE if key in config}
+    scheduler = scheduler_class(name).from_config(dict(config), **schedule, clip_sample=False)
     algorithm = scheduler.config.get("algorithm_type", "")
     if "sde" in algorithm:
         raise ValueError(f"algorithm_type {algorithm!r} draws noise at every step; take dpmsolver++ instead")

@@ -49,10 +49,10 @@ def split_in_halves(
         orders = [generator.permutation(n) for _ in range(splits)]
         return [(order[:half], order[half : 2 * half]) for order in orders]
     every = []
-    for kept in itertools.combinations(range(n), 2 * half):
-        for rest in itertools.combinations(kept[1:], half - 1):
-            first = (kept[0], *rest)
-            every.append((np.array(first), np.array([place for place in kept if place not in first])))
+    for subset in itertools.combinations(range(n), 2 * half):
+        for rest in itertools.combinations(subset[1:], half - 1):
+            first = (subset[0], *rest)
+            every.append((np.array(first), np.array([place for place in subset if place not in first])))
     if len(every) <= splits:
         return every
     return [every[row] for row in generator.choice(len(every), size=splits, replace=False)]

@@ -285,7 +285,7 @@ def check_dtseries(path: Path) -> tuple[int, float]:
 
 def _read_gzip_rows(info: DtseriesInfo, rows: np.ndarray) -> np.ndarray:
     """Stream a compressed matrix and keep some rows; returns (len(rows), T) as stored."""
-    kept = np.empty((len(rows), info.n_volumes), info.dtype)
+    values = np.empty((len(rows), info.n_volumes), info.dtype)
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     width = info.n_volumes * info.dtype.itemsize
@@ -297,11 +297,11 @@ def _read_gzip_rows(info: DtseriesInfo, rows: np.ndarray) -> np.ndarray:
                 count = min(GZIP_BLOCK, info.n_rows - first)
                 block = np.frombuffer(stream.read(count * width), info.dtype).reshape(count, info.n_volumes)
                 here = slice(*np.searchsorted(ordered, [first, first + count]))
-                kept[order[here]] = block[ordered[here] - first]
+                values[order[here]] = block[ordered[here] - first]
             stream.read(1)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise _truncated(info.path, str(error), f"{info.n_volumes} volumes") from None
-    return kept
+    return values
 
 
 def read_dtseries(path: Path, vertices: np.ndarray) -> tuple[np.ndarray, float]:

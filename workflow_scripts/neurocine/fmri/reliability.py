@@ -65,22 +65,22 @@ def reliable(t: np.ndarray, n_movies: int, settings: SelectVerticesSettings) -> 
     ------
     InputError : no vertex is reliable, or fewer than ``reliable_count``
     """
-    kept = np.ones(len(t), bool)
+    mask = np.ones(len(t), bool)
     if settings.reliable_p:
-        kept = stats.t.sf(t, n_movies - 1) * len(t) < settings.reliable_p
+        mask = stats.t.sf(t, n_movies - 1) * len(t) < settings.reliable_p
     wanted = settings.count
-    if kept.sum() < max(wanted, 1):
+    if mask.sum() < max(wanted, 1):
         raise InputError(
             "select_vertices",
-            f"{kept.sum()} reliable vertices of {len(t)}",
+            f"{mask.sum()} reliable vertices of {len(t)}",
             f"at least {max(wanted, 1)}",
             "Raise reliable_p, lower reliable_count, or take more areas.",
         )
     if wanted:
-        best = np.argsort(np.where(kept, -t, np.inf), kind="stable")[:wanted]
-        kept = np.zeros(len(t), bool)
-        kept[best] = True
-    return kept
+        best = np.argsort(np.where(mask, -t, np.inf), kind="stable")[:wanted]
+        mask = np.zeros(len(t), bool)
+        mask[best] = True
+    return mask
 
 
 def select_reliable(
@@ -128,6 +128,6 @@ def select_reliable(
             "Choose vertices by roi_set or areas alone: reliable_count: 0, reliable_p: 0.",
         )
     t = t_over_movies(np.array(z))
-    kept = reliable(t, len(z), settings)
-    log.info("%d of %d vertices kept, smallest t %.2f", kept.sum(), len(kept), t[kept].min())
-    return selection.keep(kept)
+    mask = reliable(t, len(z), settings)
+    log.info("%d of %d vertices kept, smallest t %.2f", mask.sum(), len(mask), t[mask].min())
+    return selection.keep(mask)

@@ -127,14 +127,14 @@ class VertexSelection:
             placed=False,
         )
 
-    def keep(self, kept: np.ndarray) -> "VertexSelection":
+    def keep(self, mask: np.ndarray) -> "VertexSelection":
         """Return the selection with the vertices (V,) bool only, in the same order; areas without any go."""
-        numbers = np.unique(self.area[kept])
+        numbers = np.unique(self.area[mask])
         return dataclasses.replace(
             self,
-            vertex=self.vertex[kept],
-            area=np.searchsorted(numbers, self.area[kept]),
-            hemisphere=self.hemisphere[kept],
+            vertex=self.vertex[mask],
+            area=np.searchsorted(numbers, self.area[mask]),
+            hemisphere=self.hemisphere[mask],
             areas=tuple(self.areas[number] for number in numbers),
             groups=tuple(self.groups[number] for number in numbers),
         )

@@ -50,13 +50,13 @@ def distribution(row: Row, config: Config) -> dict[str, Any]:
     """
     settings = config["train_encoder"]
     choices = {key: settings[key] for key in CHOICES} | chosen(row)
-    kept = {key: row[key] for key in VIEWS} if row["augment"] else {}
+    view_keys = {key: row[key] for key in VIEWS} if row["augment"] else {}
     for view in ("spatial", "temporal"):
-        if not kept.get(f"{view}_weight"):  # the view is not made
-            kept = {key: value for key, value in kept.items() if not key.startswith(view)}
+        if not view_keys.get(f"{view}_weight"):  # the view is not made
+            view_keys = {key: value for key, value in view_keys.items() if not key.startswith(view)}
     if settings["interpolate_min_one"] and settings["window"] == 2:
-        kept.pop("temporal_ratio", None)  # exactly one of two frames is replaced, whatever the ratio
-    return kept | choices
+        view_keys.pop("temporal_ratio", None)  # exactly one of two frames is replaced, whatever the ratio
+    return view_keys | choices
 
 
 def permuted_key(key: str, number: int) -> str:

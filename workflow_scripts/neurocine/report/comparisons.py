@@ -127,10 +127,10 @@ def area_rows(areas: pd.DataFrame) -> pd.DataFrame:
     """
     if areas.empty:
         return areas
-    kept = (areas["kind"] == "occlusion") & (areas["decoder"] == "trained") & (areas["area"] != "all")
-    kept &= areas["hemisphere"] == "both"
+    mask = (areas["kind"] == "occlusion") & (areas["decoder"] == "trained") & (areas["area"] != "all")
+    mask &= areas["hemisphere"] == "both"
     keys = ["subject", "method", "experiment", "measure", "rank"]
-    return areas[kept].sort_values(keys, kind="stable")
+    return areas[mask].sort_values(keys, kind="stable")
 
 
 FEATURES = (

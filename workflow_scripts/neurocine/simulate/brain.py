@@ -237,8 +237,8 @@ def simulate_run(
         shared *= np.float32(np.sqrt(settings.shared_noise))
         bold += shared
     bold += drift(n_volumes, n, settings.drift, generator)
-    kept = residual_variance(n_volumes, settings.noise_autocorrelation, settings.drift, clips)
-    bold *= np.sqrt((1 - brain.share) / np.float32(kept))
+    residual = residual_variance(n_volumes, settings.noise_autocorrelation, settings.drift, clips)
+    bold *= np.sqrt((1 - brain.share) / np.float32(residual))
     response = response_at(features, volume_times(n_volumes, clips) - delay)
     bold[:, brain.tuned] += response @ (brain.weights * np.sqrt(brain.share[brain.tuned]))
     bold *= brain.deviation

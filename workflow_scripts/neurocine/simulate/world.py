@@ -239,12 +239,12 @@ def write_script(
         colour, shape, direction = decks[hide].pop()
         background = str(generator.choice(list(BACKGROUNDS)))
         shared = random_place(generator)
-        kept = {"lane": shared["lane"], "size": shared["size"]}
+        shared_place = {"lane": shared["lane"], "size": shared["size"]}
         turns = turned is not None and bool(turned[1].random() < turned[0])
         if turned is not None and turns:
-            kept |= turned_place(turned[1])
+            shared_place |= turned_place(turned[1])
         for _ in range(min(int(generator.integers(scene_trs[0], scene_trs[1] + 1)), n_clips - len(rows))):
-            place = random_place(generator) | kept
+            place = random_place(generator) | shared_place
             if turned is not None and turns:
                 place["start"] = float(turned[1].uniform(-0.12, 0.12))
             row = Scene(shape=shape, colour=colour, direction=direction, background=background, **place)

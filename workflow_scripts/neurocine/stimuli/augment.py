@@ -154,8 +154,8 @@ def swap_words(words: Sequence[str], share: float, generator: np.random.Generato
 
 def delete_words(words: Sequence[str], share: float, generator: np.random.Generator) -> list[str]:
     """Delete each word with probability ``share``; one is always left."""
-    kept = [word for word in words if generator.random() >= share]
-    return kept or [words[int(generator.integers(len(words)))]]
+    remaining = [word for word in words if generator.random() >= share]
+    return remaining or [words[int(generator.integers(len(words)))]]
 
 
 def vary_caption(

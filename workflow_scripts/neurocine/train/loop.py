@@ -303,12 +303,12 @@ class Trainer:
         return TrainingState(self.step, tensors, notes)
 
     def _what_is_kept(self) -> str:
-        kept = (
+        states = (
             "The last good state is"
             if any(self.state_dir.glob("step-*"))
             else "No state was saved yet, none is"
         )
-        return f"{kept} kept in {self.state_dir}. Check the data, or lower learning_rate."
+        return f"{states} kept in {self.state_dir}. Check the data, or lower learning_rate."
 
     def save(self) -> None:
         """Write the state (first process only).

@@ -29,10 +29,10 @@ class Record:
 
     def __init__(self, path: Path, start: int, steps: int, what: str, tensorboard: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = []
+        lines = []
         if start and path.is_file():
-            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= start]
-        path.write_text("".join(line + "\n" for line in kept))
+            lines = [line for line in path.read_text().splitlines() if _step_of(line) <= start]
+        path.write_text("".join(line + "\n" for line in lines))
         self.path, self.start, self.steps, self.what = path, start, steps, what
         self.began = self.last = time.monotonic()
         self.writer: Any = None
