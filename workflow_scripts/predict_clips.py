@@ -70,14 +70,14 @@ def main(
     with open_arrays(features) as handle:
         condition = read_meta(handle)["condition"]
     if target == "clip":
-        made = retrieved(features, embeddings, stimuli, every)
+        clips = retrieved(features, embeddings, stimuli, every)
     else:
         vae = load_vae(stable_diffusion, pick_device(device))
-        made = decoded(features, vae, every, settings.batch_size)
+        clips = decoded(features, vae, every, settings.batch_size)
     behind = movies_behind([features, *embeddings])
-    facts = {"condition": condition, "target": target, "seed": seed, "movies": list(made)}
+    facts = {"condition": condition, "target": target, "seed": seed, "movies": list(clips)}
     facts["axes"] = "clip, frame, height, width, RGB"
-    write_arrays(out, decoded_arrays(made), header("predict_clips", settings, behind, **facts))
+    write_arrays(out, decoded_arrays(clips), header("predict_clips", settings, behind, **facts))
 
 
 if __name__ == "__main__":

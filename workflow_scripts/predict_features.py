@@ -56,9 +56,9 @@ def main(
     for condition, path in zip(conditions, out, strict=True):
         shown = SubjectFmri(control_fmri(condition, test, training, settings.shift_tr, seed))
         samples = Samples.of(shown, list(test)).given(condition, seed)
-        made = predict_features(model, targets, samples.bold.numpy(), samples.clips)
+        predictions = predict_features(model, targets, samples.bold.numpy(), samples.clips)
         facts = {"condition": condition, "seed": seed, "movies": list(test)}
-        write_arrays(path, made.arrays(), header("predict_features", settings, behind, **facts))
+        write_arrays(path, predictions.arrays(), header("predict_features", settings, behind, **facts))
 
 
 if __name__ == "__main__":

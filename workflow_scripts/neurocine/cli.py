@@ -129,10 +129,10 @@ def groups(function: Callable[..., Any]) -> dict[str, type]:
 
 def with_groups(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
     """Put parsed arguments that belong to a group into an object of its dataclass."""
-    made: dict[str, Any] = {}
+    group_values: dict[str, Any] = {}
     for name, kind in groups(function).items():
-        made[name] = kind(**{one.name: arguments.pop(one.name) for one in dataclasses.fields(kind)})
-    return arguments | made
+        group_values[name] = kind(**{one.name: arguments.pop(one.name) for one in dataclasses.fields(kind)})
+    return arguments | group_values
 
 
 def start_logging(name: str) -> None:

@@ -79,17 +79,17 @@ def _ordered(node: Any) -> Any:
 
 def make_schema() -> Schema:
     """Make the JSON schema of the config."""
-    made = settings_schema(ConfigKeys)
-    definitions = {name: node for name, node in made.pop("$defs").items() if not name.endswith("Settings")}
+    schema = settings_schema(ConfigKeys)
+    definitions = {name: node for name, node in schema.pop("$defs").items() if not name.endswith("Settings")}
     # Each row is held to the keys of its own method by neurocine.config; this is the row that names none.
     row = {"$ref": f"#/$defs/{METHODS[DEFAULT].definition}"}
-    made["properties"]["experiments"]["additionalProperties"] = row
+    schema["properties"]["experiments"]["additionalProperties"] = row
     names = list(SHARED)
     for name, kind in SHARED.items():
         node = _section(kind, names[: names.index(name)])
         node.pop("additionalProperties", None)
         definitions[name] = node
-    for key, node in made["properties"].items():
+    for key, node in schema["properties"].items():
         field = ConfigKeys.model_fields[key]
         if isinstance(field.default, Settings):
             node.pop("default", None)
@@ -99,7 +99,7 @@ def make_schema() -> Schema:
         kind = type(field.default)
         section = _section(kind, names)
         closed = "unevaluatedProperties" if "allOf" in section else "additionalProperties"
-        made["properties"][key] = {
+        schema["properties"][key] = {
             "description": node["description"],
             "x-step": True,
             **section,
@@ -110,7 +110,7 @@ def make_schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of neurocine",
         "description": text,
-        **_ordered({**made, "$defs": definitions}),
+        **_ordered({**schema, "$defs": definitions}),
     }
 
 

@@ -67,18 +67,18 @@ def made_files(folder: Path) -> list[Made]:
         except (OSError, ValueError, SafetensorError):
             continue
         if "version" in meta:
-            made = Made(path, str(meta.get("step", "")), str(meta["version"]), meta.get("packages", {}))
-            found.append(made)
+            record = Made(path, str(meta.get("step", "")), str(meta["version"]), meta.get("packages", {}))
+            found.append(record)
     return found
 
 
-def differs(made: Made, version: str, packages: Mapping[str, str]) -> list[str]:
+def differs(record: Made, version: str, packages: Mapping[str, str]) -> list[str]:
     """Say in what a file's code and packages differ from these: ``code``, or names of packages.
 
     Packages that only one of the two environments has do not count: steps may have an environment each.
     """
-    code = [] if made.version == version else ["code"]
-    return code + [name for name, its in made.packages.items() if packages.get(name, its) != its]
+    code = [] if record.version == version else ["code"]
+    return code + [name for name, its in record.packages.items() if packages.get(name, its) != its]
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,16 @@ class Version:
     current: bool
 
 
-def group_versions(made: Iterable[Made], version: str, packages: Mapping[str, str]) -> list[Version]:
+def group_versions(records: Iterable[Made], version: str, packages: Mapping[str, str]) -> list[Version]:
     """Group files by the version that made them; those of now come first.
 
     Parameters
     ----------
-    made : files of a study
+    records : files of a study
     version, packages : of now
     """
     groups: dict[tuple[str, tuple[str, ...]], list[Made]] = {}
-    for one in made:
+    for one in records:
         others = [
             f"{name} {one.packages[name]}" for name in differs(one, version, packages) if name != "code"
         ]
@@ -160,11 +160,11 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="results/<dataset>, or a part of it")
     folder = parser.parse_args().folder
-    made = made_files(folder)
-    if not made:
+    records = made_files(folder)
+    if not records:
         problem = InputError(folder, "no results", "files that the workflow made", "Name results/<dataset>.")
         parser.exit(2, f"ERROR {problem}\n")
-    print(describe(group_versions(made, code_version(), package_versions())))
+    print(describe(group_versions(records, code_version(), package_versions())))
 
 
 if __name__ == "__main__":

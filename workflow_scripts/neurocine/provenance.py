@@ -30,8 +30,8 @@ def header(step: str, settings: Settings, behind: Iterable[str], **facts: Any) -
     behind : movies the file was computed from; empty: from no movie of the study
     facts : what else the step says of the file, JSON values
     """
-    made = {"step": step, "version": code_version(), "packages": package_versions()}
-    return made | {"settings": settings.model_dump()} | {COMPUTED_FROM: list(behind)} | facts
+    origin = {"step": step, "version": code_version(), "packages": package_versions()}
+    return origin | {"settings": settings.model_dump()} | {COMPUTED_FROM: list(behind)} | facts
 
 
 def movies_behind(paths: Iterable[Path]) -> list[str]:

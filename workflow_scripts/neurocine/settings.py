@@ -217,16 +217,16 @@ def _tidy(node: Any) -> Any:
 
 def settings_schema(kind: type[Settings]) -> Schema:
     """Return the JSON schema of a settings class with a sentence per key, its nested classes in ``$defs``."""
-    made: Schema = _tidy(kind.model_json_schema())
+    schema: Schema = _tidy(kind.model_json_schema())
     nested = {inner.__name__: inner for inner in nested_settings(kind)}
     for name, inner in {"": kind, **nested}.items():
-        node = made["$defs"][name] if name else made
+        node = schema["$defs"][name] if name else schema
         node.pop("description", None)
         for key, child in node.get("properties", {}).items():
             child["description"] = sentence(inner, key)
             if "const" in child:  # the only choice so far
                 child["enum"] = [child.pop("const")]
-    return made
+    return schema
 
 
 def nested_settings(kind: type[Settings]) -> Iterator[type[Settings]]:
@@ -245,12 +245,12 @@ def _classes_in(hint: Any) -> Iterator[type[Settings]]:
 
 
 def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     for key, value in pairs:
-        if key in made:
+        if key in content:
             raise InputError(key, "the key twice", "each key once", "Remove one of them.")
-        made[key] = value
-    return made
+        content[key] = value
+    return content
 
 
 def read_json(text: str, where: str) -> dict[str, Any]:

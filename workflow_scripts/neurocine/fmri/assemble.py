@@ -164,10 +164,10 @@ def read_cleaned(paths: Sequence[Path]) -> tuple[dict[str, np.ndarray], dict[str
             if meta.get("step") not in CLEANED_BY:
                 expected = f"a file of {' or '.join(CLEANED_BY)}"
                 raise InputError(path, str(meta.get("step")), expected, "Correct the name.")
-            made = {key: meta[key] for key in ("step", "settings", "vertices")}
-            if source and made != source:
-                raise _other_source(path, made, source)
-            source = made
+            origin = {key: meta[key] for key in ("step", "settings", "vertices")}
+            if source and origin != source:
+                raise _other_source(path, origin, source)
+            source = origin
             excluded += [entry for entry in meta["excluded"] if entry not in excluded]
             for movie in meta["movies"]:
                 if movie in movies:
@@ -179,19 +179,19 @@ def read_cleaned(paths: Sequence[Path]) -> tuple[dict[str, np.ndarray], dict[str
     return movies, {step: source | {"excluded": sorted(excluded)}}
 
 
-def _other_source(path: Path, made: Mapping[str, Any], source: Mapping[str, Any]) -> InputError:
-    step = made.get("step", CLEANED_BY[0])
-    return InputError(path, str(made), f"{source}, as in the others", f"Run {step} again.")
+def _other_source(path: Path, origin: Mapping[str, Any], source: Mapping[str, Any]) -> InputError:
+    step = origin.get("step", CLEANED_BY[0])
+    return InputError(path, str(origin), f"{source}, as in the others", f"Run {step} again.")
 
 
 def refuse_other_source(path: Path, source: Mapping[str, Any], train: SubjectFmri) -> None:
     """Raise InputError where cleaned runs differ in step, settings or vertices from those of the training."""
     for step, facts in source.items():
-        made = {"step": step} | {key: facts[key] for key in ("settings", "vertices")}
+        origin = {"step": step} | {key: facts[key] for key in ("settings", "vertices")}
         there = train.meta.get(step, {})
         expected = {"step": step} | {key: there.get(key) for key in ("settings", "vertices")}
-        if made != expected:
-            raise _other_source(path, made, expected)
+        if origin != expected:
+            raise _other_source(path, origin, expected)
 
 
 def existing_repeats(repeats: np.ndarray, movie: str) -> np.ndarray:

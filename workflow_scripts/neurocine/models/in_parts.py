@@ -30,5 +30,5 @@ def in_parts(
     if n_parts == 1 or not torch.is_grad_enabled():
         return forward(*inputs)
     split = [[None] * n_parts if value is None else value.tensor_split(n_parts) for value in inputs]
-    made = [checkpoint(forward, *part, use_reentrant=False) for part in zip(*split, strict=True)]
-    return tuple(torch.cat(outputs) for outputs in zip(*made, strict=True))
+    results = [checkpoint(forward, *part, use_reentrant=False) for part in zip(*split, strict=True)]
+    return tuple(torch.cat(outputs) for outputs in zip(*results, strict=True))

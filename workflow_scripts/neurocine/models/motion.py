@@ -118,9 +118,9 @@ class Branch(nn.Module):
         super().__init__()
         self.dropout, self.norm = nn.Dropout(dropout), nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, made: Tensor) -> Tensor:
+    def forward(self, x: Tensor, output: Tensor) -> Tensor:
         """Add (B, n, d) to (B, n, d)."""
-        return x + self.norm(self.dropout(made))
+        return x + self.norm(self.dropout(output))
 
 
 class MotionLayer(nn.Module):

@@ -46,8 +46,8 @@ def predict_clips(
     make : rows (n,) i64 of ``clips`` to frames (n, F, H, W, 3) uint8
     """
     rows = clips_to_decode(clips, every)
-    made = {}
+    decoded = {}
     for movie in dict.fromkeys(clips[row][0] for row in rows):
         here = np.array([row for row in rows if clips[row][0] == movie], np.int64)
-        made[movie] = Decoded(make(here), np.array([clips[row][1] for row in here], np.int64))
-    return made
+        decoded[movie] = Decoded(make(here), np.array([clips[row][1] for row in here], np.int64))
+    return decoded

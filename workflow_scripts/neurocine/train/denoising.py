@@ -298,7 +298,7 @@ class DenoisingTask:
             states = self.states(model, self.data.inputs(rows, None).to(device, torch.float32))
         originals = self.latents[rows].float()  # (n, F, C, h, w)
         n_frames, channels, height, width = originals.shape[1:]
-        made = sample(
+        samples = sample(
             self.unet(model),
             make_scheduler(self.settings.sample_scheduler, self.schedule.config),
             states,
@@ -309,4 +309,6 @@ class DenoisingTask:
             guidance=self.settings.sample_guidance,
             steps=self.settings.sample_steps,
         )
-        return draw_pairs(decode_latents(self.vae, originals), decode_latents(self.vae, made.transpose(1, 2)))
+        return draw_pairs(
+            decode_latents(self.vae, originals), decode_latents(self.vae, samples.transpose(1, 2))
+        )

@@ -273,8 +273,8 @@ class EncoderTask:
         caption = frame if per_frame else torch.randint(n_captions, (n,), generator=generator)
         names, keep, mix = self.views(n, generator)
         bold = to_device(data.windows.take(rows, generator), device).repeat(len(names), 1, 1)
-        made, scale, tokens = model(bold, to_device(keep, device), to_device(mix, device))
-        encoded = dict(zip(names, (gather_rows(part) for part in made.chunk(len(names))), strict=True))
+        views, scale, tokens = model(bold, to_device(keep, device), to_device(mix, device))
+        encoded = dict(zip(names, (gather_rows(part) for part in views.chunk(len(names))), strict=True))
         image = gather_rows(to_device(data.image[rows, frame], device))
         text = gather_rows(to_device(data.text[rows, caption], device))
         where = data.windows.movie, data.windows.clip
@@ -336,12 +336,12 @@ class EncoderTask:
         data, size = self.held_out, self.settings.batch_size
         device = model.logit_scale.device
         every = torch.arange(len(data)).split(size)
-        made = [model(data.windows.take(rows).to(device)) for rows in every]
-        encoded = torch.cat([part[0] for part in made])
+        outputs = [model(data.windows.take(rows).to(device)) for rows in every]
+        encoded = torch.cat([part[0] for part in outputs])
         values = {"embedding": self.held_out_contrast(encoded), "clips": float(len(data))}
         values["loss"] = values["embedding"]
         if self.settings.state_weight:
-            parts = [self.held_out_states(part[2], rows) for part, rows in zip(made, every, strict=True)]
+            parts = [self.held_out_states(part[2], rows) for part, rows in zip(outputs, every, strict=True)]
             values["states"] = float(torch.cat(parts).mean())
             values["loss"] += self.settings.state_weight * values["states"]
         for name, keys in (("image", data.image.to(device)), ("text", data.text.to(device))):

@@ -112,11 +112,11 @@ class Trainer:
         for group in self.plain_optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * group["lr_scale"] * factor
         rows = self.rows()
-        while (made := self._try_step(rows)) is None:
+        while (result := self._try_step(rows)) is None:
             self._checkpoint_more()
         self.step += 1
         self._update_average()
-        self.pending.append((self.step, rows, *made))
+        self.pending.append((self.step, rows, *result))
 
     def _try_step(self, rows: Tensor) -> tuple[Tensor, dict[str, Any]] | None:
         """Do the step and return its losses; None if memory did not suffice and nothing was changed yet."""

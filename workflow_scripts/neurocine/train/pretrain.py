@@ -150,12 +150,12 @@ class PretrainTask:
         n_patches = self.model.encoder.config.n_patches
         order = random_order(n_masks * len(rows), n_patches, generator)
         visible = to_device(order[:, : self.n_visible], device)
-        made = model(bold.repeat(n_masks, 1), visible)
+        predicted = model(bold.repeat(n_masks, 1), visible)
         target = self.model.patches(bold)
-        total = masked_error(made, target.repeat(n_masks, 1, 1), visible)
+        total = masked_error(predicted, target.repeat(n_masks, 1, 1), visible)
         parts = {"reconstruction": total.detach()}
         if self.contrasts:
-            first, second = (join(part.flatten(1)) for part in made.float().chunk(2))
+            first, second = (join(part.flatten(1)) for part in predicted.float().chunk(2))
             own, cross = double_contrast(first, second, join(target.flatten(1)), self.settings.temperature)
             total = total + self.settings.self_weight * own + self.settings.cross_weight * cross
             parts |= {"self_contrast": own.detach(), "cross_contrast": cross.detach()}

@@ -211,9 +211,9 @@ class SemanticTask(AnimatorTask):
         assert isinstance(model, ScaledDecoder)
         meanings, weights = self.held_out_meanings, self.weights
         device = model.logit_scale.device
-        made = [model(part.to(device)) for part in self.held_out.bold.split(256)]
-        embedding = torch.cat([part[0] for part in made]).float().cpu()
-        states = torch.cat([part[1] for part in made]).float().cpu()
+        outputs = [model(part.to(device)) for part in self.held_out.bold.split(256)]
+        embedding = torch.cat([part[0] for part in outputs]).float().cpu()
+        states = torch.cat([part[1] for part in outputs]).float().cpu()
         target = meanings.states[:, 1:]
         embedding_error = float(F.mse_loss(embedding, meanings.text))
         error = float(F.mse_loss(states, target))

@@ -114,8 +114,10 @@ class ToyBlipTask(ToyTask):
             max_new_tokens=12,
             num_beams=1,
         )
-        made = self.tokenizer.batch_decode(ids[:, 1:], skip_special_tokens=True)  # without [DEC]
-        right = float(np.mean([a.strip() == b for a, b in zip(made, self.held_out.captions, strict=True)]))
+        captions = self.tokenizer.batch_decode(ids[:, 1:], skip_special_tokens=True)  # without [DEC]
+        right = float(
+            np.mean([a.strip() == b for a, b in zip(captions, self.held_out.captions, strict=True)])
+        )
         return {"loss": 1 - right, "exact": right}
 
 
