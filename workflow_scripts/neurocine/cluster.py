@@ -163,7 +163,7 @@ def refuse_second_run(folder: Path, dataset: str) -> None:
     ------
     InputError : there are such jobs; their numbers and steps are told
     """
-    found = []
+    jobs = []
     for line in ask_slurm("squeue", "--me", "--noheader", "--format=%i|%T|%j|%k|%Z").splitlines():
         number, state, name, comment, where = line.split("|", 4)
         study, dot, _ = name.partition(".")
@@ -172,13 +172,13 @@ def refuse_second_run(folder: Path, dataset: str) -> None:
             where == str(folder) and comment.startswith(("rule_", "group_")) and (not dot or study == dataset)
         )
         if ours and state not in ENDING:
-            found.append((number, comment.removeprefix("rule_")))
-    if found:
-        numbers = " ".join(number for number, _ in found)
+            jobs.append((number, comment.removeprefix("rule_")))
+    if jobs:
+        numbers = " ".join(number for number, _ in jobs)
         raise InputError(
             folder,
             f"jobs of an earlier run of {dataset} at work: "
-            + ", ".join(f"{number} ({name})" for number, name in found),
+            + ", ".join(f"{number} ({name})" for number, name in jobs),
             "no job of this study",
             f"Wait until they have ended (squeue --me) or end them (scancel {numbers}), then start again.",
         )

@@ -103,8 +103,8 @@ def _check_lengths(config: Config) -> Iterator[InputError]:
 def _check_reliability(config: Config) -> Iterator[InputError]:
     if config["fmri_from"] != "runs":
         return
-    found = {"movies.train": len(config["movies"]["train"]), "repeats.train": config["repeats"]["train"]}
-    for where, count in found.items():
+    counts = {"movies.train": len(config["movies"]["train"]), "repeats.train": config["repeats"]["train"]}
+    for where, count in counts.items():
         if vertices_per_subject(config) and count < 2:
             todo = "Choose vertices by roi_set or areas alone: one recording does not tell what repeats."
             yield InputError(where, str(count), "at least 2, for reliable vertices", todo)

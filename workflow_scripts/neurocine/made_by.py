@@ -57,7 +57,7 @@ def made_files(folder: Path) -> list[Made]:
     ----------
     folder : ``results/<dataset>``, or a part of it; hidden folders and copies are left out, damaged files too
     """
-    found = []
+    records = []
     for path in sorted([*folder.rglob("*.safetensors"), *folder.rglob("done.json")]):
         parts = path.relative_to(folder).parts
         if any(part.startswith(".") or part in ELSEWHERE for part in parts):
@@ -68,8 +68,8 @@ def made_files(folder: Path) -> list[Made]:
             continue
         if "version" in meta:
             record = Made(path, str(meta.get("step", "")), str(meta["version"]), meta.get("packages", {}))
-            found.append(record)
-    return found
+            records.append(record)
+    return records
 
 
 def differs(record: Made, version: str, packages: Mapping[str, str]) -> list[str]:

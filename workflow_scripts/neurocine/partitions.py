@@ -84,7 +84,7 @@ def read_partitions(partitions: Mapping[str, Any], where: str) -> list[Partition
     InputError : a limit that is no number or time
     """
     keys = {"max_runtime": "runtime", "max_mem_mb": "mem_mb", "max_threads": "threads", "max_gpu": "gpus"}
-    found = []
+    usable = []
     for name, limits in partitions.items():
         values: dict[str, float] = {}
         for key, attribute in keys.items():
@@ -97,8 +97,8 @@ def read_partitions(partitions: Mapping[str, Any], where: str) -> list[Partition
                 raise InputError(
                     place, str(limits[key]), expected, "docs/cluster.md has an example."
                 ) from None
-        found.append(Partition(str(name), **values))
-    return found
+        usable.append(Partition(str(name), **values))
+    return usable
 
 
 def fit(request: Request, partitions: Sequence[Partition]) -> Request | None:

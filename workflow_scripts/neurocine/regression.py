@@ -98,11 +98,11 @@ def fit_ridge_of_movies(
     from himalaya.ridge import RidgeCV
 
     for movie, samples in outputs.items():
-        found = len(inputs.get(movie, ()))
-        if found != len(samples):
+        n_clips = len(inputs.get(movie, ()))
+        if n_clips != len(samples):
             expected = f"{len(samples)} clips, one per TR of the fMRI"
             todo = "Make embed_clips, assemble_train and assemble_test of the same movies."
-            raise InputError(f"features of {movie}", f"{found} clips", expected, todo)
+            raise InputError(f"features of {movie}", f"{n_clips} clips", expected, todo)
     x = np.concatenate([inputs[movie] for movie in outputs]).astype(dtype)
     y = np.concatenate(list(outputs.values())).astype(dtype)
     mean, std = x.mean(0), x.std(0)

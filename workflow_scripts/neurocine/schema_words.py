@@ -95,11 +95,11 @@ def _child(node: Schema, part: Any, schema: Schema) -> Schema | None:
         option = resolve(option, schema)
         if isinstance(part, int):
             ordered = option.get("prefixItems", [])
-            found = ordered[part] if part < len(ordered) else option.get("items")
+            child = ordered[part] if part < len(ordered) else option.get("items")
         else:
-            found = option.get("properties", {}).get(part, option.get("additionalProperties"))
-        if isinstance(found, Mapping):
-            return dict(found)
+            child = option.get("properties", {}).get(part, option.get("additionalProperties"))
+        if isinstance(child, Mapping):
+            return dict(child)
     return None
 
 

@@ -55,15 +55,15 @@ def scheduler_class(name: str) -> Any:
     """
     stem = name.removesuffix("Scheduler")
     stem = ALIASES.get(stem, stem)
-    found = getattr(diffusers, f"{stem}Scheduler", None)
+    scheduler = getattr(diffusers, f"{stem}Scheduler", None)
     choice = f"Choose one of {', '.join(DETERMINISTIC)}."
-    if found is None:
+    if scheduler is None:
         raise ValueError(f"scheduler {name!r} is unknown to diffusers {diffusers.__version__}. {choice}")
     if stem not in DETERMINISTIC:
         raise ValueError(
             f"scheduler {name!r} draws independent noise at every step; dependent noise cannot last. {choice}"
         )
-    return found
+    return scheduler
 
 
 def make_scheduler(name: str, config: Mapping[str, Any]) -> Scheduler:

@@ -85,15 +85,15 @@ def lagged_correlations(run: np.ndarray, others: np.ndarray, max_lag: int) -> np
     if not there.any():
         return np.full(2 * max_lag + 1, np.nan)
     run, others = run[:, there].astype(np.float64), others[:, there].astype(np.float64)
-    found = []
+    correlations = []
     for lag in range(-max_lag, max_lag + 1):
         length = len(run) - abs(lag)
         a = run[max(lag, 0) : max(lag, 0) + length]
         b = others[max(-lag, 0) : max(-lag, 0) + length]
         a, b = a - a.mean(0), b - b.mean(0)
         size = np.sqrt((a**2).sum(0) * (b**2).sum(0))
-        found.append(float(np.mean((a * b).sum(0) / np.where(size > 0, size, np.inf))))
-    return np.array(found)
+        correlations.append(float(np.mean((a * b).sum(0) / np.where(size > 0, size, np.inf))))
+    return np.array(correlations)
 
 
 def agree_with_repeats(cleaned: np.ndarray, max_lag: int) -> list[tuple[float, float]]:
@@ -111,12 +111,12 @@ def agree_with_repeats(cleaned: np.ndarray, max_lag: int) -> list[tuple[float, f
     if len(cleaned) < 2:
         return [(float("nan"), float("nan"))] * len(cleaned)
     reach = min(max_lag, cleaned.shape[1] // 3)
-    total, found = cleaned.sum(0), []
+    total, peaks = cleaned.sum(0), []
     for run in cleaned:
         curve = lagged_correlations(run, (total - run) / (len(cleaned) - 1), reach)
         best = float(np.nan if np.isnan(curve).all() else np.argmax(curve) - reach)
-        found.append((float(curve[reach]), best))
-    return found
+        peaks.append((float(curve[reach]), best))
+    return peaks
 
 
 def on_their_side(selection: VertexSelection) -> float:
@@ -249,5 +249,5 @@ def mark_unusual(table: pd.DataFrame, settings: InspectRunsSettings, n_vertices:
         "early or late": (table["best_lag_tr"] * table["tr_study"]).fillna(0).abs() >= LATE,
         "areas on the other side": table["right_side"].fillna(1) < 1,
     }
-    flags = {name: np.asarray(found, bool) for name, found in checks.items()}
+    flags = {name: np.asarray(marks, bool) for name, marks in checks.items()}
     return ["; ".join(name for name in flags if flags[name][row]) for row in range(len(table))]

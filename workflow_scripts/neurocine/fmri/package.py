@@ -101,10 +101,10 @@ def _reading(path: Path, start: bytes, expected: str, todo: str) -> Iterator[Non
     """Raise InputError where a file does not begin with ``start``, or where the block cannot read it."""
     try:
         with open(path, "rb") as handle:
-            found = handle.read(SHOWN_BYTES)
+            head = handle.read(SHOWN_BYTES)
         # What NumPy and PyTorch say of a login page or a Git LFS pointer speaks of unsafe loading instead.
-        if not found.startswith(start):
-            raise InputError(path, f"a file that begins with {found!r}", expected, todo)
+        if not head.startswith(start):
+            raise InputError(path, f"a file that begins with {head!r}", expected, todo)
         yield
     except FileNotFoundError:
         raise InputError(path, "no such file", expected, todo) from None

@@ -41,7 +41,7 @@ def vertices_by_name(keys: np.ndarray, names: Mapping[int, str], where: str | Pa
     InputError : a left name on right vertices or the reverse, or not 180 areas per hemisphere
     """
     n_left = len(mesh_vertices()[0])
-    found: dict[tuple[int, str], np.ndarray] = {}
+    by_area: dict[tuple[int, str], np.ndarray] = {}
     for key in np.unique(keys):
         name = names.get(int(key), "")
         label = LABEL.fullmatch(name)
@@ -57,8 +57,8 @@ def vertices_by_name(keys: np.ndarray, names: Mapping[int, str], where: str | Pa
                 "Give the label file with the 32k fs_LR hemispheres as distributed.",
             )
         vertices.setflags(write=False)
-        found[hemisphere, label["area"]] = vertices
-    counts = [sum(side == hemisphere for side, _ in found) for hemisphere in (0, 1)]
+        by_area[hemisphere, label["area"]] = vertices
+    counts = [sum(side == hemisphere for side, _ in by_area) for hemisphere in (0, 1)]
     if counts != [N_AREAS, N_AREAS]:
         raise InputError(
             where,
@@ -66,7 +66,7 @@ def vertices_by_name(keys: np.ndarray, names: Mapping[int, str], where: str | Pa
             f"the {N_AREAS} of HCP-MMP 1.0 in each hemisphere",
             "Give an HCP-MMP 1.0 label file, or none to use the built-in table.",
         )
-    return MappingProxyType(found)
+    return MappingProxyType(by_area)
 
 
 @functools.cache

@@ -174,13 +174,13 @@ def read_area_pickles(folder: Path, areas: Sequence[str]) -> dict[str, np.ndarra
     """
     if not areas:
         raise InputError(folder, "no area", "at least one", "Name areas in algonauts_2021.areas.")
-    found: dict[str, np.ndarray] = {}
+    responses: dict[str, np.ndarray] = {}
     for area in areas:
         path = folder / f"{area}.pkl"
         values = read_pickled_array(path, "train")
-        like = next(iter(found.values())).shape[:2] if found else values.shape[:2]
+        like = next(iter(responses.values())).shape[:2] if responses else values.shape[:2]
         if values.ndim != 3 or 0 in values.shape or values.shape[:2] != like:
-            axes = f"{like[0]} videos and {like[1]} repeats" if found else "videos, repeats, voxels"
+            axes = f"{like[0]} videos and {like[1]} repeats" if responses else "videos, repeats, voxels"
             raise InputError(path, f"shape {values.shape}", f"three axes: {axes}", TODO)
-        found[area] = values.astype(np.float32)
-    return found
+        responses[area] = values.astype(np.float32)
+    return responses

@@ -225,19 +225,21 @@ def read_volumes(path: Path, voxels: np.ndarray, grid: VoxelGrid) -> np.ndarray:
     from nilearn.masking import apply_mask
 
     image, shape = _series(Path(path))
-    count, found = check_volumes(path)
-    if not found.same(grid):
+    count, own_grid = check_volumes(path)
+    if not own_grid.same(grid):
         todo = "Resample the run to the grid of the others, or list it in exclude_runs."
-        raise InputError(path, str(found), f"{grid}, as the run that voxels were selected on", todo)
+        raise InputError(path, str(own_grid), f"{grid}, as the run that voxels were selected on", todo)
     inside = np.zeros(int(np.prod(grid.shape)), np.int8)
     inside[voxels] = 1
     try:
         # NaN stay: whoever reads decides about them.
         if image.shape == shape:
-            series = apply_mask(str(path), found.image(inside), ensure_finite=False)
+            series = apply_mask(str(path), own_grid.image(inside), ensure_finite=False)
         else:
             values = np.asarray(image.dataobj, np.float32).reshape(shape)
-            series = apply_mask(Nifti1Image(values, image.affine), found.image(inside), ensure_finite=False)
+            series = apply_mask(
+                Nifti1Image(values, image.affine), own_grid.image(inside), ensure_finite=False
+            )
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(path, f"damaged data ({error})", f"{count} volumes", FETCH_AGAIN) from None
     bold = np.empty(series.shape, np.float32)
@@ -309,7 +311,7 @@ def area_voxels(atlas: Path, labels: Path | None, grid: VoxelGrid) -> AreaVertic
     numbers = _area_numbers(Path(atlas), grid)
     present = [int(number) for number in np.unique(numbers) if number > 0]
     names = read_labels(labels) if labels else {number: str(number) for number in present}
-    found: dict[tuple[int, str], list[np.ndarray]] = {}
+    by_area: dict[tuple[int, str], list[np.ndarray]] = {}
     for number in present:
         if number not in names:
             continue
@@ -318,7 +320,7 @@ def area_voxels(atlas: Path, labels: Path | None, grid: VoxelGrid) -> AreaVertic
         right = grid.position(voxels)[0] >= 0
         if label is None:
             for hemisphere in (0, 1):
-                found.setdefault((hemisphere, names[number]), []).append(voxels[right == hemisphere])
+                by_area.setdefault((hemisphere, names[number]), []).append(voxels[right == hemisphere])
             continue
         hemisphere = "LR".index(label["side"])
         if (right == hemisphere).mean() < 0.5:
@@ -328,8 +330,8 @@ def area_voxels(atlas: Path, labels: Path | None, grid: VoxelGrid) -> AreaVertic
                 "left areas at negative x",
                 "Correct the affine of the atlas: it is flipped.",
             )
-        found.setdefault((hemisphere, label["area"]), []).append(voxels)
-    if not found:
+        by_area.setdefault((hemisphere, label["area"]), []).append(voxels)
+    if not by_area:
         where = labels or atlas
         raise InputError(where, "no area within the runs' grid", "at least one", GIVE_ATLAS)
-    return {key: np.sort(np.concatenate(parts)) for key, parts in found.items()}
+    return {key: np.sort(np.concatenate(parts)) for key, parts in by_area.items()}

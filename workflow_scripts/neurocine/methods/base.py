@@ -116,13 +116,13 @@ class Method(ABC):
 
 def register(*methods: Method) -> dict[str, Method]:
     """Return name -> method; ValueError where two share a name, or a training that only one can describe."""
-    found: dict[str, Method] = {}
+    by_name: dict[str, Method] = {}
     titles: dict[str, str] = {}
     for method in methods:
-        if method.name in found:
+        if method.name in by_name:
             raise ValueError(f"two methods are called {method.name}")
         for step, title in method.titles.items():
             if titles.setdefault(step, title) != title:
                 raise ValueError(f"two methods give the training {step} different titles")
-        found[method.name] = method
-    return found
+        by_name[method.name] = method
+    return by_name

@@ -201,7 +201,7 @@ def weight_files(folder: Path) -> list[Path]:
     """
     named = [(weights_kind(path.name), path) for path in sorted(folder.glob("*")) if path.is_file()]
     kinds = [(kind, variant) for variant in VARIANTS for kind in ("safetensors", "bin")]
-    by_kind = ([path for found, path in named if found == kind] for kind in kinds)
+    by_kind = ([path for own_kind, path in named if own_kind == kind] for kind in kinds)
     files = next((files for files in by_kind if files), [])
     return [path for path in files if not _is_piece(path)] or files
 

@@ -98,13 +98,13 @@ def choose_files(names: Iterable[str]) -> list[str]:
     chosen += [name for name, (_, _, file) in zip(used, parts, strict=True) if file in TEXTS]
     for folder in sorted({folder for folder, _, _ in parts}):
         for suffix in ("safetensors", "bin"):
-            found = [
+            matches = [
                 name
                 for name, part in zip(used, parts, strict=True)
                 if part[0] == folder and weights_kind(part[2]) == (suffix, "")
             ]
-            if found:
-                chosen += found
+            if matches:
+                chosen += matches
                 break
     return chosen
 

@@ -420,18 +420,18 @@ class FmriEncoder(nn.Module):
         for name, value in self.state_dict().items():
             if name.startswith(("proj_head.", "pool.")) or ("_temp." in name and name not in weights):
                 continue
-            found = weights.get(name)
-            if found is not None and name == "pos_embed":
-                found = _fit_positions(found, value.shape[1])
-            if found is None or found.shape != value.shape:
-                shape = "no such weight" if found is None else f"shape {tuple(found.shape)}"
+            weight = weights.get(name)
+            if weight is not None and name == "pos_embed":
+                weight = _fit_positions(weight, value.shape[1])
+            if weight is None or weight.shape != value.shape:
+                shape = "no such weight" if weight is None else f"shape {tuple(weight.shape)}"
                 raise InputError(
                     where,
                     f"{name}: {shape}",
                     f"shape {tuple(value.shape)}",
                     "Use the sizes of the pretrained encoder.",
                 )
-            taken[name] = found
+            taken[name] = weight
         self.load_state_dict(taken, strict=False)
 
 

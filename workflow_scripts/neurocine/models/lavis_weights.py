@@ -56,15 +56,15 @@ def convert_weights(folder: Path) -> Path | None:
     ------
     InputError : see `read_checkpoint`; several .pth files
     """
-    found = sorted(folder.glob("*.pth"))
-    if not found or any(folder.glob("*.safetensors")):
+    files = sorted(folder.glob("*.pth"))
+    if not files or any(folder.glob("*.safetensors")):
         return None
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+    if len(files) > 1:
+        names = ", ".join(path.name for path in files)
         raise InputError(folder, names, "one file of weights", "Move the others away.")
-    out = found[0].with_suffix(".safetensors")
-    weights = read_checkpoint(found[0])
+    out = files[0].with_suffix(".safetensors")
+    weights = read_checkpoint(files[0])
     with replacing(out) as temporary:
         save_file(weights, temporary)
-    log.info("%s: converted to %s, which is what LAVIS reads", found[0], out.name)
+    log.info("%s: converted to %s, which is what LAVIS reads", files[0], out.name)
     return out

@@ -66,10 +66,10 @@ class SavedNetwork(nn.Module):
         todo = "Run the training that makes it, to its end."
         try:
             values: dict[str, Any] = json.loads(path.read_text())
-            found = values.pop("class", "no class")
+            class_name = values.pop("class", "no class")
             fields = {field.name: field for field in dataclasses.fields(cls.Config)}
-            if found != cls.__name__ or set(values) != set(fields):
-                raise InputError(path, f"a network {found}", f"a {cls.__name__}", todo)
+            if class_name != cls.__name__ or set(values) != set(fields):
+                raise InputError(path, f"a network {class_name}", f"a {cls.__name__}", todo)
             # JSON has no tuples.
             return cls.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
         except OSError as error:

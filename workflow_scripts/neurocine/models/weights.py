@@ -116,10 +116,12 @@ def check_type(config: Path, types: Sequence[str]) -> None:
     ------
     InputError : no JSON object, or another network
     """
-    found = _model_type(config)
-    if types and found not in types:
+    model_type = _model_type(config)
+    if types and model_type not in types:
         expected = f"one of type {' or '.join(types)}"
-        raise InputError(config.parent, f"a network of type {found or 'unknown'}", expected, DOWNLOAD_AGAIN)
+        raise InputError(
+            config.parent, f"a network of type {model_type or 'unknown'}", expected, DOWNLOAD_AGAIN
+        )
 
 
 def check_model(folder: Path, types: Sequence[str] = ()) -> list[Path]:

@@ -192,9 +192,9 @@ def usable_synonyms(settings: AugmentCaptionsSettings) -> Synonyms:
     reason = "augment_captions.synonyms is empty"
     if settings.synonyms:
         try:
-            found = read_synonyms(Path(settings.synonyms))
-            if found:
-                return found
+            synonyms = read_synonyms(Path(settings.synonyms))
+            if synonyms:
+                return synonyms
             reason = f"{settings.synonyms} holds no synonym"
         except InputError as error:
             reason = str(error)

@@ -19,8 +19,8 @@ def movies_in(handle: Any, suffix: str = "") -> list[str]:
     safetensors file does not keep the order of its arrays.
     """
     ending = f"/{suffix}" if suffix else ""
-    found = list(handle.keys())
-    names = [name.removesuffix(ending) for name in found if name.endswith(ending)]
+    keys = list(handle.keys())
+    names = [name.removesuffix(ending) for name in keys if name.endswith(ending)]
     names = [name for name in names if "/" not in name]
     order = read_meta(handle).get("movies")
     if isinstance(order, list) and set(names) <= set(order):

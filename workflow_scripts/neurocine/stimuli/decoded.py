@@ -25,11 +25,11 @@ class MovieFiles:
 
     def __init__(self, files: Sequence[Path], where: str) -> None:
         self.where = where
-        found: dict[str, Path] = {}
+        sources: dict[str, Path] = {}
         for path in files:
             with open_arrays(path) as handle:
-                found |= dict.fromkeys(handle.keys(), path)
-        self.movies = {name: found[name] for name in sorted(found, key=natural)}
+                sources |= dict.fromkeys(handle.keys(), path)
+        self.movies = {name: sources[name] for name in sorted(sources, key=natural)}
 
     def clip_shape(self) -> tuple[int, ...]:
         """Return the shape of a clip of the first movie.

@@ -96,16 +96,16 @@ def load_lavis(folder: Path, prompt: str, device: torch.device | str = "cpu") ->
     ------
     InputError : a file is missing or another, weights that do not fit, or LAVIS is not installed
     """
-    found = sorted(Path(folder).glob("*.safetensors"))
+    files = sorted(Path(folder).glob("*.safetensors"))
     vocabulary = Path(folder) / TOKENIZER / "vocab.txt"
-    if len(found) != 1 or not vocabulary.is_file():
+    if len(files) != 1 or not vocabulary.is_file():
         raise InputError(
             folder,
-            f"{len(found)} .safetensors files, {'a' if vocabulary.is_file() else 'no'} {TOKENIZER}/vocab.txt",
+            f"{len(files)} .safetensors files, {'a' if vocabulary.is_file() else 'no'} {TOKENIZER}/vocab.txt",
             "one file of weights and the vocabulary",
             "Run snakemake fetch_models --cores 1, which gets them and converts the .pth file.",
         )
-    weights = read_weights(found[0])
+    weights = read_weights(files[0])
     try:
         from lavis.models.blip_models.blip_caption import BlipCaption
         from lavis.models.med import XBertLMHeadDecoder
@@ -140,7 +140,7 @@ def load_lavis(folder: Path, prompt: str, device: torch.device | str = "cpu") ->
     missing = [name for name in mismatch.missing_keys if not name.endswith("position_ids")]
     if missing:
         todo = "Download the weights again."
-        raise InputError(found[0], f"no {', '.join(missing[:3])}", "all weights of the captioner", todo)
+        raise InputError(files[0], f"no {', '.join(missing[:3])}", "all weights of the captioner", todo)
     return model.to(device).eval(), BlipImageEvalProcessor(image_size=vision["img_size"])
 
 

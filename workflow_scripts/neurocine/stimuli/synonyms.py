@@ -35,12 +35,14 @@ def read_synonyms(path: Path) -> Synonyms:
         raise InputError(path, f"nothing readable ({error})", FORMAT, "Correct the path.") from None
 
 
-def _sorted(found: Mapping[str, set[str]]) -> Synonyms:
-    return {word: tuple(sorted(others - {word})) for word, others in sorted(found.items()) if others - {word}}
+def _sorted(groups: Mapping[str, set[str]]) -> Synonyms:
+    return {
+        word: tuple(sorted(others - {word})) for word, others in sorted(groups.items()) if others - {word}
+    }
 
 
 def _read_table(path: Path) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, set[str]] = defaultdict(set)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
@@ -48,8 +50,8 @@ def _read_table(path: Path) -> dict[str, set[str]]:
         others = {other.strip().lower() for other in rest.split(",")} - {""}
         if not tab or not word.strip() or not others:
             raise InputError(path, f"line {number}: {line[:60]!r}", FORMAT, "Correct the line.")
-        found[word.strip().lower()] |= others
-    return found
+        groups[word.strip().lower()] |= others
+    return groups
 
 
 def _read_wordnet(folder: Path) -> dict[str, set[str]]:
@@ -57,7 +59,7 @@ def _read_wordnet(folder: Path) -> dict[str, set[str]]:
     present = [folder / name for name in WORDNET_FILES if (folder / name).is_file()]
     if not present:
         raise InputError(folder, "no data files", ", ".join(WORDNET_FILES), "Give WordNet's folder dict.")
-    found: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, set[str]] = defaultdict(set)
     for path in present:
         for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
             if line.startswith("  "):  # the licence
@@ -72,5 +74,5 @@ def _read_wordnet(folder: Path) -> dict[str, set[str]]:
                 ) from None
             words = {word.replace("_", " ") for word in words}
             for word in words:
-                found[word] |= words
-    return found
+                groups[word] |= words
+    return groups

@@ -160,8 +160,8 @@ class Variants:
                 tables.append(handle.get_tensor("texts"))
                 here = [movie for movie in movies if f"{movie}/variant_index" in handle.keys()]  # noqa: SIM118
             if here:
-                found = CachedClips.read([path], "variant_index", here)
-                parts.append(dataclasses.replace(found, rows=found.rows + start))
+                cached = CachedClips.read([path], "variant_index", here)
+                parts.append(dataclasses.replace(cached, rows=cached.rows + start))
             start += len(tables[-1])
         crops = CachedClips.read(files, "image_crops", movies)
         clips = tuple(clip for part in parts for clip in part.clips)
@@ -186,9 +186,9 @@ class Variants:
         ------
         InputError : another width
         """
-        found = {self.texts.shape[1], self.crops.rows.shape[2]}
-        if found != {width}:
-            text = " and ".join(map(str, sorted(found)))
+        widths = {self.texts.shape[1], self.crops.rows.shape[2]}
+        if widths != {width}:
+            text = " and ".join(map(str, sorted(widths)))
             raise InputError(
                 "embed_variants", f"embeddings {text} wide", f"{width}, as embed_clips has", "Use one CLIP."
             )

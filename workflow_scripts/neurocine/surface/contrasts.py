@@ -57,7 +57,7 @@ def sort_captions(captions: Sequence[Sequence[str]], category: Category) -> np.n
     """
     words = [{word for text in texts for word in re.findall(r"[\w']+", text.lower())} for texts in captions]
     first, second = (
-        np.array([bool(found & {word.lower() for word in chosen}) for found in words])
+        np.array([bool(caption_words & {word.lower() for word in chosen}) for caption_words in words])
         for chosen in (category.first, category.second)
     )
     return first.astype(np.int8) - second.astype(np.int8)

@@ -78,8 +78,8 @@ class _Sample:
             for column in (values, self.clip)
         )
         generator = numpy_generator(seed, "extract_attention", "bootstrap")
-        found = mean_intervals(parts, clips, settings.block_tr, settings.bootstrap_draws, generator)
-        return found.low, found.high
+        interval = mean_intervals(parts, clips, settings.block_tr, settings.bootstrap_draws, generator)
+        return interval.low, interval.high
 
 
 def spaced(n_clips: int, count: int) -> np.ndarray:
@@ -141,7 +141,7 @@ def _region_columns(regions: list[Region]) -> dict[str, list[str] | list[int]]:
 def attention_rows(
     stage: str,
     layer: int,
-    found: LayerAttention,
+    attention: LayerAttention,
     null: LayerAttention,
     regions: list[Region],
     interval_softmax: tuple[np.ndarray, np.ndarray],
@@ -152,10 +152,10 @@ def attention_rows(
     """
     columns = {"kind": "attention", "stage": stage, "layer": layer, **_region_columns(regions)}
     table = pd.DataFrame(columns)
-    table["importance_softmax"] = found.regions["softmax"].mean(0)
+    table["importance_softmax"] = attention.regions["softmax"].mean(0)
     table["softmax_low"], table["softmax_high"] = interval_softmax
-    table["importance_l2row"] = found.regions["l2row"].mean(0)
-    table["entropy"] = found.regions["entropy"].mean(0)
+    table["importance_l2row"] = attention.regions["l2row"].mean(0)
+    table["entropy"] = attention.regions["entropy"].mean(0)
     for name in QUANTITIES:
         table[f"random_{name}"] = null.regions[name].mean(0)
     return table
@@ -237,8 +237,8 @@ def extract_attention(
     )
     maps, tables = {}, []
     for stage, encoder in encoders.items():
-        found = measure_attention(encoder, sample.bold, regions, settings, f"the {stage} encoder")
-        for layer, values in found.items():
+        layers = measure_attention(encoder, sample.bold, regions, settings, f"the {stage} encoder")
+        for layer, values in layers.items():
             ends = sample.bootstrap(values.regions["softmax"], settings, seed)
             tables.append(attention_rows(stage, layer, values, null[layer], regions, ends))
             for name in QUANTITIES:

@@ -114,11 +114,11 @@ def load_state(state_dir: Path, identity: str) -> TrainingState | None:
     """
     for path in _states(state_dir):
         try:
-            state, found = _read_state(path)
+            state, stored = _read_state(path)
         except ValueError as error:
             log.warning("%s is broken (%s): going back to the state before it", path, error)
             continue
-        if found != identity:
+        if stored != identity:
             log.warning(
                 "%s belongs to a training with other settings or data: starting from the beginning", path
             )

@@ -95,11 +95,11 @@ class EncoderData:
         InputError : a movie without embeddings, or with another number of clips than TRs
         """
         for movie, n_clips in zip(windows.movies, windows.movie.bincount().tolist(), strict=True):
-            found = len(text.get(movie, ())), len(image.get(movie, ()))
-            if found != (n_clips, n_clips):
+            counts = len(text.get(movie, ())), len(image.get(movie, ()))
+            if counts != (n_clips, n_clips):
                 raise InputError(
                     f"embeddings of {movie}",
-                    f"{found[0]} clips with text and {found[1]} with images",
+                    f"{counts[0]} clips with text and {counts[1]} with images",
                     f"{n_clips} clips, one per TR of the fMRI",
                     "Make embed_clips and assemble_train of the same movies.",
                 )

@@ -356,13 +356,13 @@ class Trainer:
         packed = self.plain_optimizer.state_dict()
         order = [p for group in self.plain_optimizer.param_groups for p in group["params"]]
         for index, p in enumerate(order):
-            found = {
+            tensors = {
                 key.split("/", 1)[0]: tensor
                 for key, tensor in moments.items()
                 if key.split("/", 1)[1] == names[id(p)]
             }
-            if found:
-                packed["state"][index] = found
+            if tensors:
+                packed["state"][index] = tensors
         self.plain_optimizer.load_state_dict(packed)
 
     # --- the run --------------------------------------------------------------------------------------
