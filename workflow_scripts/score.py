@@ -130,7 +130,7 @@ def main(
             OSError,
             SafetensorError,
         ) as error:  # the scores are worth more than time saved next time
-            log.warning("nothing was kept in %s: %s", cache, error)
+            log.warning("nothing was saved in %s: %s", cache, error)
 
 
 if __name__ == "__main__":

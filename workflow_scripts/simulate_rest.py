@@ -16,7 +16,7 @@ def main(*, subject: str, seed: int, settings: SimulateRestSettings, out: Path) 
     subject : id of the subject
     seed : of the study
     settings : section simulate_rest of the config, as JSON
-    out : dense time series to write; its name tells the runs of a subject apart
+    out : dense time series to write; its name distinguishes the runs of a subject
     """
     write_dtseries(out, simulate_rest(subject, settings, seed, run=out.name), settings.tr)
 

@@ -261,7 +261,7 @@ def test_cancelled_job_is_tried_again_and_goes_on(drill: Study, undisturbed: Stu
     drill.cluster.call("scancel", drill.half_way()["id"])
     assert drill.end() == 0, drill.tell()
     assert "CANCELLED" in drill.said()
-    assert "going on from step" in drill.training_log()
+    assert "resuming from step" in drill.training_log()
     same_scores(drill, undisturbed)
 
 
@@ -278,7 +278,7 @@ def test_node_that_dies_loses_no_training(drill: Study, undisturbed: Study) -> N
         assert drill.end() == 0, drill.tell()
     finally:
         drill.cluster.node_up(job["node"])
-    assert "going on from step" in drill.training_log()
+    assert "resuming from step" in drill.training_log()
     same_scores(drill, undisturbed)
 
 
@@ -293,7 +293,7 @@ def test_preempted_training_goes_on_later(drill: Study, undisturbed: Study) -> N
     )  # fmt: skip
     assert drill.end() == 0, drill.tell()
     assert "Restarts=1" in drill.cluster.call("scontrol", "show", "job", job["id"])
-    assert "going on from step" in drill.training_log()
+    assert "resuming from step" in drill.training_log()
     same_scores(drill, undisturbed)
 
 
@@ -316,7 +316,7 @@ def test_time_limit_in_a_training_costs_no_step(drill: Study, undisturbed: Study
     assert drill.end() == 0, drill.tell()
     logs = sorted((drill.folder / "logs/slurm" / f"rule_{TRAINING}").rglob("*.log"), key=os.path.getmtime)
     assert "signal SIGUSR1: saving after this step" in logs[-2].read_text()
-    assert "going on from step" in logs[-1].read_text()
+    assert "resuming from step" in logs[-1].read_text()
     same_scores(drill, undisturbed)
 
 
@@ -388,7 +388,7 @@ def test_full_disk_is_told_and_loses_nothing(drill: Study, undisturbed: Study) -
     filler.unlink()
     assert drill.run(SCORES) == 0, drill.tell()
     # The training itself had ended before the disk was found full, and is not repeated.
-    assert "going on from step 60" in drill.training_log()
+    assert "resuming from step 60" in drill.training_log()
     same_scores(drill, undisturbed)
 
 
@@ -435,7 +435,7 @@ def test_two_nodes_train_one_model(drill: Study, accident: str) -> None:
         drill.send(signal.SIGCONT)
     assert drill.end() == 0, drill.tell()
     log = drill.training_log()
-    assert "going on from step" in log
+    assert "resuming from step" in log
     assert log.count("state of step 60 saved") == 1, log
 
 

@@ -100,7 +100,7 @@ def test_wordnet_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "nothing readable"), ("red crimson\n", "line 1"), ("", "holds no synonym")],
+    [(None, "a file that cannot be read"), ("red crimson\n", "line 1"), ("", "holds no synonym")],
 )
 def test_without_usable_synonyms_the_log_says_what_is_skipped(
     text: str | None, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -101,7 +101,7 @@ def test_quality_is_logged_and_sizes_are_checked(
     vae = load_vae(models["stable_diffusion"])
     with caplog.at_level(logging.INFO):
         encode_latents("seg1", CLIPS, vae, EncodeLatentsSettings(check_frames=4))
-    assert "seg1: the VAE alone gives back 4 frames with a PSNR of" in caplog.text
+    assert "seg1: the VAE alone reconstructs 4 frames with a PSNR of" in caplog.text
     with pytest.raises(InputError, match=r"16 x 18.*multiples of 4"):
         encode_latents("seg1", CLIPS[:, :, :, :18], vae, EncodeLatentsSettings())
     with pytest.raises(ValueError, match="generator"):

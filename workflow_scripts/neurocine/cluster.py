@@ -138,7 +138,7 @@ def ask_slurm(*command: str) -> str:
 
 
 def name_jobs(executor: Any, dataset: str) -> None:
-    """Let the jobs of a run be called by the study, so that those of other studies are told apart.
+    """Let the jobs of a run be called by the study, so that those of other studies can be distinguished.
 
     Snakemake asks Slurm for jobs by this one name, so it tells no step. The plugin's own setting for a prefix
     is read before the config is.

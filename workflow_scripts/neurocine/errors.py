@@ -3,7 +3,7 @@
 from pathlib import Path
 
 EXIT_BAD_INPUT = 2
-EXIT_TRY_AGAIN = 75  # sysexits.h EX_TEMPFAIL: state is saved, the same command goes on from there
+EXIT_TRY_AGAIN = 75  # sysexits.h EX_TEMPFAIL: state is saved, the same command resumes from there
 
 
 class InputError(Exception):

@@ -1,7 +1,7 @@
 """What the first run of a study decided, kept so that later runs do not decide otherwise.
 
 How many movies or rest subjects a job takes is a matter of the machine, and which rest subjects there are may
-change while a download goes on; neither may train anything again. Rules read this for every job.
+change while a download goes on; neither may retrain anything. Rules read this for every job.
 """
 
 import json

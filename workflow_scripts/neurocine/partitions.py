@@ -1,4 +1,4 @@
-"""What jobs ask of a cluster, held against its partitions before anything is submitted."""
+"""Compare what jobs request with the partitions of a cluster, before anything is submitted."""
 
 import itertools
 import re
@@ -71,7 +71,7 @@ def read_minutes(value: Any) -> float:
         return sum(int(number) * LETTERS[unit] for number, unit in re.findall(r"(\d+)([dhms])", text))
     match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
     if match is None:
-        raise ValueError(f"{text!r} is no time limit")
+        raise ValueError(f"{text!r} is not a time limit")
     days, *clock = (int(part or 0) for part in match.groups())
     return 1440 * days + 60 * clock[0] + clock[1] + clock[2] / 60
 

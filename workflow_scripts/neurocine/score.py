@@ -239,7 +239,7 @@ def score_folders(
         try:
             write_arrays(cache, scores.features, header("score", settings, []))
         except (OSError, SafetensorError) as error:  # the scores are worth more than time saved next time
-            logging.getLogger(__name__).warning("Nothing was kept in %s: %s", cache, error)
+            logging.getLogger(__name__).warning("Nothing was saved in %s: %s", cache, error)
     keys = ["condition", "seed"]
     notes = [*notes, *reconciled, shifted, *replaced]
     return scores.table.drop(columns=keys), scores.clips.drop(columns=keys), notes

@@ -268,7 +268,9 @@ def read_json(text: str, where: str) -> dict[str, Any]:
         todo = "Give the path of a JSON file after the @, or the JSON itself."
         raise InputError(where, str(error), "a file that can be read", todo) from None
     except json.JSONDecodeError as error:
-        raise InputError(where, f"no JSON ({error})", "a JSON object", "Quote it for the shell.") from None
+        raise InputError(
+            where, f"invalid JSON ({error})", "a JSON object", "Quote it for the shell."
+        ) from None
     except InputError as problem:
         raise InputError(f"{where}.{problem.where}", problem.found, problem.expected, problem.todo) from None
     if not isinstance(value, dict):

@@ -57,7 +57,7 @@ def far_permutation(n: int, distance: int, generator: "np.random.Generator") -> 
             other = generator.integers(n)
             order[[place, other]] = order[[other, place]]
     raise InputError(
-        "a movie", f"{n} clips", f"an order that moves each by {distance}", "Take shuffled out of conditions."
+        "a movie", f"{n} clips", f"an order that moves each by {distance}", "Remove shuffled from conditions."
     )
 
 

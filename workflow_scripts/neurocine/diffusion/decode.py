@@ -1,4 +1,4 @@
-"""Decode many clips in groups, each saved when it is done, so that an interrupted run goes on."""
+"""Decode many clips in groups, each saved when it is done, so that an interrupted run can resume."""
 
 import dataclasses
 import hashlib

@@ -47,7 +47,7 @@ def dependent_noise(
     """
     require_noise_ratio(ratio)
     if len(shape) != 5:
-        raise ValueError(f"noise of shape {tuple(shape)} asked for; expected (B, C, F, h, w)")
+        raise ValueError(f"noise of shape {tuple(shape)} requested; expected (B, C, F, h, w)")
     clips, channels, _, height, width = shape
     source = generator.device if generator is not None else "cpu"
     shared = torch.randn(clips, channels, 1, height, width, generator=generator, device=source)

@@ -1,4 +1,4 @@
-"""What decoded features are worth before anything is drawn: each beside its mean, its chance and its null."""
+"""Scores of decoded features before clips are generated, beside their mean, chance level and null."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -12,27 +12,27 @@ class Meaning(NamedTuple):
 
 MEANINGS = (
     Meaning("ssim_colbug", "as ssim, with image columns taken for channels; to compare with papers only"),
-    Meaning("ssim", "how alike brightness and contrast are, place by place; smooth frames do well"),
-    Meaning("psnr", "how small the error of single pixels is, in dB; frames of middling brightness do well"),
-    Meaning("pix_corr", "whether bright and dark lie in the same places; a frame of one value gets 0"),
-    Meaning("hue_cos", "how alike hues are, by a cosine that is high for any two frames"),
+    Meaning("ssim", "local similarity of brightness and contrast; smooth frames do well"),
+    Meaning("psnr", "how small the error of single pixels is, in dB; frames of medium brightness do well"),
+    Meaning("pix_corr", "whether bright and dark lie in the same places; a uniform frame gets 0"),
+    Meaning("hue_cos", "similarity of hues, by a cosine that is high for any two frames"),
     Meaning("hue_circ", "whether hues vary over the frame in the same way"),
     Meaning("acc_image", "whether a classifier of pictures finds the original's class among N in the frames"),
     Meaning("acc_video", "whether a classifier of videos finds the original's class among N in the clip"),
-    Meaning("clip_image", "how alike frames are to CLIP; unrelated pictures are rather alike too"),
-    Meaning("clip_video", "how alike clips are to CLIP, frames averaged: their order does not count"),
-    Meaning("clip_id", "how many other clips of the movie are less like the prediction to CLIP"),
+    Meaning("clip_image", "similarity of frames by CLIP, which is high for unrelated pictures too"),
+    Meaning("clip_video", "similarity of clips by CLIP, averaged over frames: their order does not count"),
+    Meaning("clip_id", "fraction of other clips of the movie that are less similar by CLIP"),
     Meaning("clip_change", "whether neighbouring frames change as much as the original's; 0 is as much"),
-    Meaning("vifi", "how alike clips are to ViFi-CLIP, frames averaged: their order does not count"),
+    Meaning("vifi", "similarity of clips by ViFi-CLIP, averaged over frames: their order does not count"),
     Meaning(
-        "clip_pcc_thresholded", "how alike neighbouring frames are, 0 unless the clip is like its original"
+        "clip_pcc_thresholded", "similarity of neighbouring frames, 0 unless the clip resembles its original"
     ),
-    Meaning("clip_pcc", "how alike a clip's own frames are; the original has no part, a frozen clip has 1"),
-    Meaning("retrieval", "whether the right clip is among the k of the test set most like the prediction"),
-    Meaning("epe", "how far apart the motions are, in pixels; a frozen clip does well wherever little moves"),
-    Meaning("flow", "whether things move the same way; a frozen clip gets 0"),
+    Meaning("clip_pcc", "similarity of a clip's own frames; the original plays no part, a frozen clip has 1"),
+    Meaning("retrieval", "whether the right clip is among the k most similar ones of the test set"),
+    Meaning("epe", "difference of motion in pixels; a frozen clip does well wherever little moves"),
+    Meaning("flow", "whether objects move in the same direction; a frozen clip gets 0"),
     Meaning("motion_energy", "whether fast clips are fast and slow clips slow"),
-    Meaning("motion_id", "how many other clips of the movie move less like the prediction"),
+    Meaning("motion_id", "fraction of other clips of the movie whose motion fits the prediction less"),
 )
 
 

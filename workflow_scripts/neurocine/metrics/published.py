@@ -1,7 +1,7 @@
 """Our scores beside published ones, and why they may not be compared where they may not.
 
 ``published.tsv`` holds what was printed; the rules here say how it was measured and which of our metrics, if
-any, has that definition. What no rule vouches for is not comparable.
+any, has that definition. What no rule covers is not comparable.
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -356,7 +356,7 @@ class FmriEncoder(nn.Module):
         """
         wrong = [layer for layer in layers if not 1 <= layer <= len(self.blocks)]
         if wrong:
-            raise ValueError(f"layers {wrong} asked for, the encoder has layers 1 to {len(self.blocks)}")
+            raise ValueError(f"layers {wrong} requested, the encoder has layers 1 to {len(self.blocks)}")
         tokens = self.tokenize(bold) + self.pos_embed
         maps = {}
         for number, block in enumerate(self.blocks, 1):

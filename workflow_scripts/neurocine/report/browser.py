@@ -1,4 +1,4 @@
-"""One page with a study's results: scores beside what luck reaches, films, brain maps, trainings, settings.
+"""One page with a study's results: scores beside chance and null, films, brain maps, trainings, settings.
 
 The page needs no network and no server. Tables and pictures are plain HTML that can be read without scripts;
 the script adds sorting, filtering and enlarging.

@@ -114,7 +114,7 @@ AREAS = (
     Shown("ci_low", "95 % interval", "interval", "block bootstrap over time", minor=True),
     Shown("p_family", "p family", "p", "pairings with other times, corrected over areas"),
     Shown("p_training", "p training", "p", "decoders trained on fMRI of other times", minor=True),
-    Shown("spin_p", "p spin", "p", "areas turned about the sphere, not corrected", minor=True),
+    Shown("spin_p", "p spin", "p", "random rotations of the map on the sphere, not corrected", minor=True),
     Shown("noise_ceiling", "noise ceiling", "number", "correlation that a model of the fMRI could reach"),
     Shown("exceeds", "exceeds its null"),
 )

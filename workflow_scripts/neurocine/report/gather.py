@@ -37,7 +37,7 @@ class StudyFiles:
     logs : log.jsonl files of the trainings
     controls : film strips and films of the other conditions, {condition}/{choice} (show_clips)
     result_tables : further tables of single results to link, such as those of score
-    exports : brain maps for other tools, and on a page to be turned (export_maps)
+    exports : brain maps for other tools, and as an interactive page (export_maps)
     summary : means over seeds (compare_results); nothing on the page of one subject
     comparisons : paired differences (compare_results), likewise
     published : published values beside ours (compare_results), likewise

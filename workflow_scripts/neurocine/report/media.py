@@ -67,7 +67,7 @@ def map_pictures(media: Sequence[Medium], who: str) -> Markup:
 
 
 def map_section(maps: Iterable[Medium], files: Iterable[Medium], order: Order) -> Markup:
-    """Show the brain maps of every result, and link the page on which one can be turned.
+    """Show the brain maps of every result, and link the interactive one.
 
     Parameters
     ----------

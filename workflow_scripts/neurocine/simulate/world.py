@@ -210,7 +210,7 @@ def write_script(
     clip of a scene is a new shot of the same thing: size, speed and start vary a little.
 
     In a turned scene heading and lane are drawn apart from the direction, and shots start near the middle
-    of the frame, so that a still tells nothing of where the thing goes.
+    of the frame, so that a single frame does not predict where the object goes.
 
     Parameters
     ----------

@@ -63,5 +63,5 @@ def encode_latents(
         flat = clips.reshape(-1, height, width, 3)
         rows = np.linspace(0, len(flat) - 1, min(settings.check_frames, len(flat))).astype(int)
         quality = vae_round_trip(vae, flat[rows], settings.batch_size)
-        log.info("%s: the VAE alone gives back %d frames with a PSNR of %.1f dB", movie, len(rows), quality)
+        log.info("%s: the VAE alone reconstructs %d frames with a PSNR of %.1f dB", movie, len(rows), quality)
     return latents.half().numpy()

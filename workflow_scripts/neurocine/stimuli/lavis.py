@@ -133,7 +133,10 @@ def load_lavis(folder: Path, prompt: str, device: torch.device | str = "cpu") ->
     if len(model.tokenizer) != text["vocab_size"]:
         words = f"{len(model.tokenizer)} words with [DEC] and [ENC]"
         raise InputError(
-            vocabulary, words, f"{text['vocab_size']}, as the weights have", "Get the right one."
+            vocabulary,
+            words,
+            f"{text['vocab_size']}, as the weights have",
+            "Run snakemake fetch_models to get the right one.",
         )
     # Position numbers are constants that some files hold and some do not.
     mismatch = model.load_state_dict(weights, strict=False)

@@ -32,7 +32,7 @@ def read_synonyms(path: Path) -> Synonyms:
             return _sorted(_read_wordnet(path))
         return _sorted(_read_table(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"nothing readable ({error})", FORMAT, "Correct the path.") from None
+        raise InputError(path, f"a file that cannot be read ({error})", FORMAT, "Correct the path.") from None
 
 
 def _sorted(groups: Mapping[str, set[str]]) -> Synonyms:

@@ -190,7 +190,10 @@ class Variants:
         if widths != {width}:
             text = " and ".join(map(str, sorted(widths)))
             raise InputError(
-                "embed_variants", f"embeddings {text} wide", f"{width}, as embed_clips has", "Use one CLIP."
+                "embed_variants",
+                f"embeddings {text} wide",
+                f"{width}, as embed_clips has",
+                "Embed both with the same CLIP.",
             )
 
     def draw_text(self, rows: Tensor, generator: torch.Generator) -> Tensor:

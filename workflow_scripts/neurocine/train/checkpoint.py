@@ -116,7 +116,7 @@ def load_state(state_dir: Path, identity: str) -> TrainingState | None:
         try:
             state, stored = _read_state(path)
         except ValueError as error:
-            log.warning("%s is broken (%s): going back to the state before it", path, error)
+            log.warning("%s is damaged (%s): going back to the previous state", path, error)
             continue
         if stored != identity:
             log.warning(

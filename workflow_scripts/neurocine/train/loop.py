@@ -349,7 +349,7 @@ class Trainer:
         self.bad_validations, self.stopped = notes["bad_validations"], notes["stopped"]
         if notes["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(notes["scaler"])
-        log.info("going on from step %d", self.step)
+        log.info("resuming from step %d", self.step)
 
     def _load_moments(self, moments: dict[str, Tensor]) -> None:
         names = {id(p): name for name, p in self.trained.items()}
@@ -407,7 +407,7 @@ class Trainer:
                 self.save()
                 saved, saved_step = time.monotonic(), self.step
             if wish == SAVE_AND_STOP:
-                log.info("stopped at step %d: run the same command again to go on", self.step)
+                log.info("stopped at step %d: run the same command again to resume", self.step)
                 raise SystemExit(EXIT_TRY_AGAIN)
         self.seconds = before + time.monotonic() - began
         if self.step > saved_step:

@@ -8,7 +8,7 @@ import numpy as np
 from neurocine.metrics.features import Clips, Extractor
 from neurocine.metrics.metric import Feature, Judge, Metric, Origin, PairScores, single
 
-EDGE_PIXELS = 5  # shortest side of frames: the flow trusts so many pixels from each edge less
+EDGE_PIXELS = 5  # shortest side of frames: the flow gives less weight to this many pixels from each edge
 
 
 def flow_extractor(device: str, size: int = 0, exchanged: bool = False) -> Extractor:
