@@ -140,9 +140,9 @@ def mean_intervals(
     """Intervals of means over clips: block bootstrap with the block of each metric, of corrected width.
 
     Blocks inside movies whose means are kept spread less than means of new movies would. Three factors
-    correct it: sqrt(n / (n - l)) for a block of l out of n clips, because a movie's own mean lies nearer to its
-    blocks than the true one; 1 / sqrt(1 - (a - 1/a) / 2l) for an autocorrelation time a, because blocks cut
-    apart what belongs together (exact for scores whose correlation falls exponentially); and Student's t
+    correct it: sqrt(n / (n - l)) for a block of l out of n clips, because a movie's own mean lies nearer to
+    its blocks than the true one; 1 / sqrt(1 - (a - 1/a) / 2l) for an autocorrelation time a, because blocks
+    cut apart what belongs together (exact for scores whose correlation falls exponentially); and Student's t
     over the normal quantile for as many degrees of freedom as there are blocks less movies.
 
     Parameters
