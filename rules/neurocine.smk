@@ -16,7 +16,12 @@ TURNS = {
     for key in ENCODERS
     for number in range(config["rank_areas"]["permuted"] + 1)
 }
-PRIORS = studies.trainings(config, NEUROCINE, "train_video_prior")
+# Ridge regression's captions are sampled by it too.
+PRIORS = {
+    key: parameters
+    for method in USED_METHODS
+    for key, parameters in studies.trainings(config, method, "train_video_prior").items()
+}
 
 
 wildcard_constraints:
@@ -147,6 +152,7 @@ rule train_video_prior:
         latents=train_files(results("encode_latents/{batch}.safetensors")),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         stable_diffusion=MODEL_FILES["stable_diffusion"],
+        start=MODEL_FILES.get("video_prior", []),
     output:
         config=results("train_video_prior/{prior}/unet/config.json"),
         weights=results("train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors"),
@@ -165,6 +171,7 @@ rule train_video_prior:
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
+        start=model_folder("video_prior" if "video_prior" in MODELS else "stable_diffusion"),
         stable_diffusion=model_folder("stable_diffusion"),
         train_movies=TRAIN,
         validation=config["movies"]["validation"],
@@ -176,7 +183,7 @@ rule train_video_prior:
     shell:
         '{resources.launcher} "$NEUROCINE/train_video_prior.py" --latents {input.latents:q} '
         "--train-movies {params.train_movies:q} "
-        "--embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
+        "--embeddings {input.embeddings:q} --start {params.start:q} --stable-diffusion {params.stable_diffusion:q} "
         "--validation {params.validation:q} --noise-ratio {params.noise_ratio:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 

@@ -6,6 +6,8 @@ include: "inputs/ridge.smk"
 
 RIDGE = METHODS["ridge"]
 PREDICTED = studies.conditions_among(config, RIDGE.fmri_conditions)
+# Experiments whose clips the video prior samples.
+BY_CAPTION = [name for name, row in EXPERIMENTS.items() if row.get("target") == "caption"]
 
 
 rule predict_features:
@@ -54,6 +56,7 @@ rule predict_clips:
         benchmark_file("predict_clips/sub-{subject}_{experiment}_{condition}")
     wildcard_constraints:
         condition=one_of(PREDICTED),
+        experiment=one_of(name for name in EXPERIMENTS if name not in BY_CAPTION),
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
@@ -73,6 +76,43 @@ rule predict_clips:
         "--embeddings {input.embeddings:q} --stimuli {input.stimuli:q} "
         "--stable-diffusion {params.stable_diffusion:q} --every {params.every:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
+
+
+rule predict_captions:
+    input:
+        features=of_subject("predict_features/{condition}.safetensors"),
+        prior=ridge_prior_file,
+        embeddings=train_files(results("embed_clips/{batch}.safetensors")),
+        stable_diffusion=MODEL_FILES["stable_diffusion"],
+    output:
+        of_ridge("predict_clips/{condition}.safetensors"),
+    log:
+        log_file("predict_captions/sub-{subject}_{experiment}_{condition}"),
+    benchmark:
+        benchmark_file("predict_captions/sub-{subject}_{experiment}_{condition}")
+    wildcard_constraints:
+        condition=one_of(PREDICTED),
+        experiment=one_of(BY_CAPTION),
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        device=DEVICE,
+        mem_mb=memory(32),
+        runtime=minutes(720),
+    params:
+        prior=lambda wildcards, input: str(Path(input.prior).parents[1]),
+        stable_diffusion=model_folder("stable_diffusion"),
+        noise_ratio=lambda wildcards: row_of(wildcards.experiment, RIDGE.name)["noise_ratio"],
+        seed=config["seed"],
+        settings=settings("decode"),
+        state=state_dir("predict_captions/sub-{subject}_{experiment}_{condition}"),
+    shell:
+        'python "$NEUROCINE/predict_captions.py" --features {input.features:q} --prior {params.prior:q} '
+        "--embeddings {input.embeddings:q} --stable-diffusion {params.stable_diffusion:q} "
+        "--noise-ratio {params.noise_ratio:q} --seed {params.seed:q} --settings {params.settings:q} "
+        "--state {params.state:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 use rule score_features as score_ridge_features with:

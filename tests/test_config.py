@@ -69,7 +69,13 @@ def test_studies_are_valid_and_their_settings_accepted_by_every_program(name: st
 def test_programs_and_sections_have_the_same_names() -> None:
     programs = {path.stem for path in (ROOT / "workflow_scripts").glob("*.py")}
     # What decodes captions has the settings of decode, exported maps those of plot_surface, the text none.
-    assert programs - {"decode_captions", "decode_nearest", "export_maps", "write_methods"} == set(STEPS)
+    assert programs - {
+        "decode_captions",
+        "decode_nearest",
+        "predict_captions",
+        "export_maps",
+        "write_methods",
+    } == set(STEPS)
 
 
 @pytest.mark.parametrize("step", STEPS)

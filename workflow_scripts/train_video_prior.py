@@ -5,13 +5,13 @@ from pathlib import Path
 
 from neurocine.cli import program
 from neurocine.io import file_sha256
-from neurocine.models.pretrained import load_scheduler, load_unet, load_vae
+from neurocine.models.pretrained import load_scheduler, load_vae
 from neurocine.pictures import write_picture
 from neurocine.provenance import header, refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import CachedClips, TextStates
 from neurocine.train.checkpoint import finish_training
 from neurocine.train.loop import is_main_process
-from neurocine.train.video_prior import TrainVideoPriorSettings, train_video_prior
+from neurocine.train.video_prior import TrainVideoPriorSettings, load_start, train_video_prior
 
 
 @program
@@ -20,6 +20,7 @@ def main(
     latents: list[Path],
     embeddings: list[Path],
     train_movies: list[str],
+    start: Path,
     stable_diffusion: Path,
     noise_ratio: float,
     seed: int,
@@ -29,13 +30,14 @@ def main(
     validation: list[str] | None = None,
     device: str = "auto",
 ) -> None:
-    """Inflate Stable Diffusion to video and fine-tune its attentions on captions.
+    """Inflate Stable Diffusion to video, or take an earlier prior, and fine-tune its attentions on captions.
 
     Parameters
     ----------
     latents : files of encode_latents, training movies only
     embeddings : files of embed_clips, the same movies
     train_movies : movies that trainings may see; what was computed from any other is refused
+    start : folder of Stable Diffusion, or of an earlier train_video_prior, whose unet/ is trained
     stable_diffusion : folder of Stable Diffusion
     noise_ratio : correlation between the noise of frames (beta), 0 to 1
     seed : of all draws
@@ -50,7 +52,7 @@ def main(
     captions = TextStates.read(embeddings, list(dict.fromkeys(movie for movie, _ in clips.clips)))
     inputs = {str(path): file_sha256(path) for path in [*latents, *embeddings]}
     unet, report, picture = train_video_prior(
-        load_unet(stable_diffusion),
+        load_start(start),
         load_scheduler(stable_diffusion).config,
         clips,
         captions,

@@ -26,6 +26,8 @@ from neurocine.train.video_prior import (
     CaptionTask,
     TrainVideoPriorSettings,
     caption_data,
+    load_start,
+    started,
     train_video_prior,
 )
 from tiny_models import N_TOKENS, WIDTH
@@ -291,6 +293,7 @@ def arguments(diffusion: Path, tmp_path: Path) -> dict[str, Any]:
         "latents": [write_latents(tmp_path / "latents.safetensors", MOVIES)],
         "embeddings": [write_embeddings(tmp_path / "text.safetensors", MOVIES)],
         "train_movies": MOVIES,
+        "start": diffusion,
         "stable_diffusion": diffusion,
         "validation": ["seg3"],
         "noise_ratio": 0.75,
@@ -315,6 +318,35 @@ def test_the_program_writes_a_prior_that_loads(arguments: dict[str, Any], tmp_pa
     assert picture.size == (FRAMES * 18, 2 * (18 + 20))
     last = json.loads((out / "log.jsonl").read_text().splitlines()[-1])
     assert set(last["validation"]) == {"loss", "loss_without_condition"}
+
+
+def test_a_prior_goes_on_from_an_earlier_one(arguments: dict[str, Any], tmp_path: Path) -> None:
+    """Its weights are those of the earlier one where nothing was trained yet, temporal layers included."""
+    program.main(**arguments)
+    earlier = tmp_path / "out"
+    unet = started(load_start(earlier), QUICK, (FRAMES, 4, 4), seed=2)
+    before = VideoUNet.from_pretrained(earlier / "unet").state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in unet.state_dict().items())
+    further = {"start": earlier, "out": tmp_path / "further", "state": tmp_path / "further_state"}
+    program.main(**arguments | further)
+    after = VideoUNet.from_pretrained(tmp_path / "further/unet").state_dict()
+    change = max(float((after[name] - value).abs().max()) for name, value in before.items())
+    assert 0 < change < 1e-3  # four steps of 2e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("sc_frames", "own"), ("sc_include_self", False), ("temporal_position", "block_end")]
+)
+def test_a_prior_of_another_kind_is_no_start(diffusion: Path, name: str, value: Any) -> None:
+    unet = VideoUNet.from_unet2d(load_unet(diffusion), clip_shape=(FRAMES, 4, 4))
+    with pytest.raises(InputError, match=rf"models.video_prior: found a video UNet of {name}"):
+        started(unet, QUICK.replace(**{name: value}), (FRAMES, 4, 4), seed=1)
+
+
+def test_a_prior_of_clips_of_another_shape_is_no_start(diffusion: Path) -> None:
+    unet = VideoUNet.from_unet2d(load_unet(diffusion), clip_shape=(FRAMES, 4, 4))
+    with pytest.raises(InputError, match=r"clip_shape \(3, 8, 8\)"):
+        started(unet, QUICK, (3, 8, 8), seed=1)
 
 
 def test_bad_input_is_refused(arguments: dict[str, Any], tmp_path: Path) -> None:

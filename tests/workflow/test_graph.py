@@ -289,12 +289,13 @@ def test_all_methods_share_what_is_not_their_own(checkout: Path) -> None:
     }
     assert [both[name] for name in OF_BOTH] == [alone[name] for name in OF_BOTH]
     assert both["augment_captions"] == both["embed_variants"] == 1
-    # A subject each; one regression serves both of its rows.
+    # A subject each; one regression serves all its rows.
     for name in ("train_semantic", "train_structure", "train_motion", "predict_features"):
         assert both[name] == both["assemble_train"] == 2
     assert both["score_features"] == both["score_ridge_features"] == 2
-    assert both["score"] == 4 * 2
+    assert both["score"] == 5 * 2
     assert both["predict_clips"] == 2 * 3 * 2  # conditions from fMRI
+    assert both["predict_captions"] == 3 * 2
 
 
 def test_all_rows_of_the_second_method_share_trainings(checkout: Path) -> None:
@@ -302,7 +303,7 @@ def test_all_rows_of_the_second_method_share_trainings(checkout: Path) -> None:
     jobs = planned(checkout, *ANIMATOR, "studies/toy/animator_rows.yaml")
     assert jobs["train_semantic"] == jobs["train_structure"] == 2 * 2
     assert jobs["train_motion"] == jobs["score_features"] == 4 * 2
-    assert jobs["score"] == 11 * 2
+    assert jobs["score"] == 12 * 2
 
 
 def test_the_turned_world_is_a_study_of_its_own(checkout: Path) -> None:

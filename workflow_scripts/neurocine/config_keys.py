@@ -248,8 +248,13 @@ class RidgeExperiment(Settings):
 
     method: Literal["ridge"]
     """The experiment is decoded by this method, which decides what the other keys of the row are."""
-    target: Literal["clip", "latents"] = "latents"
-    """Show the training clip with the nearest embedding (clip), or decode predicted latents by the VAE."""
+    target: Literal["clip", "latents", "caption"] = "latents"
+    """Show the training clip with the nearest embedding (clip), or decode predicted latents by the VAE.
+
+    With caption, the video prior samples clips from the training caption with the nearest embedding.
+    """
+    noise_ratio: Share = 0.75
+    """Frames share this fraction of the noise in training the video prior; read where target is caption."""
 
 
 class StudyKeys(Settings):

@@ -120,12 +120,33 @@ def keep_rest_runs(config: Config, rest: Mapping[str, list[str]], kept: Path) ->
     write_json(kept, {"rest": config["rest"], "files": dict(rest)})
 
 
+def refuse_overlap_of_prior(files: Iterable[str], test_movies: Collection[str]) -> None:
+    """Refuse a video prior that an earlier study trained on movies that this one decodes.
+
+    Parameters
+    ----------
+    files : of ``models.video_prior``; none where it is not given
+    test_movies : ``movies.test``
+
+    Raises
+    ------
+    InputError : one of them is among the movies that its weights were computed from
+    """
+    weights = [Path(path) for path in files if path.endswith(".safetensors")]
+    if weights:
+        from neurocine.provenance import refuse_overlap
+
+        for path in weights:
+            refuse_overlap(path, test_movies)
+
+
 def find_models(config: Config) -> dict[str, list[str]]:
     """Map each network to its files; the toy networks are made by the workflow and need not exist yet.
 
     Raises
     ------
     MissingModels : any that is not there
+    InputError : the video prior was trained on a test movie
     """
     folders = used_models(config["models"], config["caption_clips"]["backend"])
     files = {name: model_files(folder) for name, folder in folders.items()}
@@ -135,6 +156,7 @@ def find_models(config: Config) -> dict[str, list[str]]:
         missing.append(("fmri_encoder", encoder))
     if missing and not config["simulate"]:
         raise MissingModels(missing)
+    refuse_overlap_of_prior(files.get("video_prior", []), config["movies"]["test"])
     return {name: paths or [str(folders[name] / "config.json")] for name, paths in files.items()}
 
 

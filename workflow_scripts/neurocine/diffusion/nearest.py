@@ -4,7 +4,7 @@ It uses all that phase 1 learned and nothing that phase 2b does, so what the joi
 comparison.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,45 @@ import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
-from neurocine.diffusion.decode import DecodeSettings, Decoding, decode_clips, decoded_arrays, make_sampler
+from neurocine.diffusion.decode import (
+    DecodeSettings,
+    Decoding,
+    Sampler,
+    decode_clips,
+    decoded_arrays,
+    make_sampler,
+)
 from neurocine.errors import InputError
 from neurocine.fmri.windows import FmriWindows
 from neurocine.models.fmri_encoder import FmriEncoder
 from neurocine.models.video_unet import VideoUNet
+from neurocine.naming import Clip
 from neurocine.stimuli.cached import CachedClips, TextStates
 
 WINDOWS = 64  # of fMRI, that the encoder sees per pass
+
+
+def caption_embeddings(text: CachedClips, captions: TextStates) -> np.ndarray:
+    """Return the text embeddings of all training captions, in the order of ``captions.index.rows``.
+
+    Parameters
+    ----------
+    text : rows (m_clips, K, E), CLIP text embeddings of the training captions
+    captions : of the same training clips
+
+    Returns
+    -------
+    (m_clips K, E) float32
+
+    Raises
+    ------
+    InputError : embeddings and text states are of different clips
+    """
+    if text.clips != captions.index.clips or text.rows.shape[:2] != captions.index.rows.shape:
+        found = f"text embeddings {text.rows.shape[:2]} and text states {captions.index.rows.shape}"
+        todo = "Make embed_clips again."
+        raise InputError("embeddings", found, "as many captions of the same clips", todo)
+    return np.asarray(text.rows, np.float32).reshape(-1, text.rows.shape[-1])
 
 
 def nearest_captions(
@@ -33,8 +64,7 @@ def nearest_captions(
     ----------
     encoder : of train_encoder, on its device
     windows : of n_clips clips of test movies
-    text : rows (m_clips, K, E), CLIP text embeddings of the training captions
-    captions : of the same training clips
+    text, captions : of the training movies, see `caption_embeddings`
 
     Returns
     -------
@@ -42,19 +72,43 @@ def nearest_captions(
 
     Raises
     ------
-    InputError : embeddings and text states are of different clips
+    InputError : see `caption_embeddings`
     """
-    if text.clips != captions.index.clips or text.rows.shape[:2] != captions.index.rows.shape:
-        found = f"text embeddings {text.rows.shape[:2]} and text states {captions.index.rows.shape}"
-        todo = "Make embed_clips again."
-        raise InputError("embeddings", found, "as many captions of the same clips", todo)
-    candidates = F.normalize(torch.from_numpy(np.asarray(text.rows, np.float32)).flatten(0, 1), dim=-1)
+    candidates = F.normalize(torch.from_numpy(caption_embeddings(text, captions)), dim=-1)
     places = []
     for clips in torch.arange(len(windows)).split(WINDOWS):
         with torch.no_grad():
             predicted = encoder.embedding(encoder(windows.take(clips).to(encoder.pos_embed.device)))
         places.append((F.normalize(predicted.float().cpu(), dim=-1) @ candidates.T).argmax(dim=1))
     return captions.index.rows.reshape(-1)[torch.cat(places).numpy()].astype(np.int64)
+
+
+def sample_captions(
+    sampler: Sampler,
+    clips: Sequence[Clip],
+    captions: TextStates,
+    rows: np.ndarray,
+    state_dir: Path | None,
+    identity: Any,
+) -> Decoding:
+    """Sample clips from one training caption each.
+
+    Parameters
+    ----------
+    sampler : of the video prior
+    clips : movie and index of all n clips of the test movies
+    captions : of the training movies
+    rows : (n,) i64, rows of ``captions.states``
+    state_dir : folder of finished groups; None keeps none
+    identity : of what the clips depend on, by which finished groups of others are recognised
+    """
+    table, index = torch.from_numpy(captions.states), torch.from_numpy(rows)
+
+    def states(chosen: Tensor) -> Tensor:
+        return table[index[chosen]].float()
+
+    decoded, store = decode_clips(sampler, clips, states, state_dir, identity)
+    return Decoding(decoded_arrays(decoded), list(decoded), sampler.settings, store)
 
 
 def decode_nearest(
@@ -78,20 +132,14 @@ def decode_nearest(
     encoder, prior : of train_encoder and train_video_prior, on one device
     scheduler_config, vae : of Stable Diffusion
     test : movie -> (T, V) standardised fMRI
-    text, captions : of the training movies, see `nearest_captions`
+    text, captions : of the training movies, see `caption_embeddings`
     noise_ratio : correlation between the noise of frames (beta), 0 to 1
     settings : section decode of the config
     seed : of the initial noise, the same as that of decode
-    state_dir : folder of finished groups; None keeps none
-    identity : hashes of weights and data, by which finished groups of others are found out
+    state_dir, identity : see `sample_captions`
     """
     windows = FmriWindows.of_means(test, encoder.config.window)
-    rows = torch.from_numpy(nearest_captions(encoder, windows, text, captions))
-    table, null = torch.from_numpy(captions.states), torch.from_numpy(captions.null).float()
+    rows = nearest_captions(encoder, windows, text, captions)
+    null = torch.from_numpy(captions.null).float()
     sampler = make_sampler(prior, scheduler_config, vae, null, noise_ratio, settings, seed)
-
-    def states(clips: Tensor) -> Tensor:
-        return table[rows[clips]].float()
-
-    decoded, store = decode_clips(sampler, windows.clips, states, state_dir, ["nearest_caption", identity])
-    return Decoding(decoded_arrays(decoded), list(decoded), sampler.settings, store)
+    return sample_captions(sampler, windows.clips, captions, rows, state_dir, ["nearest_caption", identity])

@@ -5,15 +5,17 @@ from typing import Any, ClassVar
 
 from neurocine.conditions import made_by
 from neurocine.methods.base import Config, Method, Row, Training
+from neurocine.methods.neurocine import prior_key
 
 
 class Ridge(Method):
-    """The training clip with the nearest predicted embedding, or predicted latents through the VAE."""
+    """The training clip or caption with the nearest predicted embedding, or predicted latents and the VAE."""
 
     name = "ridge"
     definition = "RidgeExperiment"
     parameters = ("target",)
-    titles: ClassVar[Mapping[str, str]] = {}  # solved, not trained: nothing is logged
+    # Solved, not trained; captions are shown by NeuroCine's video prior.
+    titles: ClassVar[Mapping[str, str]] = {"train_video_prior": "Video prior from captions"}
     step = "predict_clips"
     fmri_conditions = made_by("decode")
     draws = False
@@ -21,8 +23,12 @@ class Ridge(Method):
     main_experiment = "ridge_latents"
 
     def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
-        """There is none."""
-        return ()
+        """Name the video prior, which only captions need."""
+        if row["target"] != "caption":
+            return ()
+        return (
+            Training("train_video_prior", prior_key(row), {"noise_ratio": row["noise_ratio"]}, of="study"),
+        )
 
     def used(self, row: Row) -> dict[str, Any]:
         """Return the parameters that an experiment uses."""

@@ -113,6 +113,17 @@ PUBLISHED = {
         fetched=False,
         types=("clip",),
     ),
+    "video_prior": Published(
+        "a video prior to start phase 2a from",
+        "train_video_prior of another study; not fetched",
+        3.8,
+        "that of its Stable Diffusion",
+        use="if given",
+        folder_sentence="Phase 2a goes on from the video UNet in this folder, which train_video_prior of "
+        "another study wrote, with unet/ in it. Without (null), it starts from the image UNet, as published.",
+        fetched=False,
+        pretrained=False,
+    ),
     "lavis": Published(
         "the BLIP captioner of LAVIS",
         "Salesforce and bert-base-uncased",

@@ -11,6 +11,8 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
+from neurocine.io import read_json
+from neurocine.models.pretrained import load_unet
 from neurocine.models.video_unet import VideoUNet
 from neurocine.seeds import seeded_weights
 from neurocine.stimuli.cached import CachedClips, TextStates
@@ -75,8 +77,63 @@ def caption_data(latents: CachedClips, captions: TextStates, validation: tuple[s
     return ClipData(latents, inputs, torch.from_numpy(captions.null).float(), validation)
 
 
+def load_start(folder: Path) -> UNet2DConditionModel:
+    """Load the UNet that phase 2a starts from: an image UNet, or the video UNet of an earlier phase 2a.
+
+    Parameters
+    ----------
+    folder : of Stable Diffusion, or of train_video_prior; ``unet`` in it is read
+
+    Raises
+    ------
+    InputError : no such folder, or a broken one
+    """
+    config = folder / "unet/config.json"
+    if config.is_file() and "temporal_position" in read_json(config, "the config of a UNet", "Get it again."):
+        return VideoUNet.from_pretrained(folder / "unet")
+    return load_unet(folder)
+
+
+def started(
+    unet: UNet2DConditionModel, settings: TrainVideoPriorSettings, clip_shape: tuple[int, int, int], seed: int
+) -> VideoUNet:
+    """Return the video UNet that training starts with: a given one, or an inflated image UNet.
+
+    Parameters
+    ----------
+    unet : image or video UNet
+    settings : section train_video_prior
+    clip_shape : frames, height and width of the latents
+    seed : of the temporal layers of an image UNet
+
+    Raises
+    ------
+    InputError : the video UNet is of clips of another shape, or attends to other frames
+    """
+    kind, own, position = settings.sc_frames, settings.sc_include_self, settings.temporal_position
+    if not isinstance(unet, VideoUNet):
+        with seeded_weights(seed, "train_video_prior", "weights"):  # of the temporal layers
+            return VideoUNet.from_unet2d(unet, kind, own, position, clip_shape=clip_shape)
+    wanted = {
+        "sc_frames": kind,
+        "sc_include_self": own,
+        "temporal_position": position,
+        "clip_shape": clip_shape,
+    }
+    given = {name: unet.config[name] for name in wanted} | {"clip_shape": unet.latent_shape()[1:]}
+    for name, value in wanted.items():
+        if given[name] != value:
+            raise InputError(
+                "models.video_prior",
+                f"a video UNet of {name} {given[name]}",
+                f"{name} {value}, as in this study",
+                "Give another one, or null to start from the image UNet.",
+            )
+    return unet
+
+
 def train_video_prior(
-    image_unet: UNet2DConditionModel,
+    start: UNet2DConditionModel,
     scheduler_config: Mapping[str, Any],
     latents: CachedClips,
     captions: TextStates,
@@ -90,11 +147,12 @@ def train_video_prior(
     identity: Any = None,
     device: str = "auto",
 ) -> tuple[VideoUNet, TrainingReport, np.ndarray | None]:
-    """Inflate the image UNet and fine-tune its attentions on clips with captions.
+    """Inflate an image UNet, or take a video UNet, and fine-tune its attentions on clips with captions.
 
     Parameters
     ----------
-    image_unet, scheduler_config, vae : of Stable Diffusion; without the VAE no picture is made
+    start : UNet of Stable Diffusion, or the video UNet of an earlier training
+    scheduler_config, vae : of Stable Diffusion; without the VAE no picture is made
     latents : rows (n_clips, F, C, h, w)
     captions : of the same clips
     validation : held-out movies
@@ -113,14 +171,7 @@ def train_video_prior(
     """
     data = caption_data(latents, captions, validation)
     n_frames, _, height, width = latents.rows.shape[1:]
-    with seeded_weights(seed, "train_video_prior", "weights"):  # of the temporal layers
-        unet = VideoUNet.from_unet2d(
-            image_unet,
-            settings.sc_frames,
-            settings.sc_include_self,
-            settings.temporal_position,
-            clip_shape=(n_frames, height, width),
-        )
+    unet = started(start, settings, (n_frames, height, width), seed)
     unet.set_trainable(settings.trained)
     task = CaptionTask(unet, data, scheduler_config, noise_ratio, settings, seed, vae)
     report = train(
