@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from neurocine.columns import describe_columns, write_described_table
+from neurocine.fmri import inspect
+from neurocine.metrics import feature_scores
 from neurocine.metrics.registry import METRICS
+from neurocine.surface import rank_areas
 from neurocine.version import code_version
 
 # As the steps write them.
@@ -32,6 +35,11 @@ TABLES = {
     "fall_cosine fall_cosine_low random_fall_cosine fall_identification_high "
     "random_fall_identification",
     "vertices": "vertex area group hemisphere",
+    "rank_areas": " ".join(rank_areas.COLUMNS),
+    "runs": " ".join(inspect.COLUMNS),
+    "score_features": " ".join(["dataset", "subject", "decoders", "condition", *feature_scores.COLUMNS]),
+    "sweep_lags": "subject lag_tr test_repeats n_clips cosine cosine_low cosine_high cosine_chance "
+    "identification identification_low identification_high identification_chance",
     "noise_ceiling": "group area n_vertices movies fewest_repeats most_repeats signal_share reliability "
     "ceiling_single ceiling_mean",
 }

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.datasets.base import Recording
 from neurocine.fmri.inspect import InspectRunsSettings, inspect_runs
 from neurocine.fmri.preprocess import PreprocessRunSettings
 from neurocine.fmri.vertices import VertexSelection
-from neurocine.io import fixed_digits, write_table
+from neurocine.io import fixed_digits
 
 
 @program
@@ -33,7 +34,7 @@ def main(
     """
     selection = VertexSelection.read(vertices, needs_places=True)
     rows = [Recording.read(text) for text in recordings]
-    write_table(out, fixed_digits(inspect_runs(runs, rows, selection, preprocess_run, settings)))
+    write_described_table(out, fixed_digits(inspect_runs(runs, rows, selection, preprocess_run, settings)))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.vertices import VertexSelection
-from neurocine.io import fixed_digits, read_table, write_arrays, write_table
+from neurocine.io import fixed_digits, read_table, write_arrays
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import pick_device
 from neurocine.provenance import header, movies_behind, refuse_overlap
@@ -107,7 +108,7 @@ def main(
     # Errors of latents differ by little: six digits, not six decimals.
     small = {name: result.table[name].map("{:.6g}".format) for name in ("value", "ci_low", "ci_high")}
     small |= {name: result.table[name].map("{:.6g}".format) for name in ("null_mean", "spin_mean")}
-    write_table(out, fixed_digits(result.table.assign(**small)))
+    write_described_table(out, fixed_digits(result.table.assign(**small)))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import pandas as pd
 
 from neurocine.animator.features import Features
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.errors import InputError
-from neurocine.io import fixed_digits, write_table
+from neurocine.io import fixed_digits
 from neurocine.metrics.feature_scores import ScoreFeaturesSettings, TrainingMeans, score_features
 from neurocine.provenance import refuse_overlap
 from neurocine.stimuli.cached import CachedClips
@@ -58,7 +59,7 @@ def main(
         table = score_features(predicted, truth, image[:, image_frame], means, settings, seed)
         owner = {"dataset": dataset, "subject": subject, "decoders": decoders, "condition": path.stem}
         tables.append(pd.DataFrame([owner] * len(table)).join(table))
-    write_table(out, fixed_digits(pd.concat(tables, ignore_index=True)))
+    write_described_table(out, fixed_digits(pd.concat(tables, ignore_index=True)))
 
 
 if __name__ == "__main__":

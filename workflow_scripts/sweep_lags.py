@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from neurocine.cli import program
+from neurocine.columns import write_described_table
 from neurocine.fmri.assemble import SubjectFmri
-from neurocine.io import fixed_digits, write_table
+from neurocine.io import fixed_digits
 from neurocine.metrics.lags import MovieEmbeddings, SweepLagsSettings, sweep_lags
 from neurocine.provenance import refuse_overlap
 from neurocine.stimuli.cached import CachedClips
@@ -44,7 +45,7 @@ def main(
         table = sweep_lags(SubjectFmri.read(learned, with_repeats=False), samples, clips, settings, seed)
         table.insert(0, "subject", subject)
         tables.append(table)
-    write_table(out, fixed_digits(pd.concat(tables, ignore_index=True)))
+    write_described_table(out, fixed_digits(pd.concat(tables, ignore_index=True)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Recorded runs looked at: what is measured, against slow loops, and what is marked."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -145,4 +146,6 @@ def _written(folder: Path, paths: list[Path], recordings: list[str]) -> pd.DataF
         preprocess_run=PREPROCESS,
         out=folder / "runs.tsv",
     )
-    return pd.read_csv(folder / "runs.tsv", sep="\t", keep_default_na=False)
+    table = pd.read_csv(folder / "runs.tsv", sep="\t", keep_default_na=False)
+    assert set(table.columns) < set(json.loads((folder / "runs.json").read_text()))
+    return table

@@ -1,5 +1,6 @@
 """The lag sweep against a slow ridge regression, and on fMRI whose lag and noise are known."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,7 @@ def test_program_writes_one_table_for_all_subjects(tmp_path: Path) -> None:
     learned, scored = tmp_path / "train.safetensors", tmp_path / "test.safetensors"
     program.main(train=[learned, learned], test=[scored, scored], subjects=["1", "3"], **given)
     table = read_table(given["out"])
+    assert set(table.columns) < set(json.loads(given["out"].with_suffix(".json").read_text()))
     expected = sweep_lags(train, test, embeddings, SETTINGS, seed=0)
     assert list(table.subject) == [1] * 6 + [3] * 6
     for rows in (table[:6], table[6:]):

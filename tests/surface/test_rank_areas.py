@@ -1,5 +1,6 @@
 """Areas: what is painted comes back, what carries information ranks first, what was not learned does not."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -474,6 +475,7 @@ def test_program_ranks_areas_of_both_methods(tmp_path: Path) -> None:
     encoder = [f"encoder={tmp_path / 'encoder'}"]
     program.main(**given, method="neurocine", networks=encoder, permuted=encoder * 2)
     table = read_table(tmp_path / "areas.tsv")
+    assert set(table.columns) < set(json.loads((tmp_path / "areas.json").read_text()))
     assert set(table["decoder"]) == {TRAINED, "permuted1", "permuted2"}
     assert set(table["kind"]) == {"occlusion", "attention", "contrast animal_food"}
     assert set(table[table["kind"] == "occlusion"]["measure"]) == {"contrast", "cosine", "identification"}
