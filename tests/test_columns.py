@@ -8,7 +8,7 @@ import pytest
 
 from neurocine.columns import describe_columns, write_described_table
 from neurocine.fmri import inspect
-from neurocine.metrics import feature_scores
+from neurocine.metrics import feature_scores, fmri_agreement
 from neurocine.metrics.registry import METRICS
 from neurocine.surface import rank_areas
 from neurocine.version import code_version
@@ -28,8 +28,7 @@ TABLES = {
     "note",
     "comparisons": "kind first second metric n_clips first_seeds second_seeds difference block_tr p_value "
     "p_family",
-    "agree_fmri": "condition seed group area n_vertices value null_mean null_p99 p_value noise_ceiling "
-    "n_clips",
+    "agree_fmri": " ".join(["condition", "seed", *fmri_agreement.VALUE_COLUMNS]),
     "attention": "kind stage layer area group hemisphere vertices importance_softmax softmax_low "
     "softmax_high importance_l2row entropy random_softmax random_l2row random_entropy "
     "fall_cosine fall_cosine_low random_fall_cosine fall_identification_high "

@@ -33,18 +33,22 @@ def mean_embeddings(files: list[Path]) -> dict[str, np.ndarray]:
 
 def embed_decoded(path: Path, clip: tuple, seed: int, batch_size: int) -> ClipFeatures:
     """Embed the clips of a decoded file, in the order of their indices."""
-    clips, features = {}, {}
+    clips, features, sources = {}, {}, {}
     with open_arrays(path) as handle:
         meta = read_meta(handle)
-        for name in sorted(name for name in handle.keys() if name.endswith("/clip")):  # noqa: SIM118
+        arrays = set(handle.keys())
+        for name in sorted(name for name in arrays if name.endswith("/clip")):
             movie, index = name.removesuffix("/clip"), handle.get_tensor(name)
             order = np.argsort(index, kind="stable")
             videos = handle.get_tensor(movie)[order]
             clips[movie] = index[order]
+            if f"{movie}/source" in arrays:
+                sources[movie] = handle.get_tensor(f"{movie}/source")[order]
             features[movie] = embed_movie(videos, clip, batch_size).mean(axis=1, dtype=np.float64)
     if not clips:
         raise InputError(path, "no array named <movie>/clip", "decoded clips of each movie", "Decode again.")
-    return ClipFeatures(str(meta.get("condition", path.stem)), int(meta.get("seed", seed)), clips, features)
+    condition, made_with = str(meta.get("condition", path.stem)), int(meta.get("seed", seed))
+    return ClipFeatures(condition, made_with, clips, features, sources)
 
 
 @program

@@ -149,6 +149,78 @@ def test_right_clips_agree_and_wrong_or_constant_ones_do_not() -> None:
     assert early["value"] == pytest.approx(maps["fmri"][:8].mean(), abs=1e-5)
 
 
+def smooth(draw: np.random.Generator, n: int) -> np.ndarray:
+    """Features of a movie of scenes, (n, WIDTH), as varied as those that were shown."""
+    scenes = draw.normal(size=(n, WIDTH))
+    return np.repeat(scenes, 4, axis=0)[:n]
+
+
+def test_what_a_video_shows_decides_and_not_how_fluent_it_is() -> None:
+    features, bold, test, measured = study()
+    clips = {name: np.arange(N_TEST) for name in test}
+    draw = np.random.default_rng(4)
+    told = {name: values * (np.arange(WIDTH) < 4) for name, values in test.items()}  # not all is in words
+    made = {
+        "original": test,
+        "caption": told,
+        "fmri": {name: values + 0.7 * draw.normal(size=values.shape) for name, values in told.items()},
+        "shifted": {name: np.roll(values, 17, axis=0) for name, values in test.items()},
+        "constant": {name: np.full_like(values, 3.0) for name, values in test.items()},
+        "mean_frame": {name: np.ones_like(values) * values.mean(0) for name, values in test.items()},
+    }
+    fluent = [f"fluent{number}" for number in range(40)]
+    made |= {each: {name: smooth(draw, N_TEST) for name in test} for each in fluent}
+    conditions = [ClipFeatures(name, 3, clips, values) for name, values in made.items()]
+    model = fit_ridge_of_movies(features, bold, SETTINGS)
+    table, _ = agree_fmri(model, conditions, measured, SELECTION, {}, SCORE, 11)
+    whole = table[table["group"] == "all"].set_index("condition")
+    value = whole["value"]
+    assert value["original"] > value["caption"] > value["fmri"] > 0.2
+    assert abs(value["shifted"]) < whole.loc["shifted", "null_p99"]
+    assert whole.loc["shifted", "ci_low"] < 0 < whole.loc["shifted", "ci_high"]
+    # One clip for all predicts one fMRI for all, whatever it shows.
+    assert (value[["constant", "mean_frame"]] == 0).all()
+    assert (whole.loc[["constant", "mean_frame"], "p_value"] == 1).all()
+    assert (value[fluent] < whole.loc["fmri", "ci_low"]).all()
+    assert (whole.loc[fluent, "p_value"] <= 0.05).sum() <= 6  # 2 of 40 by luck; 7 or more: p = .002
+    # Beside what was decoded: right clips are better, wrong ones worse.
+    assert whole.loc["original", "fmri_minus_high"] < 0
+    assert (whole.loc[["shifted", "constant", *fluent], "fmri_minus_low"] > 0).all()
+    assert np.isnan(whole.loc["fmri", "fmri_minus"])
+
+
+def test_difference_from_fmri_is_that_of_the_values_and_pairs_clips() -> None:
+    table, _, _, _ = agreement()
+    values = table["value"].unstack("condition")
+    for name in ("original", "shifted", "grey"):
+        found = table.xs(name, level="condition")
+        np.testing.assert_allclose(found["fmri_minus"], (values["fmri"] - values[name])[found.index])
+        assert (found["fmri_minus_low"] < found["fmri_minus"]).all()
+        assert (found["fmri_minus"] < found["fmri_minus_high"]).all()
+    # What is alike in every clip of both adds nothing to the width.
+    grey = table.xs("grey", level="condition")
+    own = table.xs("fmri", level="condition")
+    np.testing.assert_allclose(grey["fmri_minus_low"], own["ci_low"])
+
+
+def test_null_of_a_control_leaves_out_what_undoes_it() -> None:
+    features, bold, test, measured = study(noise=0.3)
+    clips = {name: np.arange(N_TEST) for name in test}
+    moved = {name: (index + 12) % N_TEST for name, index in clips.items()}
+    shown = {name: test[name][index] for name, index in moved.items()}
+    model = fit_ridge_of_movies(features, bold, SETTINGS)
+    tables = [
+        agree_fmri(
+            model, [ClipFeatures("shifted", 0, clips, shown, sources)], measured, SELECTION, {}, SCORE, 0
+        )
+        for sources in ({}, moved)
+    ]
+    blind, knowing = (table.iloc[0] for table, _ in tables)
+    assert blind["null_p99"] > 2 * knowing["null_p99"]
+    assert blind["value"] == knowing["value"]
+    assert blind["p_value"] == knowing["p_value"]
+
+
 def test_the_null_is_that_of_a_loop_over_shifts() -> None:
     features, bold, test, measured = study()
     clips = {name: np.arange(N_TEST) for name in test}
@@ -165,6 +237,10 @@ def test_the_null_is_that_of_a_loop_over_shifts() -> None:
     row = table.iloc[0]
     assert row["null_mean"] == pytest.approx(np.mean(expected), abs=0.01)  # of 1000 draws
     assert row["null_p99"] == pytest.approx(np.quantile(expected, 0.99), abs=0.02)
+    assert row["draws"] == SCORE.null_draws
+    assert row["p_holds"] == "yes"
+    assert row["memory_tr"] < 4
+    assert SCORE.block_tr <= row["block_tr"] <= N_TEST / 4
 
 
 def test_features_and_fmri_must_fit() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from neurocine.report.browser import BuildBrowserSettings, build_browser
-from neurocine.report.comparisons import no_better_than_simple, not_beaten
+from neurocine.report.comparisons import agreement_beside, no_better_than_simple, not_beaten
 from neurocine.report.study import Results
 
 SCORE = {
@@ -79,3 +79,31 @@ def test_the_page_shows_both() -> None:
     empty = page()
     assert "features" not in re.findall(r'(?:id="|href="#)(\w+)"', empty)
     assert 'id="not-beaten"' not in empty
+
+
+def agreed(condition: str, value: float, low: float, **more: Any) -> dict[str, Any]:
+    row = {"subject": "1", "method": "neurocine", "experiment": "paper_main", "condition": condition}
+    row |= {"group": "all", "area": "all", "value": value, "fmri_minus": 0.45 - value, "fmri_minus_low": low}
+    return row | more
+
+
+def test_clips_that_agree_with_the_brain_as_well_as_those_from_fmri_are_named() -> None:
+    nan = float("nan")
+    rows = [
+        agreed("original", 0.5, -0.1),
+        agreed("fmri", 0.45, nan),
+        agreed("caption", 0.47, -0.04),
+        agreed("retrieval", 0.46, -0.02),
+        agreed("shifted", 0.01, 0.4),
+        agreed("static", 0.9, -0.5, group="early"),  # a group of areas
+        agreed("fmri", 0.3, nan, subject="3"),
+        agreed("shifted", 0.01, 0.2, subject="3"),
+        agreed("fmri", 0.2, nan, subject="4"),
+    ]
+    assert agreement_beside(pd.DataFrame(rows), 2) == [
+        "Subject 1, neurocine paper_main: 0.45 (0.50 of the original clips; 0.47 of clips from their "
+        "captions); it does not beat retrieval (0.46).",
+        "Subject 3, neurocine paper_main: 0.30; it beats all baselines and controls.",
+        "Subject 4, neurocine paper_main: 0.20; no baseline or control beside it.",
+    ]
+    assert agreement_beside(pd.DataFrame(), 2) == []

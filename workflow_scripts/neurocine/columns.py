@@ -75,6 +75,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "reliability": ("correlation of repeats, median over vertices", "r"),
     "ceiling_single": ("correlation that a perfect prediction of one repeat has", "r"),
     "ceiling_mean": ("correlation that a perfect prediction of the mean has", "r"),
+    "fmri_minus": ("clips from fMRI minus this condition, of the same clips", "r"),
     "noise_ceiling": ("correlation that a perfect prediction has", "r"),
     # recorded runs
     "repeat": ("number of the recording of this movie, from 1", ""),

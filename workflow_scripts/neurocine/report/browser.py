@@ -27,6 +27,7 @@ from neurocine.report.comparisons import (
     RUNS,
     SUMMARY,
     against_caption,
+    agreement_beside,
     area_rows,
     frame_table,
     no_better_than_simple,
@@ -183,6 +184,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
             )
         },
         "not_beaten": not_beaten(results.comparisons),
+        "agreement_beside": agreement_beside(results.agreement, settings.digits),
         "no_better": no_better_than_simple(results.features),
         "has_features": not results.features.empty,  # of methods that decode features before clips
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),

@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from neurocine.conditions import describe
 from neurocine.metrics.registry import lower_is_better
 from neurocine.report.markup import Cell, Column, Row, table
+from neurocine.report.sections import WHOLE_GROUP
 from neurocine.report.study import KEY_COLUMNS
 from neurocine.report.templates import piece
 from neurocine.report.text import breakable, number, p_text
@@ -96,6 +98,7 @@ RUNS = (
     Shown("right_side", "right side", "number", "share of vertices on the side that their area's name says"),
     Shown("marked"),
 )
+REACHED = {"original": "of the original clips", "caption": "of clips from their captions"}
 AGREEMENT = (
     *(Shown("subject"), Shown("method", minor=True), Shown("experiment", minor=True), Shown("condition")),
     *(Shown("group"), Shown("n_vertices", "vertices", "count", minor=True)),
@@ -103,6 +106,8 @@ AGREEMENT = (
     Shown("ci_low", "95 % interval", "interval", "block bootstrap over time", minor=True),
     Shown("null_mean", "null mean", "number", "predictions paired with other times of the movie"),
     Shown("p_value", "p", "p", "permutation test, not corrected"),
+    Shown("p_holds", "p holds", hint="whether correlations change fast enough for p to hold", minor=True),
+    Shown("fmri_minus", "fMRI minus it", "number", "clips from fMRI minus this condition, clip by clip"),
     Shown("noise_ceiling", "noise ceiling", "number", "correlation that a perfect prediction would reach"),
     *(Shown("n_clips", "clips", "count", minor=True), Shown("seed", kind="count", minor=True)),
 )
@@ -189,6 +194,39 @@ def not_beaten(comparisons: pd.DataFrame) -> list[str]:
                 f"Subject {subject}: {first} does not beat {second} in {len(failed)} of {len(rows)} metrics: "
                 f"{', '.join(failed)}."
             )
+    return sentences
+
+
+def agreement_beside(agreement: pd.DataFrame, digits: int) -> list[str]:
+    """Say of each result how well its clips agree with the brain, and which simple ones agree as well.
+
+    A condition is beaten where the interval of the difference, clip by clip, lies above 0.
+
+    Parameters
+    ----------
+    agreement : tables of agree_fmri
+    digits : decimals of numbers
+    """
+    if agreement.empty or "fmri_minus" not in agreement:
+        return []
+    whole = agreement[(agreement["group"] == "all") & (agreement["area"] == WHOLE_GROUP)]
+    sentences = []
+    for (subject, method, experiment), rows in whole.groupby(["subject", "method", "experiment"], sort=False):
+        first = rows.drop_duplicates("condition").set_index("condition")
+        if "fmri" not in first.index:
+            continue
+        values = first["value"].map(lambda value: number(value, digits))
+        reached = [f"{values[name]} {text}" for name, text in REACHED.items() if name in values]
+        others = [name for name in first.index if name not in REACHED]
+        simple = [name for name in others if describe(name).kind in ("baseline", "control")]
+        low = first.loc[simple, "fmri_minus_low"].astype(float)
+        level = [f"{name} ({values[name]})" for name in low.index[low <= 0]]
+        verdict = f"it does not beat {', '.join(level)}" if level else "it beats all baselines and controls"
+        beside = f" ({'; '.join(reached)})" if reached else ""
+        sentences.append(
+            f"Subject {subject}, {method} {experiment}: {values['fmri']}{beside}; "
+            f"{verdict if simple else 'no baseline or control beside it'}."
+        )
     return sentences
 
 
