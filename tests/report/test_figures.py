@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from jinja2 import UndefinedError
 
-from neurocine.metrics.registry import METRICS
+from neurocine.methods import METHODS, chance_losses, training_titles
+from neurocine.metrics.registry import METRICS as SCORED
 from neurocine.report.figures import (
     BOTTOM,
     HEIGHT,
@@ -24,7 +25,8 @@ from neurocine.report.figures import (
 )
 from neurocine.report.markup import Cell, Column, Row, row_data
 from neurocine.report.meaning import asks, meaning_frame
-from neurocine.report.study import Order, Owner, score_records
+from neurocine.report.sections import training_section
+from neurocine.report.study import Order, Owner, TrainingLog, score_records
 from neurocine.report.templates import piece, render
 from neurocine.report.text import breakable, number, p_text
 
@@ -41,6 +43,23 @@ def test_an_interval_curve_lies_where_its_values_are() -> None:
     chance = re.search(r'<polyline class="chance" points="[\d.]+,([\d.]+) [\d.]+,([\d.]+)"', drawn)
     assert chance
     assert chance[1] == chance[2] == f"{low:.1f}"
+
+
+def test_contrasts_stand_beside_their_loss_of_chance() -> None:
+    line = {"step": 100, "loss": 1.0, "embedding": 2.0, "spatial": 9.0, "validation": {"embedding": 3.0}}
+    log = TrainingLog("train_encoder", "plain", "1", json.dumps(line))
+    drawn = training_section([log], {"train_encoder": {"batch_size": 8}})
+    said = re.findall(r'aria-label="([^"]*)"', drawn)
+    assert [text.partition("; chance is ")[2] for text in said] == ["", f"{2 * math.log(8):.4g}", "2.079"]
+    # The line lies between the ends of the axis, which reaches as far.
+    figure = next(part for part in drawn.split("<figure")[1:] if "spatial" in part)
+    chance = re.search(r'<polyline class="chance" points="[\d.]+,([\d.]+) [\d.]+,([\d.]+)"', figure)
+    assert chance
+    assert float(chance[1]) == float(chance[2]) == HEIGHT - BOTTOM
+    assert 'class="chance"' not in training_section([log], {"train_encoder": None})
+    assert chance_losses("train_decoder", 8) == {}
+    named = {step for method in METHODS.values() for step in method.contrasts}
+    assert named <= set(training_titles())
 
 
 def test_numbers() -> None:
@@ -99,7 +118,7 @@ def test_what_is_too_slow_for_its_p_is_not_above_its_null() -> None:
 
 
 def test_every_metric_says_what_it_asks_and_what_trivial_clips_reach() -> None:
-    assert [name for name in METRICS if not asks(name)] == []
+    assert [name for name in SCORED if not asks(name)] == []
     assert asks("ssim_colbug") != asks("ssim_mv")
     rows = [
         {"metric": "epe_farneback", "condition": condition, "value": value, "chance": math.nan}

@@ -3,6 +3,7 @@
 They are found in the modules of this package.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,16 @@ from neurocine.discover import classes_in
 from neurocine.methods.base import Method, Training, register
 from neurocine.methods.neurocine import NeuroCine
 
-__all__ = ["DEFAULT", "METHODS", "Method", "Training", "method_of", "methods_of", "training_titles"]
+__all__ = [
+    "DEFAULT",
+    "METHODS",
+    "Method",
+    "Training",
+    "chance_losses",
+    "method_of",
+    "methods_of",
+    "training_titles",
+]
 
 DEFAULT = NeuroCine.name  # of an experiment that names none
 # NeuroCine first, the others by the names of their modules.
@@ -27,6 +37,15 @@ def methods_of(experiments: Mapping[str, Mapping[str, Any]]) -> list[Method]:
     """List the methods that experiments use, in the order of ``METHODS``."""
     used = {method_of(row).name for row in experiments.values()}
     return [method for name, method in METHODS.items() if name in used]
+
+
+def chance_losses(step: str, batch: int) -> dict[str, float]:
+    """Loss of each contrast of a training where nothing is told apart in a batch, nats, by name in the log.
+
+    Where clips of one scene are no rivals of each other, fewer rivals are left and chance is lower.
+    """
+    contrasts = {name: n for method in METHODS.values() for name, n in method.contrasts.get(step, {}).items()}
+    return {name: n * math.log(batch) for name, n in contrasts.items()}
 
 
 def training_titles() -> dict[str, str]:

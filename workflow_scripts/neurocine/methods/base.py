@@ -44,6 +44,8 @@ class Method(ABC):
     definition : of an experiment's keys, in ``$defs`` of the config's schema
     parameters : keys of an experiment that tables show, in order
     titles : its trainings in order, step -> title on the page
+    contrasts : contrastive losses of its trainings, step -> name in the log -> how many contrasts are added
+        up in it, whose loss of chance is the logarithm of the batch each
     step : that writes a subject's clips, as ``{step}/{condition}.safetensors``
     fmri_conditions : conditions that this step makes of a subject's fMRI, ``fmri`` first
     text_conditions : conditions that are made of captions, once for all subjects
@@ -60,6 +62,7 @@ class Method(ABC):
     definition: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
     titles: ClassVar[Mapping[str, str]]
+    contrasts: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     step: ClassVar[str]
     fmri_conditions: ClassVar[tuple[str, ...]]
     text_conditions: ClassVar[tuple[str, ...]] = ()

@@ -25,6 +25,9 @@ class MindAnimator(Method):
         "train_structure": "Structure decoder",
         "train_motion": "Motion generator",
     }
+    contrasts: ClassVar[Mapping[str, Mapping[str, int]]] = {
+        "train_semantic": {"contrast": 1}
+    }  # of two, weighed
     step = "reconstruct"
     # The same fMRI is given to it as to NeuroCine, and true features besides.
     fmri_conditions = (*made_by("decode"), *made_by("reconstruct"))

@@ -92,6 +92,10 @@ class NeuroCine(Method):
         "train_video_prior": "Video prior from captions",
         "train_decoder": "Decoder from fMRI",
     }
+    contrasts: ClassVar[Mapping[str, Mapping[str, int]]] = {
+        "pretrain_encoder": {"self_contrast": 1, "cross_contrast": 1},
+        "train_encoder": {"embedding": 2, "spatial": 1, "temporal": 1},  # with captions and with frames
+    }
     step = "decode"
     fmri_conditions = made_by("decode")
     text_conditions = made_by("decode_captions")

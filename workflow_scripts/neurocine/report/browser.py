@@ -194,7 +194,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
         ),
         "costs": cost_table("costs-table", results.costs),
         **_area_parts(results, settings, order),
-        "training": sections.training_section(results.logs),
+        "training": sections.training_section(results.logs, results.config),
         "experiments": sections.experiment_table(results.config.get("experiments", {})),
         "settings": sections.settings_section(results.config),
         "methods": sections.methods_section(results.methods),

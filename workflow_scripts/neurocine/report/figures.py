@@ -149,13 +149,16 @@ class Plane(NamedTuple):
         return " ".join("{:.1f},{:.1f}".format(*self.xy(x, y)) for x, y in points)
 
 
-def curve(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Markup:
+def curve(
+    title: str, series: Mapping[str, Sequence[tuple[float, float]]], chance: float | None = None
+) -> Markup:
     """Draw one quantity over the steps of a training as SVG.
 
     Parameters
     ----------
     title : name of the quantity
     series : "training" and "validation", (step, value) each
+    chance : value of chance, if it has one
 
     Returns
     -------
@@ -163,17 +166,19 @@ def curve(title: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Ma
     """
     points = [point for values in series.values() for point in values]
     last = max(step for step, _ in points)
-    low, high = min(value for _, value in points), max(value for _, value in points)
+    values = [value for _, value in points] + ([] if chance is None else [chance])
+    low, high = min(values), max(values)
     if high == low:
         low, high = low - 0.5, high + 0.5
     plane = Plane(0, last, low, high)
     lines = {name: thin(values) for name, values in series.items()}
-    shapes = [("polyline", name, corners) for name, corners in lines.items()]
+    shapes = [] if chance is None else [("polyline", "chance", [(0, chance), (last, chance)])]
+    shapes += [("polyline", name, corners) for name, corners in lines.items()]
     validation = lines.get("validation", [])
     shown = validation if len(validation) <= 40 else []
     dots = [("validation", plane.xy(*corner), 2.2, "") for corner in shown]
     ending = ", ".join(f"{name} ends at {values[-1][1]:.4g}" for name, values in series.items())
-    said = f"{title} over steps: {ending}"
+    said = f"{title} over steps: {ending}" + ("" if chance is None else f"; chance is {chance:.4g}")
     return piece("figure", title, said, plane, round_ticks(0, last, 3), shapes, dots)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from neurocine.conditions import describe
-from neurocine.methods import methods_of, training_titles
+from neurocine.methods import chance_losses, methods_of, training_titles
 from neurocine.naming import natural
 from neurocine.report.figures import axis_range, curve, read_log, track
 from neurocine.report.markup import Cell, Column, Row, row_data, table
@@ -177,13 +177,15 @@ def area_table(name: str, attention: pd.DataFrame, kind: str, digits: int, order
     return table(name, what, columns, rows)
 
 
-def training_section(logs: Sequence[TrainingLog]) -> Markup:
-    """Draw the curves of every training."""
+def training_section(logs: Sequence[TrainingLog], config: Mapping[str, Any]) -> Markup:
+    """Draw the curves of every training, contrasts beside their loss of chance in batches of the config."""
     cards = []
     titles = training_titles()
     order = {step: index for index, step in enumerate(titles)}
     for log in sorted(logs, key=lambda item: (order.get(item.step, 99), natural(item.subject), item.key)):
-        curves = [curve(name, series) for name, series in read_log(log.text).items()]
+        batch = (config.get(log.step) or {}).get("batch_size")
+        chance = chance_losses(log.step, batch) if batch else {}
+        curves = [curve(name, series, chance.get(name)) for name, series in read_log(log.text).items()]
         if not curves:
             continue
         where = f"subject {log.subject}" if log.subject else "all subjects"
