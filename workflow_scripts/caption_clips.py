@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from neurocine.cli import program
 from neurocine.io import open_arrays, write_table
-from neurocine.models.pretrained import pick_device
 from neurocine.stimuli.cached import clip_shapes
-from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips, copy_captions, make_captioner
+from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips
 
 
 @program
@@ -27,12 +24,7 @@ def main(
     """
     with open_arrays(stimuli) as handle:
         shapes = clip_shapes(handle, stimuli)
-        if settings.backend == "file":
-            table = copy_captions(Path(settings.file), shapes)
-        else:
-            captioner = make_captioner(settings, model, pick_device(device))
-            tables = [caption_clips(movie, handle.get_tensor(movie), captioner, settings) for movie in shapes]
-            table = pd.concat(tables, ignore_index=True)
+        table = caption_clips(shapes, handle.get_tensor, model, settings, device)
     write_table(out, table)
 
 

@@ -9,16 +9,10 @@ from neurocine.cli import program
 from neurocine.columns import write_described_table
 from neurocine.errors import InputError
 from neurocine.io import fixed_digits, read_table
-from neurocine.metrics.comparisons import CompareResultsSettings, compare_results
+from neurocine.metrics.comparisons import CompareResultsSettings
 from neurocine.metrics.judges import parse_networks
-from neurocine.metrics.published import (
-    COMPARED_NETWORKS,
-    StudyFacts,
-    minimal_table,
-    published_table,
-    read_published,
-)
-from neurocine.models.catalogue import describe_network, describe_processor
+from neurocine.metrics.published import StudyFacts
+from neurocine.metrics.results import compare_results
 
 OWNER = re.compile(r"sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/[^/]+$")
 
@@ -60,16 +54,10 @@ def main(
     networks : folders of the networks that scored, name=folder; values of others do not compare
     """
     clips = [read_clips(path) for path in clip_scores]
-    summary, comparisons = compare_results(clips, study.dataset, settings, seed)
     long = read_table(scores, ["dataset", "metric", "null_mean", "p_holm"])
-    folders = parse_networks(networks)
-    used = {name: describe_network(folder) for name, folder in folders.items() if name in COMPARED_NETWORKS}
-    if "vifi" in used:
-        used["vifi"] += f", {describe_processor(folders['vifi'])}"
-    published = published_table(summary, read_published(), study, used)
-    write_described_table(out_results, fixed_digits(minimal_table(summary, long)))
-    write_described_table(out_comparisons, fixed_digits(comparisons))
-    write_described_table(out_published, fixed_digits(published))
+    tables = compare_results(clips, long, parse_networks(networks), study, settings, seed)
+    for path, table in zip((out_results, out_comparisons, out_published), tables, strict=True):
+        write_described_table(path, fixed_digits(table))
 
 
 if __name__ == "__main__":

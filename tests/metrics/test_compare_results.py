@@ -16,7 +16,7 @@ from neurocine.metrics.comparisons import (
     CompareResultsSettings,
     average_seeds,
     compare_pair,
-    compare_results,
+    compare_clips,
     correct_families,
     paired_differences,
     pairs_to_compare,
@@ -271,10 +271,10 @@ def test_every_experiment_is_compared_with_every_baseline_method_and_methods_by_
 
 def test_metrics_that_a_condition_lacks_are_left_out_there_only() -> None:
     lacking = owned(clip_table(0.2).assign(ssim_mv=np.nan), "1", "e1", "caption")
-    summary, comparisons = compare_results([owned(clip_table(0.3), "1", "e1"), lacking], "toy", SETTINGS, 0)
+    summary, comparisons = compare_clips([owned(clip_table(0.3), "1", "e1"), lacking], "toy", SETTINGS, 0)
     assert summary.groupby("condition")["metric"].count().to_dict() == {"caption": 1, "fmri": 2}
     assert comparisons["metric"].tolist() == ["acc_image_50_any3"]
-    alone, nothing = compare_results([lacking], "toy", SETTINGS, 0)
+    alone, nothing = compare_clips([lacking], "toy", SETTINGS, 0)
     assert (len(alone), len(nothing)) == (1, 0)
 
 

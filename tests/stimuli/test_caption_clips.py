@@ -15,6 +15,7 @@ from neurocine.stimuli.caption import (
     CaptionClipsSettings,
     caption_clips,
     caption_frames,
+    caption_movie,
     make_captioner,
     read_captions,
 )
@@ -52,14 +53,22 @@ def test_batches_equal_single_pictures(models: dict[str, Path], prompt: str) -> 
 
 def test_one_caption_per_clip_comes_from_the_chosen_frame(models: dict[str, Path]) -> None:
     captioner = make_captioner(CaptionClipsSettings(max_new_tokens=5), models["blip"], "cpu")
-    per_frame = caption_clips("seg1", CLIPS, captioner, CaptionClipsSettings(unit="frame", max_new_tokens=5))
+    per_frame = caption_movie("seg1", CLIPS, captioner, CaptionClipsSettings(unit="frame", max_new_tokens=5))
     assert per_frame["frame"].tolist() == [0, 1, 2, 3] * 3
     assert per_frame["clip"].tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    per_clip = caption_clips("seg1", CLIPS, captioner, CaptionClipsSettings(frame=2, max_new_tokens=5))
+    per_clip = caption_movie("seg1", CLIPS, captioner, CaptionClipsSettings(frame=2, max_new_tokens=5))
     assert per_clip["frame"].tolist() == [-1] * 3
     assert per_clip["caption"].tolist() == per_frame.query("frame == 2")["caption"].tolist()
     with pytest.raises(InputError, match=r"caption_clips.frame.*one of 4"):
-        caption_clips("seg1", CLIPS, captioner, CaptionClipsSettings(frame=4))
+        caption_movie("seg1", CLIPS, captioner, CaptionClipsSettings(frame=4))
+
+
+def test_movies_follow_each_other_in_one_table(models: dict[str, Path]) -> None:
+    movies = {"seg1": CLIPS, "seg10": CLIPS[:1]}
+    table = caption_clips({"seg1": (3, 4), "seg10": (1, 4)}, movies.__getitem__, models["blip"], SHORT, "cpu")
+    captioner = make_captioner(SHORT, models["blip"], "cpu")
+    alone = [caption_movie(movie, clips, captioner, SHORT) for movie, clips in movies.items()]
+    pd.testing.assert_frame_equal(table, pd.concat(alone, ignore_index=True))
 
 
 def test_frames_are_seen(models: dict[str, Path]) -> None:

@@ -264,7 +264,7 @@ def label(result: tuple[str, str, str], kind: str) -> str:
     return " ".join(result if kind == "condition" else result[:2])
 
 
-def compare_results(
+def compare_clips(
     clips: Sequence[pd.DataFrame], dataset: str, settings: CompareResultsSettings, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Summarise all results over seeds and compare them clip by clip.

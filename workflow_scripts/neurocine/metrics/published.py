@@ -168,7 +168,7 @@ def minimal_table(summary: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    summary : of `neurocine.metrics.comparisons.compare_results`
+    summary : of `neurocine.metrics.comparisons.compare_clips`
     scores : of `neurocine.metrics.tables.gather_scores`, one row per result, metric and seed
 
     Returns
@@ -289,7 +289,7 @@ def published_table(
 
     Parameters
     ----------
-    summary : of `neurocine.metrics.comparisons.compare_results`
+    summary : of `neurocine.metrics.comparisons.compare_clips`
     published : of ``read_published``
     facts : what decides whether a published value is comparable with ours
     networks : image_classifier, video_classifier and clip, as `catalogue.describe_network` names them, and

@@ -122,7 +122,7 @@ def make_captioner(
     return lambda frames: caption_frames(blip, frames, settings)
 
 
-def caption_clips(
+def caption_movie(
     movie: str,
     clips: np.ndarray,
     captioner: Callable[[np.ndarray], list[str]],
@@ -254,3 +254,37 @@ def copy_captions(path: Path, shapes: Mapping[str, tuple[int, int]]) -> pd.DataF
         found = f"{len(empty)} empty captions, the first for {first['movie']} clip {first['clip']}"
         raise InputError(path, found, "a caption for every clip", "Write the missing captions.")
     return table
+
+
+def caption_clips(
+    shapes: Mapping[str, tuple[int, int]],
+    read: Callable[[str], np.ndarray],
+    folder: Path,
+    settings: CaptionClipsSettings,
+    device: str = "auto",
+) -> pd.DataFrame:
+    """Caption the clips of all movies, or take their captions from the table that the settings name.
+
+    Parameters
+    ----------
+    shapes : movie -> (n_clips, F)
+    read : a movie to its clips (n_clips, F, H, W, 3) uint8 RGB; not called where captions come from a table
+    folder : BLIP in the layout of the backend; not read where captions come from a table
+    settings : section caption_clips of the config
+    device : auto, cpu or cuda; unused where captions come from a table
+
+    Returns
+    -------
+    table with columns movie, clip, frame (-1 for the whole clip), caption
+
+    Raises
+    ------
+    InputError : a frame that clips do not have, or a table that does not fit the movies
+    """
+    if settings.backend == "file":
+        return copy_captions(Path(settings.file), shapes)
+    from neurocine.models.pretrained import pick_device
+
+    captioner = make_captioner(settings, folder, pick_device(device))
+    tables = [caption_movie(movie, read(movie), captioner, settings) for movie in shapes]
+    return pd.concat(tables, ignore_index=True)
