@@ -6,7 +6,7 @@ from pathlib import Path
 from neurocine.cli import program
 from neurocine.costs import Asked, sum_costs
 from neurocine.io import open_arrays, read_table, replacing, write_json
-from neurocine.report.methods import Ran, describe_dataset, write_methods
+from neurocine.report.methods import Ran, write_methods
 from neurocine.report.study import SUBJECT_FOLDER, TrainingLog
 
 
@@ -71,10 +71,10 @@ def main(
         metrics=list(dict.fromkeys(read_table(scores, ["metric"])["metric"])),
     )
     written = write_methods(study, experiments, ran)
-    for path, content in zip((out, references), written, strict=True):
+    for path, content in ((out, written.text), (references, written.references)):
         with replacing(path) as temporary:
             temporary.write_text(content, encoding="utf-8")
-    write_json(description, describe_dataset(study, ran.commits))
+    write_json(description, written.description)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from neurocine.io import read_table, write_table
 from neurocine.metrics.comparisons import (
     CompareResultsSettings,
     average_seeds,
-    compare_pair,
     compare_clips,
+    compare_pair,
     correct_families,
     paired_differences,
     pairs_to_compare,

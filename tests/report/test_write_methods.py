@@ -18,7 +18,6 @@ from neurocine.costs import Cost
 from neurocine.io import write_arrays
 from neurocine.report.methods import (
     Ran,
-    describe_dataset,
     plain,
     references,
     step_counts,
@@ -49,7 +48,7 @@ def make_logs(last: int) -> list[TrainingLog]:
 def test_the_published_study_in_sentences() -> None:
     costs = [Cost("decode", "1", 2, 3.5, 3.5, 3.5), Cost("score", "1", 1, 1.5)]
     ran = Ran({"all": 8153}, make_logs(900), costs, {"openai/clip-vit-large-patch14": "0123abcd"}, 1114)
-    text, bibliography = write_methods(study(), ["paper_main"], ran)
+    text, bibliography, _ = write_methods(study(), ["paper_main"], ran)
     for sentence in (
         "We used CC2017 [@wen2018]: the fMRI of 3 subjects (1, 2 and 3), recorded at 3 T with a TR of 2 s",
         "18 movies of 8 min were used for training (each shown twice), of which seg17 and seg18 were",
@@ -75,7 +74,7 @@ def test_another_study_is_told_otherwise() -> None:
     unused = {"subject": "2", "movie": "seg18", "repeat": 1, "reason": "asleep"}  # a movie that toy lacks
     change = {"pretrain_on": "training_fmri", "exclude_runs": [unused], "decode": {"fast": True}}
     config = study(toy, change)
-    text, bibliography = write_methods(
+    text, bibliography, described = write_methods(
         config, ["exp00", "paper_main"], Ran({"1": 900, "3": 800}, make_logs(50))
     )
     for sentence in (
@@ -91,7 +90,6 @@ def test_another_study_is_told_otherwise() -> None:
     for other in ("CC2017", "Human Connectome", "Left out", "DDIM", "hours"):
         assert other not in text
     assert "wen2018" not in bibliography
-    described = describe_dataset(config, {})
     assert described["SourceDatasets"] == described["Networks"] == []
 
 
@@ -101,7 +99,7 @@ def test_all_methods_of_a_study_have_their_paragraph() -> None:
     ran = Ran({"all": 1046}, [*make_logs(50), TrainingLog("train_motion", "", "", '{"step": 630}\n')])
     rows = ["paper_main", "animator", "animator_no_renoise", "animator_blind"]
     rows += ["ridge_retrieval", "ridge_latents"]
-    text, bibliography = write_methods(config, rows, ran)
+    text, bibliography, _ = write_methods(config, rows, ran)
     for sentence in (
         "Clips were decoded by NeuroCine [@sun2024neurocine] (experiment paper_main)",
         "by Mind-Animator [@lu2025animate] (experiments animator, animator_no_renoise and animator_blind)",
@@ -122,7 +120,7 @@ def test_all_methods_of_a_study_have_their_paragraph() -> None:
 
 def test_paragraphs_and_sentences_do_not_run_into_each_other() -> None:
     for changes in ({}, {"fmri_from": "neuroclips", "pretrain_on": "published"}):
-        text, _ = write_methods(study(changes), ["paper_main"], Ran({"all": 10}, make_logs(5)))
+        text, *_ = write_methods(study(changes), ["paper_main"], Ran({"all": 10}, make_logs(5)))
         assert not re.search(r"[a-z)\]]\.[A-Z0-9]\w+ |  |\n\n\n|[^\n]\n#|None|\[\]", text)
         assert all(block.endswith(".") or block.startswith("#") for block in text.strip().split("\n\n"))
 

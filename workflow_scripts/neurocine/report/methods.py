@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -49,6 +49,21 @@ class Ran:
     commits: Mapping[str, str] = field(default_factory=dict)
     rest_subjects: int = 0
     metrics: Sequence[str] = ()
+
+
+class MethodsText(NamedTuple):
+    """The methods of a study.
+
+    Parameters
+    ----------
+    text : Markdown with citations ``[@key]``
+    references : that the text cites, BibTeX
+    description : what made the results and from what, content of dataset_description.json
+    """
+
+    text: str
+    references: str
+    description: dict[str, Any]
 
 
 def words(values: Iterable[Any]) -> str:
@@ -152,7 +167,7 @@ def references(text: str, of_data: str = "") -> str:
     return "".join(body for key, body in entries.items() if key in cited)
 
 
-def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ran) -> tuple[str, str]:
+def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ran) -> MethodsText:
     """Write the methods of a study.
 
     Parameters
@@ -163,7 +178,7 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
 
     Returns
     -------
-    the text in Markdown with citations ``[@key]``, and the cited references in BibTeX
+    text, the references that it cites, and the description of the results
     """
     rows: dict[str, dict[str, Any]] = {}
     for name in experiments:
@@ -198,4 +213,4 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
         )
     )
     text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-    return text, references(text, data.bibtex)
+    return MethodsText(text, references(text, data.bibtex), describe_dataset(config, ran.commits))
