@@ -5,7 +5,6 @@ from pathlib import Path
 
 from neurocine.cli import program
 from neurocine.fmri.assemble import SubjectFmri
-from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.io import file_sha256
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.fmri_encoder import FmriEncoder
@@ -15,7 +14,7 @@ from neurocine.pictures import write_picture
 from neurocine.provenance import header, refuse_leaks, stamp_weights
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.checkpoint import finish_training
-from neurocine.train.decoder import TrainDecoderSettings, train_decoder, window_data
+from neurocine.train.decoder import TrainDecoderSettings, subject_data, train_decoder
 from neurocine.train.loop import is_main_process
 
 
@@ -58,10 +57,8 @@ def main(
     behind = refuse_leaks([fmri, *latents, *weights], train_movies)
     subject = SubjectFmri.read(fmri)
     decoder = JointDecoder(VideoUNet.from_pretrained(prior), FmriEncoder.from_pretrained(encoder))
-    width = decoder.encoder.config.window
     clips = CachedClips.read(latents, movies=subject.movies)
-    windows = FmriWindows({movie: subject.samples(movie) for movie in subject.movies}, width)
-    data = window_data(clips, windows, mean_window(subject.bold, width), tuple(validation or ()))
+    data = subject_data(clips, subject, decoder.encoder.config.window, tuple(validation or ()))
     inputs = {str(path): file_sha256(path) for path in [fmri, *latents, *weights]}
     report, picture = train_decoder(
         decoder,

@@ -12,14 +12,14 @@ from PIL import Image
 import train_decoder as program
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
-from neurocine.fmri.windows import FmriWindows, mean_window
+from neurocine.fmri.windows import FmriWindows
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.pretrained import load_scheduler, load_unet
 from neurocine.models.video_unet import VideoUNet
 from neurocine.provenance import stamp_weights
 from neurocine.seeds import torch_generator
 from neurocine.stimuli.cached import CachedClips
-from neurocine.train.decoder import FmriTask, TrainDecoderSettings, train_decoder, window_data
+from neurocine.train.decoder import FmriTask, TrainDecoderSettings, subject_data, train_decoder, window_data
 from neurocine.train.denoising import ClipData
 from tiny_study import FRAMES, VERTICES, WINDOW, stable_diffusion, tiny_encoder, write_fmri, write_latents
 
@@ -53,8 +53,18 @@ def joint(diffusion: Path) -> JointDecoder:
 def clip_data(tmp_path: Path, validation: tuple[str, ...] = ("seg3",)) -> ClipData:
     latents = CachedClips.read([write_latents(tmp_path / "latents.safetensors", MOVIES)])
     subject = SubjectFmri.read(write_fmri(tmp_path / "fmri.safetensors", MOVIES))
+    return subject_data(latents, subject, WINDOW, validation)
+
+
+def test_windows_and_null_condition_are_those_of_the_subject(tmp_path: Path) -> None:
+    subject = SubjectFmri.read(write_fmri(tmp_path / "fmri.safetensors", MOVIES))
+    latents = CachedClips.read([write_latents(tmp_path / "latents.safetensors", MOVIES)])
+    data = subject_data(latents, subject, WINDOW, ())
+    mean = np.concatenate([subject.bold[movie] for movie in MOVIES]).mean(0)
+    np.testing.assert_allclose(data.null_input.numpy(), np.stack([mean] * WINDOW), atol=1e-6)
+    rows = torch.arange(len(latents.clips))
     windows = FmriWindows({movie: subject.samples(movie) for movie in MOVIES}, WINDOW)
-    return window_data(latents, windows, mean_window(subject.bold, WINDOW), validation)
+    assert torch.equal(data.inputs(rows, None), windows.take(rows, None))
 
 
 def make_task(diffusion: Path, tmp_path: Path, **options: Any) -> FmriTask:

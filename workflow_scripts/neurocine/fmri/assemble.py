@@ -73,14 +73,14 @@ class SubjectFmri:
         return self.repeats[movie][existing_repeats(self.repeats[movie], movie)]
 
     def at_other_times(self, seed: int, number: int) -> "SubjectFmri":
-        """Turn each movie's samples (T, V) in time by a quarter to three quarters of it.
+        """Rotate each movie's samples (T, V) in time by a quarter to three quarters of it.
 
         What was measured then belongs to other clips, and keeps its structure in time and space.
 
         Parameters
         ----------
-        seed : that the turns are drawn from
-        number : of this set of turns
+        seed : that the rotations are drawn from
+        number : of this set of rotations
         """
         generator = numpy_generator(seed, "other times", number)
         shifts = {m: int(generator.integers(len(x) // 4, 3 * len(x) // 4 + 1)) for m, x in self.bold.items()}

@@ -10,7 +10,8 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
-from neurocine.fmri.windows import FmriWindows
+from neurocine.fmri.assemble import SubjectFmri
+from neurocine.fmri.windows import FmriWindows, mean_window
 from neurocine.models.decoder import JointDecoder
 from neurocine.models.video_unet import VideoUNet
 from neurocine.settings import NotNegative
@@ -81,6 +82,26 @@ def window_data(
     return ClipData(latents, windows.take, torch.from_numpy(null_window), validation)
 
 
+def subject_data(
+    latents: CachedClips, subject: SubjectFmri, n_trs: int, validation: tuple[str, ...]
+) -> ClipData:
+    """Put clips and a subject's windows of fMRI together; the null condition is its mean fMRI.
+
+    Parameters
+    ----------
+    latents : rows (n_clips, F, C, h, w) of the subject's movies, in their order
+    subject : training fMRI
+    n_trs : w, the window of the encoder
+    validation : held-out movies
+
+    Raises
+    ------
+    InputError : a window has no latents or the other way round
+    """
+    windows = FmriWindows({movie: subject.samples(movie) for movie in subject.movies}, n_trs)
+    return window_data(latents, windows, mean_window(subject.bold, n_trs), validation)
+
+
 def train_decoder(
     decoder: JointDecoder,
     scheduler_config: Mapping[str, Any],
@@ -101,7 +122,7 @@ def train_decoder(
     Parameters
     ----------
     decoder : video prior and phase-1 encoder
-    data : from `window_data`
+    data : from `subject_data`
     scheduler_config, noise_ratio, state_dir, vae, identity, device : see `train_video_prior`
     settings : section train_decoder
     seed : root of all randomness of the training
