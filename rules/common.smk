@@ -198,7 +198,7 @@ def minutes(real):
 
 ONE_GPU = min(config["compute"]["gpus"], 1)
 DEVICE = "cuda" if ONE_GPU else "auto"
-# What a training asks for. Resources of the rules, not params: another number of GPUs is no reason to train again.
+# What a training requests: resources and not params, because another number of GPUs must not train again.
 ON_GPUS = {
     "gpu": config["compute"]["gpus"],
     "nodes": config["compute"]["nodes"],
@@ -222,7 +222,7 @@ def one_of(names):
 
 CONDITIONS = config["conditions"]
 CHECKED_MODELS = [name for name in MODELS if PUBLISHED[name].pretrained]
-# Whoever reads a network waits for its check.
+# Rules that read a network wait for its check.
 MODEL_FILES = {
     name: [*files, *([results(f"check_models/{name}.tsv")] if name in CHECKED_MODELS else [])]
     for name, files in STUDY.models.items()

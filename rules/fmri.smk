@@ -2,7 +2,7 @@
 
 ATLAS = [config["atlas"]] if config["atlas"] else []
 LABELS = [config["atlas_labels"]] if config["atlas_labels"] else []
-# Volumes: one run, whose grid all have.
+# For volumes: one run, whose grid all others share.
 LIKE = STUDY.runs(SUBJECTS[0], TRAIN)[:1] if config["space"] == "mni" else []
 SELECTED = of_vertices("select_vertices/vertices.safetensors")
 VERTICES = SELECTED if FROM_RUNS else of_subject("import_fmri/vertices.safetensors")
@@ -157,7 +157,7 @@ rule assemble_train:
         "2> >(tee {log:q} >&2)"
 
 
-# A rule of its own, so that nothing of the test movies makes training samples again, and so trainings.
+# A rule of its own, so that a change of the test movies never makes training samples, and so trainings, again.
 rule assemble_test:
     input:
         test=CLEANED_TEST,

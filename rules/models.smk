@@ -5,7 +5,7 @@ localrules:
     fetch_models,
 
 
-# No output: asked for, it always looks again, and it is never run for anything else.
+# No output: it looks again whenever it is requested, and no other rule runs it.
 rule fetch_models:
     log:
         log_file("fetch_models/fetch_models"),

@@ -8,9 +8,9 @@ include: "inputs/neurocine.smk"
 
 
 NEUROCINE = METHODS["neurocine"]
-# All experiments with the same key have the same parameters (the config check sees to it).
+# All experiments with the same key have the same parameters (the config check makes sure of it).
 ENCODERS = studies.trainings(config, NEUROCINE, "train_encoder")
-# Which of them are trained on fMRI of other times, as nulls of rank_areas, and for the how-manieth time; 0: none.
+# Number of the null decoder of rank_areas, trained on fMRI of other times; 0: the decoder itself.
 TURNS = {
     permuted_key(key, number): (key, number)
     for key in ENCODERS
