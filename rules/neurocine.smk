@@ -11,7 +11,7 @@ NEUROCINE = METHODS["neurocine"]
 # All experiments with the same key have the same parameters (the config check makes sure of it).
 ENCODERS = studies.trainings(config, NEUROCINE, "train_encoder")
 # Number of the null decoder of rank_areas, trained on fMRI of other times; 0: the decoder itself.
-TURNS = {
+PERMUTATIONS = {
     permuted_key(key, number): (key, number)
     for key in ENCODERS
     for number in range(config["rank_areas"]["permuted"] + 1)
@@ -25,7 +25,7 @@ PRIORS = {
 
 
 wildcard_constraints:
-    encoder=one_of(TURNS),
+    encoder=one_of(PERMUTATIONS),
     prior=one_of(PRIORS),
     condition=f"({one_of(NEUROCINE.fmri_conditions)})(_seed[0-9]+)?",
     text=one_of(NEUROCINE.text_conditions),
@@ -135,15 +135,15 @@ rule train_encoder:
         validation=config["movies"]["validation"],
         seed=config["seed"],
         settings=settings("train_encoder"),
-        experiment=lambda wildcards: json.dumps(ENCODERS[TURNS[wildcards.encoder][0]]),
-        turn=lambda wildcards: TURNS[wildcards.encoder][1],
+        experiment=lambda wildcards: json.dumps(ENCODERS[PERMUTATIONS[wildcards.encoder][0]]),
+        permutation=lambda wildcards: PERMUTATIONS[wildcards.encoder][1],
         state=state_dir("train_encoder/sub-{subject}_{encoder}"),
         out=output_folder("done"),
     shell:
         '{resources.launcher} "$NEUROCINE/train_encoder.py" --fmri {input.fmri:q} '
         "--train-movies {params.train_movies:q} "
         "--embeddings {input.embeddings:q} --pretrained {params.pretrained:q} --validation {params.validation:q} "
-        "--seed {params.seed:q} --settings {params.settings:q} --experiment {params.experiment:q} --turn {params.turn:q} "
+        "--seed {params.seed:q} --settings {params.settings:q} --experiment {params.experiment:q} --permutation {params.permutation:q} "
         "--state {params.state:q} --out {params.out:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 

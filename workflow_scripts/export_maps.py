@@ -1,4 +1,4 @@
-"""Write the brain maps of one subject and experiment for other tools, and as a page to turn."""
+"""Write the brain maps of one subject and experiment for other tools, and as an interactive page."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ def main(
     out: Path,
     validation: list[str] = [],  # noqa: B006  (never changed; a command line has no other empty list)
     pretrained: Path | None = None,
-    turn: int = 0,
+    permutation: int = 0,
     device: str = "auto",
 ) -> None:
     """Train the fMRI encoder of one subject against captions and frames; interrupted, it goes on later.
@@ -45,16 +45,16 @@ def main(
     out : results directory: encoder/, log.jsonl, tensorboard/, done.json
     validation : movies held out to choose the weights
     pretrained : directory of a pretrained encoder; without it, training starts from random weights
-    turn : train on fMRI of other times of each movie, as a null, turned in the n-th way; 0 trains as usual
+    permutation : n trains the n-th null encoder, on each movie's fMRI rotated in time; 0 trains as usual
     device : auto, cpu or cuda
     """
     settings = experiment.choose(settings)
     weights = [] if pretrained is None else [pretrained / "model.safetensors"]
     behind = refuse_leaks([fmri, *embeddings, *weights], train_movies)
     subject = SubjectFmri.read(fmri)
-    null = {"turn": turn} if turn else {}
-    if turn:
-        subject = subject.at_other_times(seed, turn)
+    null = {"permutation": permutation} if permutation else {}
+    if permutation:
+        subject = subject.at_other_times(seed, permutation)
     text, image, state_shape = read_embeddings(embeddings, subject.movies)
     width = next(iter(text.values())).shape[-1]
     text_states = TextStates.read(embeddings, subject.movies) if settings.state_weight else None

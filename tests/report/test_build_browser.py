@@ -257,7 +257,7 @@ def test_page_links_maps_for_other_tools(page: Path) -> None:
     links = re.findall(r'<a href="([^"]*/maps/[^"]*)" target="_blank" rel="noopener">([\w ]+) <small>', card)
     folder = "assets/sub-1/neurocine/paper_main/maps"
     assert links == [
-        (f"{folder}/interactive.html", "turn the occlusion map"),
+        (f"{folder}/interactive.html", "interactive occlusion map"),
         (f"{folder}/maps.json", "what these maps are"),
         (f"{folder}/maps.dscalar.nii", "all maps for other tools"),
     ]

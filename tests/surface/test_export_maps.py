@@ -1,4 +1,4 @@
-"""Brain maps for other tools: the same values at the same places, described, and on a page to turn."""
+"""Brain maps for other tools: the same values at the same places, described, and as an interactive page."""
 
 import hashlib
 import json

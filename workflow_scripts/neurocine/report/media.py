@@ -17,7 +17,7 @@ NO_MAPS = (
 CHOICES = ("random", "best", "median", "worst")  # what says most about a result first
 # Files of export_maps without their endings, and what the page says of them.
 EXPORTS = {
-    "interactive": "turn the occlusion map",
+    "interactive": "interactive occlusion map",
     "maps": "what these maps are",
     "maps.dscalar": "all maps for other tools",
     "maps.nii": "all maps for other tools",

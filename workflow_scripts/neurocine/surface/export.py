@@ -1,4 +1,4 @@
-"""Brain maps for other tools: CIFTI scalars for Connectome Workbench, NIfTI in MNI space, a page to turn."""
+"""Brain maps for other tools: CIFTI for Connectome Workbench, NIfTI in MNI space, an interactive page."""
 
 import gzip
 from collections.abc import Mapping, Sequence
@@ -189,7 +189,7 @@ def export_maps(
     out: Path,
     page: Path,
 ) -> None:
-    """Write maps for other tools, with a description beside them, and the first as a page to turn.
+    """Write maps for other tools, with a description beside them, and the first as an interactive page.
 
     Parameters
     ----------

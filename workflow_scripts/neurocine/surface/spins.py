@@ -1,9 +1,9 @@
-"""Spin permutations: areas turned about the sphere of cortex, as a null for where a map is high.
+"""Spin tests: rotations of areas on the sphere of cortex, as a null for where a map is high.
 
 Neighbouring areas resemble each other, so a map that knows nothing of areas still has high and low regions.
-Turning a hemisphere's sphere moves them without changing their form (Alexander-Bloch et al. 2018); both
-hemispheres turn as mirror images. Only a part of cortex has values here, so an area's null is made of the
-turns that bring enough of known areas to its place.
+Rotating a hemisphere's sphere moves them without changing their form (Alexander-Bloch et al. 2018); both
+hemispheres rotate as mirror images. Only a part of cortex has values here, so an area's null consists of the
+rotations that bring enough of known areas to its place.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from neurocine.fmri.parcellation import installed_areas
 from neurocine.fmri.vertices import VertexSelection
 
 MIRROR = np.diag([-1.0, 1.0, 1.0])  # left to right
-LEAST_KNOWN = 0.5  # share of an area's vertices that must get a value from a turn
+LEAST_KNOWN = 0.5  # share of an area's vertices that must get a value from a rotation
 THINNING = 4  # each 4th vertex of an area stands for its neighbours where overlaps are counted
 
 
@@ -48,11 +48,11 @@ def load_spheres() -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Spins:
-    """How areas overlap with turned ones, of the left and the right hemisphere.
+    """How areas overlap with rotated ones, of the left and the right hemisphere.
 
     Parameters
     ----------
-    counts : (2, n_spins, A, A), vertices of area a to which a turn brings area b
+    counts : (2, n_spins, A, A), vertices of area a to which a rotation brings area b
     sizes : (2, A), vertices of each area
     """
 
@@ -60,7 +60,7 @@ class Spins:
     sizes: np.ndarray
 
     def turned(self, values: np.ndarray, areas: np.ndarray, hemisphere: str) -> np.ndarray:
-        """Average a turned map over some areas.
+        """Average a rotated map over some areas.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Spins:
 
         Returns
         -------
-        (n_valid,) means of the turns that bring enough known values there
+        (n_valid,) means of the rotations that bring enough known values there
         """
         sides = {"left": [0], "right": [1], "both": [0, 1]}[hemisphere]
         overlap = self.counts[sides][:, :, areas].sum(2)  # (sides, n_spins, A)
@@ -82,7 +82,7 @@ class Spins:
         return np.asarray(total[enough] / covered[enough])
 
     def still(self, values: np.ndarray, areas: np.ndarray, hemisphere: str) -> float:
-        """Average a map (2, A) over some areas (A,) as ``turned`` does, without a turn; NaN if unknown."""
+        """Average a map (2, A) over some areas (A,) as ``turned`` does, without rotation; NaN if unknown."""
         sides = {"left": [0], "right": [1], "both": [0, 1]}[hemisphere]
         weights = self.sizes[sides] * areas * np.isfinite(values[sides])
         if not weights.sum():
@@ -108,13 +108,13 @@ def label_meshes(selection: VertexSelection) -> np.ndarray:
 
 
 def spin_areas(spheres: Sequence[np.ndarray], labels: np.ndarray, rotations: np.ndarray) -> Spins:
-    """Count how areas overlap with themselves turned about the sphere.
+    """Count how areas overlap with themselves after rotations of the sphere.
 
     Parameters
     ----------
     spheres : of the left and the right hemisphere, (n_vertices, 3) around the origin
     labels : (2, n_vertices) int64, area of each vertex, -1 for none
-    rotations : (n_spins, 3, 3) of the left hemisphere; the right turns as its mirror image
+    rotations : (n_spins, 3, 3) of the left hemisphere; the right rotates as its mirror image
     """
     n_areas = labels.max() + 1
     counts = np.zeros((2, len(rotations), n_areas, n_areas), np.int32)
@@ -126,8 +126,8 @@ def spin_areas(spheres: Sequence[np.ndarray], labels: np.ndarray, rotations: np.
         own = labels[side][targets]
         sizes[side] = np.bincount(own, minlength=n_areas)
         for number, rotation in enumerate(rotations):
-            turn = rotation if side == 0 else MIRROR @ rotation @ MIRROR
-            come = labels[side][tree.query(sphere[targets] @ turn)[1]]
+            own_rotation = rotation if side == 0 else MIRROR @ rotation @ MIRROR
+            come = labels[side][tree.query(sphere[targets] @ own_rotation)[1]]
             inside = come >= 0
             places = own[inside] * n_areas + come[inside]
             counts[side, number] = np.bincount(places, minlength=n_areas**2).reshape(n_areas, n_areas)
