@@ -96,14 +96,14 @@ def _hash_sealed(handle: IO[bytes]) -> tuple[int, str, str] | None:
     start = handle.read(8)
     length = int.from_bytes(start, "little")
     header = handle.read(length) if length <= MAX_HEADER else b""
-    found = SEALED.search(header)
-    if found is None:
+    seal = SEALED.search(header)
+    if seal is None:
         return None
-    blank = header[: found.start(1)] + UNSEALED.encode() + header[found.end(1) :]
+    blank = header[: seal.start(1)] + UNSEALED.encode() + header[seal.end(1) :]
     digest = hashlib.sha256(start + blank)
     while block := handle.read(1 << 20):
         digest.update(block)
-    return 8 + found.start(1), found[1].decode("latin-1"), digest.hexdigest()
+    return 8 + seal.start(1), seal[1].decode("latin-1"), digest.hexdigest()
 
 
 def seal(path: Path) -> None:
@@ -184,13 +184,13 @@ def read_arrays(path: Path, names: list[str] | None = None) -> tuple[dict[str, n
     InputError : the file is missing, truncated or lacks an array
     """
     with open_arrays(path) as handle:
-        found = list(handle.keys())
+        stored = list(handle.keys())
         for name in names or []:
-            if name not in found:
+            if name not in stored:
                 raise InputError(
-                    path, f"arrays {', '.join(found)}", f"an array {name}", "Make the file again."
+                    path, f"arrays {', '.join(stored)}", f"an array {name}", "Make the file again."
                 )
-        arrays = {name: handle.get_tensor(name) for name in (names or found)}
+        arrays = {name: handle.get_tensor(name) for name in (names or stored)}
         return arrays, read_meta(handle)
 
 
@@ -289,8 +289,8 @@ def read_json(path: Path, expected: str, todo: str) -> dict[str, Any]:
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        told = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(path, f"a file that is no JSON object ({told})", expected, todo) from None
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise InputError(path, f"a file that is no JSON object ({reason})", expected, todo) from None
     if not isinstance(value, dict):
         raise InputError(path, f"a file that is no JSON object but a {type(value).__name__}", expected, todo)
     return value

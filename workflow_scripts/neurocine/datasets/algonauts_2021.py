@@ -71,7 +71,7 @@ class Algonauts2021(DataSet):
         """Find the videos below ``data_dir``; responses are found by ``package_files``."""
         root, numbers = Path(config["data_dir"]), _numbers(config)
         folder = _first(root, VIDEOS)
-        found = Found(
+        recordings = Found(
             looked_in=[folder],
             todo="Set data_dir in the config to the folder that has videos and fMRI (docs/data.md).",
         )
@@ -82,14 +82,14 @@ class Algonauts2021(DataSet):
                 folder,
                 f"{len(names)} videos (*.mp4)",
                 f"at least {numbers['videos']}",
-                f"{found.todo} {todo}",
+                f"{recordings.todo} {todo}",
             )
         per_movie = numbers["per_movie"]
         for place, movie in enumerate([*config["movies"]["train"], *config["movies"]["test"]]):
             files = tuple(names[place * per_movie : (place + 1) * per_movie])
-            found.movies[movie] = Movie(movie, per_movie, SECONDS, files=files)
-            found.stimuli[movie] = folder
-        return found
+            recordings.movies[movie] = Movie(movie, per_movie, SECONDS, files=files)
+            recordings.stimuli[movie] = folder
+        return recordings
 
     def package_files(self, config: Config, subject: str) -> dict[str, Path]:
         """Name a subject's folder of areas, which holds the responses to train and to test on.

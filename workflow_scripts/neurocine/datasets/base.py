@@ -164,13 +164,13 @@ def _object(text: str, values: Values) -> dict[str, Any]:
     ------
     TypeError, ValueError : another form, an unknown key, or a value of another kind
     """
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    content = json.loads(text)
+    if not isinstance(content, dict):
         raise TypeError("no object")
-    for key, value in found.items():
+    for key, value in content.items():
         if key in values and not values[key][0](value):
             raise TypeError(f"{key} must be {values[key][1]}")
-    return found
+    return content
 
 
 @dataclass(frozen=True)
@@ -278,10 +278,10 @@ def pair(files: Iterable[Path], items: Iterable[Item]) -> list[tuple[Path, Item]
     ------
     InputError : more of one than of the other
     """
-    paths, known = list(map(Path, files)), list(items)
-    if len(paths) != len(known):
-        raise InputError("files", f"{len(paths)} files", f"{len(known)}, one per row", "Give one for each.")
-    return list(zip(paths, known, strict=True))
+    paths, rows = list(map(Path, files)), list(items)
+    if len(paths) != len(rows):
+        raise InputError("files", f"{len(paths)} files", f"{len(rows)}, one per row", "Give one for each.")
+    return list(zip(paths, rows, strict=True))
 
 
 def part_of(movie: str, config: Config) -> Part:
@@ -318,12 +318,12 @@ def folders_below(root: Path, names: Collection[str], skipped: Callable[[str], b
     -------
     those found, the nearest to the root first, then by name
     """
-    found, level = [], [Path(root)]
+    folders, level = [], [Path(root)]
     for _ in range(ARCHIVE_DEPTH + 1):
-        found += [folder / name for folder in level for name in names if (folder / name).is_dir()]
+        folders += [folder / name for folder in level for name in names if (folder / name).is_dir()]
         level = [path for folder in level for path in subfolders(folder)]
         level = [path for path in level if path.name not in names and not skipped(path.name)]
-    return found
+    return folders
 
 
 def excluded_runs(config: Config) -> set[tuple[str, str, int]]:

@@ -116,7 +116,7 @@ class Hcp7T(DataSet):
         windows = _windows(section)
         version = STIMULI[section["stimulus_versions"][config["subjects"][0]]]
         folders = folders_below(root, [version], str.isdigit)
-        found = Found(
+        recordings = Found(
             looked_in=[*(folders or [root / version]), *(root / subject for subject in config["subjects"])],
             todo="Set data_dir in the config to the folder of the HCP subjects and of the movies, and name "
             "in subjects only those you have (docs/data.md).",
@@ -125,14 +125,14 @@ class Hcp7T(DataSet):
         for movie, run, start, length in _movies(windows):
             again = [(str(films[other]), float(windows[other][-1][0])) for other in windows if other != run]
             also = tuple(again) if movie == REPEATED else ()
-            found.movies[movie] = Movie(movie, length, TR, float(start), also=also)
-            found.stimuli[movie] = films[run]
-        found.missing.extend(path for path in films.values() if not path.is_file())
+            recordings.movies[movie] = Movie(movie, length, TR, float(start), also=also)
+            recordings.stimuli[movie] = films[run]
+        recordings.missing.extend(path for path in films.values() if not path.is_file())
         for subject in config["subjects"] if with_runs else ():
-            found.runs.extend(_runs_of(root, subject, windows, config))
-        there = {run.path: run.path.is_file() for run in found.runs if not run.excluded}
-        found.missing.extend(path for path in there if not there[path])
-        return found
+            recordings.runs.extend(_runs_of(root, subject, windows, config))
+        there = {run.path: run.path.is_file() for run in recordings.runs if not run.excluded}
+        recordings.missing.extend(path for path in there if not there[path])
+        return recordings
 
 
 def _name(run: str, number: int) -> str:
@@ -174,9 +174,9 @@ def _check_windows(section: Config) -> Iterator[InputError]:
         return
     lengths = {run: places[-1][1] - places[-1][0] for run, places in windows.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{length} s in {run}" for run, length in lengths.items())
+        lengths_text = ", ".join(f"{length} s in {run}" for run, length in lengths.items())
         todo = "The last window of every run is the repeated clip: give all the same length."
-        yield InputError(where, f"last windows of {told}", "one length", todo)
+        yield InputError(where, f"last windows of {lengths_text}", "one length", todo)
     if all(len(places) < 2 for places in windows.values()):
         yield InputError(where, "only the repeated clip", "windows to train on", "Add other windows.")
 
@@ -209,9 +209,9 @@ def _check_versions(config: Config, section: Config) -> Iterator[InputError]:
         )
         yield InputError(where, f"nothing of {', '.join(absent)}", expected, todo)
     elif len({given[subject] for subject in subjects}) > 1:
-        told = ", ".join(f"{subject} {given[subject]}" for subject in subjects)
+        versions = ", ".join(f"{subject} {given[subject]}" for subject in subjects)
         todo = "Make a study of each version: subjects of one study share their movies."
-        yield InputError(where, told, "one version for all subjects of a study", todo)
+        yield InputError(where, versions, "one version for all subjects of a study", todo)
 
 
 def _usual_film(run: str, version: str) -> str:
@@ -236,7 +236,7 @@ def _dense_files(root: Path, subject: str, windows: Windows) -> dict[str, Path]:
     ------
     InputError : a run of which only the 1.6 mm grid is there
     """
-    found: dict[str, dict[str, re.Match[str]]] = {}
+    matched: dict[str, dict[str, re.Match[str]]] = {}
     paths: dict[str, Path] = {}
     for key in windows:
         run = RUNS[key]
@@ -250,14 +250,14 @@ def _dense_files(root: Path, subject: str, windows: Windows) -> dict[str, Path]:
             right = fine[-1][0].replace("_1.6mm", "")
             todo = f"Download {right}, which has the 91k grid; the vertices of the 1.6 mm grid are others."
             raise InputError(folder / fine[-1][0], "the 1.6 mm grid (59k mesh) alone", right, todo)
-        found[key] = {_kind(match): match for match in coarse}
+        matched[key] = {_kind(match): match for match in coarse}
         best = coarse[-1][0] if coarse else USUAL.format(run=run)
         paths[key] = folder / best
-    shared = set.intersection(*(set(kinds) for kinds in found.values()))
+    shared = set.intersection(*(set(kinds) for kinds in matched.values()))
     if shared:
-        first = next(iter(found.values()))
+        first = next(iter(matched.values()))
         kind = max(shared, key=lambda name: _quality(first[name]))
-        paths = {key: paths[key].parent / kinds[kind][0] for key, kinds in found.items()}
+        paths = {key: paths[key].parent / kinds[kind][0] for key, kinds in matched.items()}
     return paths
 
 

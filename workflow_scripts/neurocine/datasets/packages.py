@@ -30,15 +30,15 @@ def package_files(root: Path, kind: str, subject: str, vertex_mask: str | None =
     if kind not in PACKAGE_FILES:
         todo = f"Leave fmri_from out with the layout {kind}; else choose a package (docs/data.md)."
         raise InputError("fmri_from", kind, f"one of {', '.join(PACKAGE_FILES)}", todo)
-    found = {}
+    files = {}
     for part in ("train", "test"):
         paths = [Path(root) / name.format(part=part, subject=subject) for name in PACKAGE_FILES[kind]]
-        found[part] = next((path for path in paths if path.is_file()), paths[-1])
+        files[part] = next((path for path in paths if path.is_file()), paths[-1])
     if vertex_mask is not None:
-        found["vertex"] = Path(vertex_mask)
+        files["vertex"] = Path(vertex_mask)
     if kind == "arrays":
         folder = Path(root) / f"sub-{subject}"
-        found["vertex"] = folder / "vertex_index.npy"
+        files["vertex"] = folder / "vertex_index.npy"
         if (folder / "roi.npy").is_file():
-            found["roi"] = folder / "roi.npy"
-    return found
+            files["roi"] = folder / "roi.npy"
+    return files

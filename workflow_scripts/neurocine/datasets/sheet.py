@@ -79,25 +79,27 @@ class SampleSheet(DataSet):
         """Find the files that the table names, below ``data_dir`` where they are not absolute."""
         folder, excluded = Path(config["data_dir"]), excluded_runs(config)
         sheet = _sheet_file(config)
-        found = Found(looked_in=[folder], todo=f"Correct {sheet} or data_dir in the config (docs/data.md).")
+        recordings = Found(
+            looked_in=[folder], todo=f"Correct {sheet} or data_dir in the config (docs/data.md)."
+        )
         rows = read_sheet(sheet)
         for row in rows:
-            if row["movie"] not in found.movies:
+            if row["movie"] not in recordings.movies:
                 movie = Movie(row["movie"], int(row["clips"]), float(row["tr"]))
                 _refuse_late_frames(movie, config)
-                found.movies[movie.name] = movie
-                found.stimuli[movie.name] = folder / row["video"]
+                recordings.movies[movie.name] = movie
+                recordings.stimuli[movie.name] = folder / row["video"]
             if not with_runs:
                 continue
             run = (row["subject"], row["movie"], int(row["repeat"]))
             recording = _recording(row, folder, trusted=not config["sheet"]["wrong_header_tr"])
-            found.runs.append(
+            recordings.runs.append(
                 Run(row["subject"], cast(Part, row["part"]), folder / row["run"], recording, run in excluded)
             )
-        files = [*found.stimuli.values(), *(run.path for run in found.runs if not run.excluded)]
-        files += [Path(run.recording.confounds) for run in found.runs if run.recording.confounds]
-        found.missing.extend(path for path in dict.fromkeys(files) if not path.is_file())
-        return found
+        files = [*recordings.stimuli.values(), *(run.path for run in recordings.runs if not run.excluded)]
+        files += [Path(run.recording.confounds) for run in recordings.runs if run.recording.confounds]
+        recordings.missing.extend(path for path in dict.fromkeys(files) if not path.is_file())
+        return recordings
 
 
 def _sheet_file(config: Config) -> Path:
@@ -183,11 +185,11 @@ def read_sheet(path: Path) -> list[Row]:
 
 
 def _check_header(path: Path, header: list[str]) -> Iterator[InputError]:
-    known = (*NEEDED, *USUAL)
+    all_columns = (*NEEDED, *USUAL)
     for name in header:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            todo = f"Did you mean {near[0]}?" if near else f"Known columns: {', '.join(known)}."
+        if name not in all_columns:
+            near = difflib.get_close_matches(name, all_columns, n=1)
+            todo = f"Did you mean {near[0]}?" if near else f"Known columns: {', '.join(all_columns)}."
             yield InputError(path, f"column {name!r}", "a known column", todo)
     absent = [name for name in NEEDED if name not in header]
     if absent:

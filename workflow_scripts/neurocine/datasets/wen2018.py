@@ -45,8 +45,8 @@ def data_roots(root: Path) -> list[Path]:
     The usual place comes first, whether it exists or not, then the root itself, then others by their names.
     """
     root = Path(root)
-    found = folders_below(root, [PACKAGE], lambda name: name in ("fmri", "smri"))
-    return list(dict.fromkeys([root / PACKAGE, root, *found]))
+    packages = folders_below(root, [PACKAGE], lambda name: name in ("fmri", "smri"))
+    return list(dict.fromkeys([root / PACKAGE, root, *packages]))
 
 
 def wen2018_stimulus_folders(root: Path) -> list[Path]:
@@ -83,12 +83,12 @@ def find_runs(subject_folder: Path, movie: str, space: str = "cifti") -> dict[in
     subfolder, ending = RUN_FILES[space]
     folder = subject_folder / "fmri" / movie / subfolder
     pattern = re.compile(rf"{re.escape(movie)}_0*(\d+)[_.]{re.escape(ending.removesuffix('.gz'))}(\.gz)?")
-    found: dict[int, Path] = {}
+    by_repeat: dict[int, Path] = {}
     for name in names_in(folder):  # sorted: x.nii comes before x.nii.gz
         match = pattern.fullmatch(name)
         if match:
-            found.setdefault(int(match[1]), folder / name)
-    return found
+            by_repeat.setdefault(int(match[1]), folder / name)
+    return by_repeat
 
 
 class Wen2018(DataSet):
@@ -119,7 +119,7 @@ class Wen2018(DataSet):
         names = config["movies"]["train"] + config["movies"]["test"]
         movies = {name: Movie(name, stimuli["clips_per_movie"], stimuli["tr"]) for name in names}
         folders = wen2018_stimulus_folders(config["data_dir"])
-        found = Found(
+        recordings = Found(
             movies=movies,
             looked_in=folders + wen2018_subject_folders(config["data_dir"], config["subjects"][0]),
             todo="Set data_dir in the config to the folder of the unpacked archives, name in subjects only "
@@ -128,30 +128,30 @@ class Wen2018(DataSet):
         for name in names:
             usual = wen2018_stimulus(config["data_dir"], name)
             path = usual if config["simulate"] else find_stimulus(folders, name)
-            found.stimuli[name] = path or usual
-            found.missing.extend([] if path else [usual])
+            recordings.stimuli[name] = path or usual
+            recordings.missing.extend([] if path else [usual])
         for subject in config["subjects"] if with_runs else ():
-            self._find_subject(subject, config, found)
-        return found
+            self._find_subject(subject, config, recordings)
+        return recordings
 
-    def _find_subject(self, subject: str, config: Config, found: Found) -> None:
+    def _find_subject(self, subject: str, config: Config, recordings: Found) -> None:
         """Add the runs of a subject to what was found."""
         root, space, simulated = config["data_dir"], config["space"], config["simulate"]
         excluded = excluded_runs(config)
         folders = [] if simulated else wen2018_subject_folders(root, subject)
         # An archive may have been unpacked into a folder that is named like the subject itself, or in parts.
         there = [folder for folder in folders if (folder / "fmri").is_dir()]
-        for movie in found.movies.values():
+        for movie in recordings.movies.values():
             part = part_of(movie.name, config)
-            known: dict[int, Path] = {}
+            paths: dict[int, Path] = {}
             for folder in reversed(there):
-                known |= find_runs(folder, movie.name, space)
+                paths |= find_runs(folder, movie.name, space)
             for repeat in range(1, config["repeats"]["test" if part == "test" else "train"] + 1):
                 usual = wen2018_run(root, subject, movie.name, repeat, space)
                 left_out = (subject, movie.name, repeat) in excluded
-                if not (simulated or repeat in known):
+                if not (simulated or repeat in paths):
                     if left_out:
                         continue
-                    found.missing.append(usual)
+                    recordings.missing.append(usual)
                 recording = Recording(movie.name, repeat, movie.n_clips, movie.tr)
-                found.runs.append(Run(subject, part, known.get(repeat, usual), recording, left_out))
+                recordings.runs.append(Run(subject, part, paths.get(repeat, usual), recording, left_out))

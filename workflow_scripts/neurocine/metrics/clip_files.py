@@ -275,29 +275,29 @@ def pair_clips(
     ------
     InputError : predictions without original; other names and other counts; movies of other durations
     """
-    by, told = "name", []
-    ours, known = ({clip.name: clip for clip in clips} for clips in (predicted, originals))
-    if not ours.keys() & known.keys():
+    by, notes = "name", []
+    ours, theirs = ({clip.name: clip for clip in clips} for clips in (predicted, originals))
+    if not ours.keys() & theirs.keys():
         by, numbered = "the numbers in their names", _by_numbers(predicted, originals)
-        ours, known = numbered or ({}, {})
+        ours, theirs = numbered or ({}, {})
     if not ours:
         if len(predicted) != len(originals):
             found = f"{len(predicted)} clips, such as {predicted[0].name}"
             expected = f"the names of the {len(originals)} originals, such as {originals[0].name}"
             raise InputError("PREDICTIONS", found, expected, "Name clips alike, or give as many of both.")
         pairs = list(zip(predicted, originals, strict=True))
-        told.append(
+        notes.append(
             f"Neither names nor numbers in them are shared: {len(pairs)} clips are paired in order, from "
             f"{pairs[0][0].name} = {pairs[0][1].name} to {pairs[-1][0].name} = {pairs[-1][1].name}."
         )
     else:
-        alone = [clip.name for name, clip in ours.items() if name not in known]
+        alone = [clip.name for name, clip in ours.items() if name not in theirs]
         if alone:
             found = f"{len(alone)} without original, such as {alone[0]}"
             raise InputError("PREDICTIONS", found, "only names of ORIGINALS", "Rename or remove them.")
-        pairs = [(clip, known[name]) for name, clip in ours.items()]
+        pairs = [(clip, theirs[name]) for name, clip in ours.items()]
         left = len(originals) - len(pairs)
-        told.append(
+        notes.append(
             f"{len(pairs)} clips are paired by {by}" + (f"; {left} originals are left out." if left else ".")
         )
     for first, second in pairs:
@@ -306,7 +306,7 @@ def pair_clips(
             if abs(ratio - 1) > DURATION_SLACK:
                 found, expected = f"{first.seconds:.2f} s", f"the {second.seconds:.2f} s of {second.where}"
                 raise InputError(first.where, found, expected, "Cut both to the same span of time.")
-    return pairs, told
+    return pairs, notes
 
 
 def sample_frames(clip: np.ndarray, n_frames: int) -> np.ndarray:

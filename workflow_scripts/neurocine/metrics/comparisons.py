@@ -102,7 +102,7 @@ def summarise_clips(scores: ClipScores, settings: CompareResultsSettings, seed: 
     ``seed_sd`` is the standard deviation (N - 1) between generations, NaN for a single one.
     """
     values, clips = scores.of_movies()
-    found = _intervals(values, clips, settings, seed)
+    intervals = _intervals(values, clips, settings, seed)
     lowest, highest = np.transpose([value_range(name) for name in scores.values.columns])
     spread = np.full(values[0].shape[1], np.nan)
     if scores.seeds > 1:
@@ -110,8 +110,8 @@ def summarise_clips(scores: ClipScores, settings: CompareResultsSettings, seed: 
     return pd.DataFrame(
         {
             "value": np.concatenate(values).mean(axis=0),
-            "ci_low": np.maximum(found.low, lowest),
-            "ci_high": np.minimum(found.high, highest),
+            "ci_low": np.maximum(intervals.low, lowest),
+            "ci_high": np.minimum(intervals.high, highest),
             "n_clips": len(scores.values),
             "seeds": scores.seeds,
             "seed_sd": spread,
@@ -161,7 +161,7 @@ def compare_pair(
     values, clips = paired.of_movies()
     movies = [str(movie) for movie in paired.values.index.unique(level="movie")]
     differences = PairedDifferences(movies, values, clips)
-    found = _intervals(values, clips, settings, seed)
+    intervals = _intervals(values, clips, settings, seed)
     blocks = doubled_blocks(differences, settings.block_tr)
     p_values = np.empty(len(blocks))
     for length in np.unique(blocks):
@@ -173,8 +173,8 @@ def compare_pair(
         {
             "n_clips": len(paired.values),
             "difference": np.concatenate(values).mean(axis=0),
-            "ci_low": found.low,
-            "ci_high": found.high,
+            "ci_low": intervals.low,
+            "ci_high": intervals.high,
             "block_tr": blocks,
             "p_value": p_values,
         },

@@ -105,11 +105,11 @@ def retrieval_candidates(clips: list[np.ndarray], drop_tr: int) -> list[np.ndarr
     """
     movies = np.concatenate([np.full(len(part), number) for number, part in enumerate(clips)])
     times = np.concatenate(clips)
-    kept = []
+    candidates = []
     for number, part in enumerate(clips):
         distance = np.abs(times - part[:, None])
-        kept.append((movies != number) | (distance > drop_tr) | (distance == 0))
-    return kept
+        candidates.append((movies != number) | (distance > drop_tr) | (distance == 0))
+    return candidates
 
 
 def retrieval_pairs(
@@ -131,11 +131,11 @@ def retrieval_pairs(
     """
     # Equal clips must tie, although products of equal rows may differ in the last digits.
     similarity = np.round(predicted @ truth.T, 9)
-    found = np.empty((len(predicted), n))
+    hits = np.empty((len(predicted), n))
     for clip in range(n):
         place = first + clip
         own = similarity[:, place, None]
         ahead = similarity > own
         ahead[:, :place] |= similarity[:, :place] == own
-        found[:, clip] = (ahead & candidates[clip]).sum(1) < top_k
-    return found
+        hits[:, clip] = (ahead & candidates[clip]).sum(1) < top_k
+    return hits

@@ -234,5 +234,5 @@ def _row(score: FeatureScore, rows: Mapping[str, np.ndarray], null: Null) -> tup
     if np.ptp(score.pairs) == 0:  # a property of the features alone, which no re-pairing changes
         return (*shown, np.nan, np.nan, np.nan, len(score.pairs))
     pairs = [score.pairs[np.ix_(here, here)] for here in rows.values()]
-    found = null.summarise(value, pairs, lower=not score.higher)
-    return (*shown, found.mean, found.p99, found.p_value, len(score.pairs))
+    summary = null.summarise(value, pairs, lower=not score.higher)
+    return (*shown, summary.mean, summary.p99, summary.p_value, len(score.pairs))

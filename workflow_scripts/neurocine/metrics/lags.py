@@ -84,10 +84,10 @@ def _directions(
 
 def _check(fmri: SubjectFmri, embeddings: Mapping[str, MovieEmbeddings], settings: SweepLagsSettings) -> None:
     for movie, bold in fmri.bold.items():
-        found = len(embeddings[movie].text)
-        if found != len(bold):
+        n_clips = len(embeddings[movie].text)
+        if n_clips != len(bold):
             todo = "Embed the clips again."
-            raise InputError(f"embeddings of {movie}", f"{found} clips", f"{len(bold)}, as fMRI", todo)
+            raise InputError(f"embeddings of {movie}", f"{n_clips} clips", f"{len(bold)}, as fMRI", todo)
         if not len(settings.clips(len(bold))):
             expected = f"fewer than the {len(bold)} samples of {movie}"
             raise InputError(

@@ -69,12 +69,12 @@ def target_classes(logits: np.ndarray, n_targets: int) -> np.ndarray:
     """
     left = np.array(logits)
     lowest = -np.inf if left.dtype.kind == "f" else np.iinfo(left.dtype).min
-    found = []
+    targets = []
     # A few passes for the best class are ten times as fast as sorting a thousand.
     for _ in range(n_targets):
-        found.append(left.argmax(-1))
-        np.put_along_axis(left, found[-1][..., None], lowest, axis=-1)
-    return np.stack(found, axis=-1)
+        targets.append(left.argmax(-1))
+        np.put_along_axis(left, targets[-1][..., None], lowest, axis=-1)
+    return np.stack(targets, axis=-1)
 
 
 def best_target_rank(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -109,14 +109,14 @@ def draw_shifts(allowed: Sequence[np.ndarray], draws: int, generator: np.random.
     return np.stack([generator.choice(shifts, size=draws) for shifts in allowed], axis=1)
 
 
-def pairing_means(pairs: np.ndarray, orders: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+def pairing_means(pairs: np.ndarray, orders: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
     """Mean score of each pairing of a movie.
 
     Parameters
     ----------
     pairs : (n, n) score of prediction i with truth j
     orders : (k, n), row r pairs prediction i with truth ``orders[r, i]``
-    known : bool (n, n), pairs that count; None for all
+    allowed : bool (n, n), pairs that count; None for all
 
     Returns
     -------
@@ -124,9 +124,9 @@ def pairing_means(pairs: np.ndarray, orders: np.ndarray, known: np.ndarray | Non
     """
     places = np.arange(len(pairs))
     picked = pairs[places, orders]
-    if known is None:
+    if allowed is None:
         return np.asarray(picked.mean(axis=1))
-    counted = known[places, orders]
+    counted = allowed[places, orders]
     number = counted.sum(axis=1)
     means = np.where(counted, picked, 0).sum(axis=1) / np.maximum(number, 1)
     return np.where(2 * number >= len(pairs), means, np.nan)

@@ -219,14 +219,14 @@ def protocol_of(entry: Mapping[str, Any]) -> Protocol | str:
         return f"measured on {entry['dataset']}"
     if not entry["subject"]:
         return "its subjects are not stated"
-    for known, name in ((READINGS, "reading"), (UNLIKE, "metric")):
-        if entry[name] in known:
-            return known[entry[name]]
-    for source, systems, found in SOURCES:
+    for verdicts, name in ((READINGS, "reading"), (UNLIKE, "metric")):
+        if entry[name] in verdicts:
+            return verdicts[entry[name]]
+    for source, systems, protocol in SOURCES:
         if entry["source"].startswith(source) and (not systems or entry["system"] in systems):
-            if isinstance(found, str) or entry["metric"] in found.metrics:
-                return found
-            return found.others.get(entry["metric"], "no metric here has its definition")
+            if isinstance(protocol, str) or entry["metric"] in protocol.metrics:
+                return protocol
+            return protocol.others.get(entry["metric"], "no metric here has its definition")
     return "how it was measured is not known"
 
 
@@ -272,14 +272,14 @@ def _our_value(
     """Our value, interval and number of seeds; of a mean over subjects without interval."""
     subjects = Wen2018.subjects if subject == "mean" else (subject,)
     rows = [results.get((one, method, experiment, metric)) for one in subjects]
-    found = [row for row in rows if row]
-    if len(found) < len(rows):
+    scored = [row for row in rows if row]
+    if len(scored) < len(rows):
         return None
-    if len(found) == 1:
-        return {name: found[0][name] for name in ("value", "ci_low", "ci_high", "seeds")}
-    mean = sum(float(row["value"]) for row in found) / len(found)
+    if len(scored) == 1:
+        return {name: scored[0][name] for name in ("value", "ci_low", "ci_high", "seeds")}
+    mean = sum(float(row["value"]) for row in scored) / len(scored)
     blank = {"ci_low": float("nan"), "ci_high": float("nan")}
-    return {"value": mean, **blank, "seeds": min(int(row["seeds"]) for row in found)}
+    return {"value": mean, **blank, "seeds": min(int(row["seeds"]) for row in scored)}
 
 
 def published_table(
@@ -304,8 +304,8 @@ def published_table(
     ours = summary[summary["condition"] == "fmri"]
     records = [{str(name): value for name, value in row.items()} for row in ours.to_dict("records")]
     keys = ("subject", "method", "experiment", "metric")
-    found = {(str(r[keys[0]]), str(r[keys[1]]), str(r[keys[2]]), str(r[keys[3]])): r for r in records}
-    scored = {method for _, method, _, _ in found}
+    by_result = {(str(r[keys[0]]), str(r[keys[1]]), str(r[keys[2]]), str(r[keys[3]])): r for r in records}
+    scored = {method for _, method, _, _ in by_result}
     rows = []
     for record in published.to_dict("records"):
         entry = {str(name): value for name, value in record.items()}
@@ -320,7 +320,8 @@ def published_table(
         else:
             metric = our_metric(entry, protocol)
             values = [
-                (name, _our_value(found, entry["subject"], method.name, name, metric)) for name in experiments
+                (name, _our_value(by_result, entry["subject"], method.name, name, metric))
+                for name in experiments
             ]
             experiment, value = next((pair for pair in values if pair[1]), values[0])
             wanted = f"{experiment} with {metric} of subject {entry['subject']}"

@@ -92,8 +92,8 @@ def autocorrelation_time(values: Sequence[np.ndarray]) -> np.ndarray:
     for scores in values:
         size = 1 << (2 * len(scores) - 1).bit_length()
         spectrum = np.abs(np.fft.rfft(scores - mean, size, axis=0)) ** 2
-        found = np.fft.irfft(spectrum, size, axis=0)[: min(lags, len(scores))]
-        sums[: len(found)] += found
+        correlations = np.fft.irfft(spectrum, size, axis=0)[: min(lags, len(scores))]
+        sums[: len(correlations)] += correlations
     varying = sums[0] > 1e-18
     times = 1 + 2 * np.cumsum(sums[1:] / np.where(varying, sums[0], 1), axis=0)
     ended = np.arange(1, lags)[:, None] >= 3 * times
@@ -171,12 +171,12 @@ def mean_intervals(
 
 def _width_factor(counts: np.ndarray, blocks: np.ndarray, times: np.ndarray, level: float) -> np.ndarray:
     """How much wider intervals must be than the bootstrap's: movies (m,), their blocks (m,), (k,) -> (k,)."""
-    kept = counts.sum() / np.maximum(counts - blocks, 1).sum()
+    blocks_ratio = counts.sum() / np.maximum(counts - blocks, 1).sum()
     length = np.average(blocks, weights=counts)
     cut = np.minimum((times - 1 / times) / (2 * length), 0.5)
     freedom = max(1.0, (counts / blocks - 1).sum())
     tail = (1 + level) / 2
-    return np.sqrt(kept / (1 - cut)) * t.ppf(tail, freedom) / norm.ppf(tail)
+    return np.sqrt(blocks_ratio / (1 - cut)) * t.ppf(tail, freedom) / norm.ppf(tail)
 
 
 def interval(means: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

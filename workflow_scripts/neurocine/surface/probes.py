@@ -145,8 +145,8 @@ class EncoderProbe(Probe):
         """Return what the last layer gives to regions in each clip, (n, n_regions); 1 is uniform."""
         layer = self.encoder.config.depth
         settings = ExtractAttentionSettings(layers=(layer,), batch_size=self.batch_size)
-        found = measure_attention(self.encoder, self.windows(bold), regions, settings, "the encoder")
-        return found[layer].regions["softmax"]
+        layers = measure_attention(self.encoder, self.windows(bold), regions, settings, "the encoder")
+        return layers[layer].regions["softmax"]
 
 
 class AnimatorProbe(Probe):
@@ -192,8 +192,8 @@ class AnimatorProbe(Probe):
             given = batch.to(device)
             embedding, states = self.semantic(given)
             first = self.structure(given)
-            made = (embedding, states, first, self.motion.roll_out(given, first)[:, 1:])
-            for name, values in zip(self.losses, made, strict=True):
+            features = (embedding, states, first, self.motion.roll_out(given, first)[:, 1:])
+            for name, values in zip(self.losses, features, strict=True):
                 parts[name].append(values.float().cpu())
         return {name: torch.cat(values).numpy() for name, values in parts.items()}
 
@@ -281,11 +281,11 @@ def _read_text_image(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     from neurocine.stimuli.cached import CachedClips
 
-    found = []
+    parts = []
     for kind in ("text", "image"):
         cached = CachedClips.read(paths, kind, movies)
-        found.append({movie: cached.of([movie]) for movie in movies})
-    return found[0], found[1]
+        parts.append({movie: cached.of([movie]) for movie in movies})
+    return parts[0], parts[1]
 
 
 def read_encoder_probe(

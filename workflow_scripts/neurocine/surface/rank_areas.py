@@ -104,8 +104,8 @@ class _Study:
         parts = [values[a:b] for a, b in itertools.pairwise(ends)]
         generator = numpy_generator(self.seed, "rank_areas", "bootstrap")
         given = (self.score.block_tr, self.score.bootstrap_draws, generator)
-        found = mean_intervals(parts, list(self.rows.values()), *given)
-        return found.low, found.high
+        interval = mean_intervals(parts, list(self.rows.values()), *given)
+        return interval.low, interval.high
 
 
 def spaced_clips(bold: Bold, every: int, per_movie: int) -> dict[str, np.ndarray]:
@@ -169,12 +169,12 @@ def _families(regions: Sequence[Region]) -> list[np.ndarray]:
 
 def _area_values(study: _Study, values: np.ndarray) -> np.ndarray:
     """Arrange values of regions as (2, A), left and right, NaN where there is no region."""
-    found = np.full((2, len(study.selection.areas)), np.nan)
+    by_area = np.full((2, len(study.selection.areas)), np.nan)
     for region, value in zip(study.regions, values, strict=True):
         if not region.is_group and region.hemisphere != "both":
             side = HEMISPHERES.index(region.hemisphere)
-            found[side, study.selection.areas.index(region.area)] = value
-    return found
+            by_area[side, study.selection.areas.index(region.area)] = value
+    return by_area
 
 
 def _spin_columns(study: _Study, values: np.ndarray) -> Facts:
@@ -188,10 +188,10 @@ def _spin_columns(study: _Study, values: np.ndarray) -> Facts:
         inside &= np.array(study.selection.groups) == region.group
         turned = study.spins.turned(of_areas, inside, region.hemisphere)
         here = study.spins.still(of_areas, inside, region.hemisphere)
-        known = len(turned) > 0 and np.isfinite(here)
-        columns["spin_mean"].append(turned.mean() if known else np.nan)
+        has_null = len(turned) > 0 and np.isfinite(here)
+        columns["spin_mean"].append(turned.mean() if has_null else np.nan)
         reached = np.count_nonzero(turned >= here - 1e-12)
-        columns["spin_p"].append((1 + reached) / (1 + len(turned)) if known else np.nan)
+        columns["spin_p"].append((1 + reached) / (1 + len(turned)) if has_null else np.nan)
         columns["spins"].append(len(turned))
     return columns
 
@@ -249,15 +249,15 @@ def _tested(
     draws: list[np.ndarray] = []
     holds: list[tuple[float, int, float, str, float]] = []
     for part, value in zip(pairs, table["value"], strict=True):
-        found = study.null.summarise(float(value), part)
+        summary = study.null.summarise(float(value), part)
         null = study.null.counted_means(part)
         draws.append(null)
-        p_value = found.p_value
+        p_value = summary.p_value
         if two_sided:
             centre = null.mean()
             reached = np.count_nonzero(np.abs(null - centre) >= abs(value - centre) - 1e-12)
             p_value = float((1 + reached) / (1 + len(null)))
-        holds.append((found.mean, len(null), found.memory_tr, "yes" if found.holds else "no", p_value))
+        holds.append((summary.mean, len(null), summary.memory_tr, "yes" if summary.holds else "no", p_value))
     table["null_mean"], table["draws"], _, table["p_holds"], table["p_value"] = zip(*holds, strict=True)
     null = np.stack(draws)
     for family in _families(study.regions):
@@ -390,8 +390,8 @@ def _beside(study: _Study, probe: Probe, bold: Bold, training: Bold) -> tuple[pd
         means = np.array([values[region.members].mean() for region in study.regions])
         tables.append(_rows(study, TRAINED, kind, measure, means))
         maps[f"{kind}/{measure}"] = scatter_to_brain(values, study.selection)
-    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
-    return found, maps, clips
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+    return table, maps, clips
 
 
 def _region_maps(table: pd.DataFrame, selection: VertexSelection) -> dict[str, np.ndarray]:

@@ -44,17 +44,17 @@ def _label_words(kind: str, labels: Labels, settings: "ScoreSettings") -> np.nda
 
 
 def _chances(kind: str, labels: Labels, settings: "ScoreSettings") -> dict[str, float]:
-    found = {}
+    chances = {}
     for name, n_way, top_k, n_targets in _n_way_settings(kind, settings):
         success_table(len(labels[f"{kind}_logits"]), n_targets, n_way, top_k)  # refuses too few classes
-        found[name] = chance_n_way(n_way, n_targets, top_k)
+        chances[name] = chance_n_way(n_way, n_targets, top_k)
         if settings.n_way_trials:
-            found[f"{name}_mc{settings.n_way_trials}"] = found[name]
+            chances[f"{name}_mc{settings.n_way_trials}"] = chances[name]
     if settings.label_factors:
         words = _label_words(kind, labels, settings)
         for factor, column in zip(settings.label_factors, words.T, strict=True):
-            found[f"acc_{kind}_{factor}"] = 1 / (int(column.max()) + 1)
-    return found
+            chances[f"acc_{kind}_{factor}"] = 1 / (int(column.max()) + 1)
+    return chances
 
 
 def _pairs_of_logits(
