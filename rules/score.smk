@@ -70,6 +70,38 @@ rule score:
         "--clip-scores {output.clip_scores:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
+rule test_order:
+    input:
+        decoded=decoded_from_fmri,
+        stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
+        clip_scores=of_experiment("clip_scores.tsv"),
+        clip=MODEL_FILES["clip"],
+    output:
+        of_experiment("test_order.tsv"),
+    log:
+        log_file("test_order/sub-{subject}_{method}_{experiment}"),
+    benchmark:
+        benchmark_file("test_order/sub-{subject}_{method}_{experiment}")
+    conda:
+        "../envs/training.yaml"
+    threads: config["compute"]["threads"]
+    resources:
+        gpu=ONE_GPU,
+        device=DEVICE,
+        mem_mb=memory(16),
+        runtime=minutes(120),
+    params:
+        networks=f"clip={model_folder('clip')}",
+        seed=config["seed"],
+        score=settings("score"),
+        settings=settings("test_order"),
+    shell:
+        'python "$NEUROCINE/test_order.py" --decoded {input.decoded:q} --stimuli {input.stimuli:q} '
+        "--clip-scores {input.clip_scores:q} --networks {params.networks:q} --seed {params.seed:q} "
+        "--score {params.score:q} --settings {params.settings:q} --out {output:q} "
+        "--device {resources.device:q} 2> >(tee {log:q} >&2)"
+
+
 rule agree_fmri:
     input:
         fmri_train=of_subject("assemble_train/fmri.safetensors"),

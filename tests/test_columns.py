@@ -29,6 +29,8 @@ TABLES = {
     "comparisons": "kind first second metric n_clips first_seeds second_seeds difference block_tr p_value "
     "p_family",
     "agree_fmri": " ".join(["condition", "seed", *fmri_agreement.VALUE_COLUMNS]),
+    "test_order": "condition seed sample metric value permuted permuted_p reversed reversed_p other_clip "
+    "other_clip_p held held_p orders n_clips evidence",
     "attention": "kind stage layer area group hemisphere vertices importance_softmax softmax_low "
     "softmax_high importance_l2row entropy random_softmax random_l2row random_entropy "
     "fall_cosine fall_cosine_low random_fall_cosine fall_identification_high "

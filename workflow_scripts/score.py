@@ -10,38 +10,16 @@ from safetensors import SafetensorError
 from neurocine.cli import program
 from neurocine.columns import write_described_table
 from neurocine.errors import InputError
-from neurocine.io import fixed_digits, open_arrays, read_arrays, read_meta, write_arrays
+from neurocine.io import fixed_digits, read_arrays, write_arrays
 from neurocine.metrics.judges import parse_networks
 from neurocine.metrics.score import Originals, Predictions, score
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_vae, pick_device
 from neurocine.models.vae import decode_latents
-from neurocine.naming import natural
 from neurocine.provenance import header
 from neurocine.stimuli.decoded import MovieFiles
 
 log = logging.getLogger("score")
-
-
-def read_decoded(path: Path, default_seed: int) -> Predictions:
-    """Read which clips a decoded file holds; videos stay on disk until a movie is scored."""
-    with open_arrays(path) as handle:
-        meta = read_meta(handle)
-        names = [name.removesuffix("/clip") for name in list(handle.keys()) if name.endswith("/clip")]
-        clips = {name: handle.get_tensor(f"{name}/clip") for name in sorted(names, key=natural)}
-        arrays = set(handle.keys())
-        movies = [name for name in clips if f"{name}/source" in arrays]
-        sources = {name: handle.get_tensor(f"{name}/source") for name in movies}
-    empty = [name for name, numbers in clips.items() if not len(numbers)]
-    if not clips or empty:
-        found = f"no clips of {', '.join(empty)}" if empty else "no array named <movie>/clip"
-        raise InputError(path, found, "decoded clips of each movie", "Run decode again.")
-
-    def read(movie: str) -> np.ndarray:
-        return read_arrays(path, [movie])[0][movie]
-
-    condition, seed = str(meta.get("condition", path.stem)), int(meta.get("seed", default_seed))
-    return Predictions(condition, seed, clips, read, sources)
 
 
 def read_ceiling(
@@ -109,7 +87,7 @@ def main(
     device = str(pick_device(device))
     shown, training = MovieFiles(stimuli, "--stimuli"), MovieFiles(train_stimuli, "--train-stimuli")
     originals = Originals(shown.clip_shape(), shown.rows, map(training.read, training.movies))
-    predictions = [read_decoded(path, seed) for path in decoded]
+    predictions = [Predictions.read(path, seed) for path in decoded]
     if latents and stable_diffusion:
         clips = predictions[0].clips
         predictions.append(read_ceiling(latents, stable_diffusion, clips, seed, device, settings.batch_size))

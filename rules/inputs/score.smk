@@ -21,6 +21,11 @@ def scored_clips(wildcards):
     ]
 
 
+def decoded_from_fmri(wildcards):
+    """The clips that are decoded from fMRI under an experiment, with the study's own seed."""
+    return of_experiment(f"{METHODS[wildcards.method].step}/fmri.safetensors")
+
+
 def shown_clips(wildcards):
     """The files whose clips are shown beside those from fMRI, one per condition."""
     controls = studies.shown_controls(config, METHODS[wildcards.method])

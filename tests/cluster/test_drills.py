@@ -58,6 +58,7 @@ ON_CPU = (
     "retrieve_clips",
     "extract_attention",
     "score",
+    "test_order",
     "agree_fmri",
     "rank_areas",
 )

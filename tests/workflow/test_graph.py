@@ -27,7 +27,7 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_toy_study_stays_small(checkout: Path) -> None:
     jobs = planned(checkout, *TOY)
-    assert jobs["total"] == 81
+    assert jobs["total"] == 83
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
 
@@ -315,7 +315,7 @@ def test_the_turned_world_is_a_study_of_its_own(checkout: Path) -> None:
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
-    assert jobs["total"] == 81
+    assert jobs["total"] == 83
 
 
 def test_toy_models_are_a_target_of_their_own(checkout: Path) -> None:

@@ -147,7 +147,8 @@ def test_deleted_clips_are_made_again_and_nothing_else(study: Path) -> None:
     times = [path.stat().st_mtime_ns for path in others]
     decoded.unlink()
     assert planned(study) == {
-        *("decode", "score", "show_clips", "agree_fmri", "plot_agreement", "build_subject_browser"),
+        *("decode", "score", "show_clips", "test_order", "agree_fmri", "plot_agreement"),
+        "build_subject_browser",
         *("tabulate_scores", "compare_results", "write_methods", "build_browser"),
     }
     run = run_micro(study)
@@ -162,7 +163,7 @@ def test_another_step_size_trains_the_decoders_again_and_what_depends_on_them(st
     assert planned(study, "mine.yaml") == {
         *("train_decoder", "decode", "extract_attention", "plot_surface", "export_maps"),
         *("score", "show_clips", "tabulate_scores", "compare_results", "write_methods"),
-        *("agree_fmri", "plot_agreement", "build_browser", "build_subject_browser"),
+        *("test_order", "agree_fmri", "plot_agreement", "build_browser", "build_subject_browser"),
     }
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from neurocine.io import write_json, write_table
 from neurocine.metrics.meanings import asks
+from neurocine.metrics.order import P_MEANS
 from neurocine.version import code_version, package_versions
 
 # Column -> what it holds, and its unit where it has one.
@@ -42,6 +43,18 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "n_clips": ("clips that were scored", "clips"),
     "seeds": ("generations that the value is a mean of", ""),
     "seed_sd": ("standard deviation over generations", "that of the metric"),
+    # order of frames
+    "sample": ("clips that are tested: all, or identified with other seeds of generation", ""),
+    "permuted": ("mean with the frames in other orders, the same for all clips", "that of the metric"),
+    "permuted_p": (P_MEANS["permuted"], ""),
+    "reversed": ("mean with the frames in reversed time", "that of the metric"),
+    "reversed_p": (P_MEANS["reversed"], ""),
+    "other_clip": ("mean beside the truth of other clips of the movie", "that of the metric"),
+    "other_clip_p": (P_MEANS["other_clip"], ""),
+    "held": ("mean with the first frame held", "that of the metric"),
+    "held_p": (P_MEANS["held"], ""),
+    "orders": ("other orders that the frames were put into", ""),
+    "evidence": ("whether the value is better than all four, each with a p-value small enough", ""),
     # comparisons and published values
     "kind": ("what is compared, or what the row is of", ""),
     "first": ("result that the second is subtracted from", ""),

@@ -27,6 +27,7 @@ from neurocine.metrics.comparisons import CompareResultsSettings
 from neurocine.metrics.feature_scores import ScoreFeaturesSettings
 from neurocine.metrics.fmri_agreement import AgreeFmriSettings
 from neurocine.metrics.lags import SweepLagsSettings
+from neurocine.metrics.order import OrderSettings
 from neurocine.metrics.retrieval import RetrieveClipsSettings
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.tables import TabulateScoresSettings
@@ -457,6 +458,8 @@ class ConfigKeys(StudyKeys):
     """
     score: ScoreSettings = ScoreSettings()
     """This step scores decoded clips against the original ones."""
+    test_order: OrderSettings = OrderSettings()
+    """This step compares decoded clips with their frames permuted, reversed or held, and with other clips."""
     agree_fmri: AgreeFmriSettings = AgreeFmriSettings()
     """This step predicts fMRI from the clips of every condition and correlates it with the measured fMRI."""
     plot_agreement: PlotAgreementSettings = PlotAgreementSettings()

@@ -436,7 +436,7 @@ def result_files(config: Config, method: Method) -> list[str]:
     decoded = decoded_from_fmri(config, method) if config["keep"]["decoded"] else []
     return [
         *(f"{method.step}/{name}.safetensors" for name in decoded),
-        *("scores.tsv", "clip_scores.tsv"),
+        *("scores.tsv", "clip_scores.tsv", "test_order.tsv"),
         *clip_films(config),
         *STRIPS,
         *control_strips(config, method),

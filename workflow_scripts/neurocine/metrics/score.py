@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from neurocine.errors import InputError
+from neurocine.io import open_arrays, read_arrays, read_meta
 from neurocine.metrics import embeddings
 from neurocine.metrics.baselines import constant_video, mean_frame_video
 from neurocine.metrics.definitions.embeddings import retrieval_name
@@ -18,6 +20,7 @@ from neurocine.metrics.null import random_null, shift_null
 from neurocine.metrics.registry import chosen_metrics, lower_is_better, value_range
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.statistics import mean_intervals
+from neurocine.naming import natural
 from neurocine.seeds import numpy_generator
 
 log = logging.getLogger(__name__)
@@ -46,6 +49,33 @@ class Predictions:
     clips: Mapping[str, np.ndarray]
     read: Callable[[str], np.ndarray]
     sources: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path, default_seed: int) -> "Predictions":
+        """Read which clips a decoded file holds; videos stay on disk until a movie is asked for.
+
+        Parameters
+        ----------
+        path : file of decode or of another step that writes clips
+        default_seed : of files that name none
+
+        Raises
+        ------
+        InputError : no clips, or a movie without clips
+        """
+        with open_arrays(path) as handle:
+            meta = read_meta(handle)
+            arrays = set(handle.keys())
+            names = [name.removesuffix("/clip") for name in arrays if name.endswith("/clip")]
+            clips = {name: handle.get_tensor(f"{name}/clip") for name in sorted(names, key=natural)}
+            movies = [name for name in clips if f"{name}/source" in arrays]
+            sources = {name: handle.get_tensor(f"{name}/source") for name in movies}
+        empty = [name for name, numbers in clips.items() if not len(numbers)]
+        if not clips or empty:
+            found = f"no clips of {', '.join(empty)}" if empty else "no array named <movie>/clip"
+            raise InputError(path, found, "decoded clips of each movie", "Run decode again.")
+        condition, seed = str(meta.get("condition", path.stem)), int(meta.get("seed", default_seed))
+        return cls(condition, seed, clips, lambda movie: read_arrays(path, [movie])[0][movie], sources)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from neurocine.conditions import CONDITIONS, describe
 from neurocine.made_by import is_mixed, rerun
+from neurocine.metrics.order import P_MEANS
 from neurocine.naming import natural
 from neurocine.report import sections
 from neurocine.report.comparisons import (
@@ -23,6 +24,7 @@ from neurocine.report.comparisons import (
     CEILINGS,
     COMPARISONS,
     FEATURES,
+    ORDER,
     PUBLISHED,
     RUNS,
     SUMMARY,
@@ -179,12 +181,14 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
                 ("features", "Decoded features beside the true ones", results.features, FEATURES),
                 ("runs", "Recorded runs", results.runs, RUNS),
                 ("agreement", "Agreement with the measured fMRI", _groups(results.agreement), AGREEMENT),
+                ("order", "Order of the frames", results.order, ORDER),
                 ("deviations", "Not as published", deviation_frame(results.config), DEVIATIONS),
                 ("areas", "Losses without each area", area_rows(results.areas), AREAS),
             )
         },
         "not_beaten": not_beaten(results.comparisons),
         "agreement_beside": agreement_beside(results.agreement, settings.digits),
+        "order_p": P_MEANS,
         "no_better": no_better_than_simple(results.features),
         "has_features": not results.features.empty,  # of methods that decode features before clips
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),

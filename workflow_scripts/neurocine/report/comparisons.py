@@ -1,4 +1,4 @@
-"""Tables of compare_results, measure_noise_ceiling, inspect_runs and agree_fmri on the page."""
+"""Tables of compare_results, measure_noise_ceiling, inspect_runs, agree_fmri and others on the page."""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from neurocine.conditions import describe
+from neurocine.metrics.order import P_MEANS
 from neurocine.metrics.registry import lower_is_better
 from neurocine.report.markup import Cell, Column, Row, table
 from neurocine.report.sections import WHOLE_GROUP
@@ -110,6 +111,20 @@ AGREEMENT = (
     Shown("fmri_minus", "fMRI minus it", "number", "clips from fMRI minus this condition, clip by clip"),
     Shown("noise_ceiling", "noise ceiling", "number", "correlation that a perfect prediction would reach"),
     *(Shown("n_clips", "clips", "count", minor=True), Shown("seed", kind="count", minor=True)),
+)
+ORDER = (
+    *(Shown("subject"), Shown("method", minor=True), Shown("experiment", minor=True), Shown("condition")),
+    *(Shown("sample", "clips", hint="all, or those that other seeds identify"), Shown("metric")),
+    *(Shown("n_clips", "number", "count", minor=True), Shown("value", kind="number")),
+    Shown("permuted", kind="number", hint="mean over other orders of the frames"),
+    Shown("permuted_p", "p", "p", P_MEANS["permuted"], minor=True),
+    Shown("reversed", kind="number", hint="the same frames in reversed time"),
+    Shown("reversed_p", "p", "p", P_MEANS["reversed"], minor=True),
+    Shown("other_clip", "other clip", "number", "mean beside the truth of other clips of the movie"),
+    Shown("other_clip_p", "p", "p", P_MEANS["other_clip"], minor=True),
+    Shown("held", kind="number", hint="the first frame held"),
+    Shown("held_p", "p", "p", P_MEANS["held"], minor=True),
+    Shown("evidence", hint="better than all four, each with a p-value small enough"),
 )
 AREAS = (
     *(Shown("subject"), Shown("method", minor=True), Shown("experiment", minor=True), Shown("measure")),

@@ -18,6 +18,7 @@ from neurocine.report.study import SCORE_COLUMNS, SUBJECT_FOLDER, Medium, Owner,
 ATTENTION_COLUMNS = ["kind", "stage", "layer", "area", "group", "hemisphere", "vertices"]
 AGREEMENT_COLUMNS = ["condition", "group", "area", "value"]
 FEATURE_COLUMNS = ["subject", "decoders", "condition", "score", "value"]
+ORDER_COLUMNS = ["condition", "sample", "metric", "value", "evidence"]
 AREA_COLUMNS = ["decoder", "kind", "measure", "area", "hemisphere", "value", "rank"]
 PLACE = re.compile(r"(?:^|/)sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/")
 
@@ -46,6 +47,7 @@ class StudyFiles:
     agreement : tables of agree_fmri
     features : tables of score_features
     areas : tables of rank_areas
+    order : tables of test_order
     lag_sweep : table of sweep_lags
     methods : text of write_methods, with its references beside it
     """
@@ -68,6 +70,7 @@ class StudyFiles:
     agreement: Sequence[Path] = ()
     features: Sequence[Path] = ()
     areas: Sequence[Path] = ()
+    order: Sequence[Path] = ()
     lag_sweep: Sequence[Path] = ()
     methods: Sequence[Path] = ()
 
@@ -106,7 +109,8 @@ def gather_results(
         return [copy_medium(path, folder, kind) for path in paths]
 
     links = [Medium(_copy(path, folder, f"assets/tables/{path.name}"), path.stem) for path in files.of_study]
-    links += media([*files.attention_tables, *files.agreement, *files.areas, *files.result_tables], "tables")
+    owned = [*files.attention_tables, *files.agreement, *files.areas, *files.order, *files.result_tables]
+    links += media(owned, "tables")
     links += media(files.exports, "maps")
     logs = sorted(files.logs, key=lambda path: natural(path.as_posix()))
     return Results(
@@ -116,6 +120,7 @@ def gather_results(
         agreement=join_owned(files.agreement, AGREEMENT_COLUMNS),
         features=join_tables(files.features, FEATURE_COLUMNS),
         areas=join_owned(files.areas, AREA_COLUMNS),
+        order=join_owned(files.order, ORDER_COLUMNS),
         strips=media(files.strips, "strips") + media(files.controls, "controls"),
         clips=media(files.clips, "clips"),
         maps=media(files.maps, "maps"),

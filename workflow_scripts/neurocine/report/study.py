@@ -104,6 +104,7 @@ class Results:
     agreement : tables of agree_fmri, with columns subject, method and experiment
     features : tables of score_features
     areas : tables of rank_areas, with columns subject, method and experiment
+    order : tables of test_order, likewise
     lag_sweep : table of sweep_lags, if it was made
     methods : text of write_methods, Markdown
     costs : time and memory per stage and subject
@@ -126,6 +127,7 @@ class Results:
     agreement: pd.DataFrame = field(default_factory=pd.DataFrame)
     features: pd.DataFrame = field(default_factory=pd.DataFrame)
     areas: pd.DataFrame = field(default_factory=pd.DataFrame)
+    order: pd.DataFrame = field(default_factory=pd.DataFrame)
     lag_sweep: pd.DataFrame = field(default_factory=pd.DataFrame)
     methods: str = ""
     costs: Sequence[Cost] = ()
