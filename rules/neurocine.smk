@@ -177,7 +177,7 @@ rule train_video_prior:
         validation=config["movies"]["validation"],
         noise_ratio=lambda wildcards: PRIORS[wildcards.prior]["noise_ratio"],
         seed=config["seed"],
-        settings=settings("train_video_prior"),
+        settings=prior_settings,
         state=state_dir("train_video_prior/{prior}"),
         out=output_folder("done"),
     shell:

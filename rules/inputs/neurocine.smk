@@ -31,6 +31,12 @@ def prior_file(wildcards):
     return results(f"train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors")
 
 
+def prior_settings(wildcards):
+    """The settings of a video prior: those of the section, or what its experiments have in their place."""
+    layers = {key: value for key, value in PRIORS[wildcards.prior].items() if key != "noise_ratio"}
+    return json.dumps(config["train_video_prior"] | layers, sort_keys=True)
+
+
 def condition_of(wildcards):
     """The condition of a decoding, without the seed that may follow it."""
     return wildcards.condition.partition("_seed")[0]

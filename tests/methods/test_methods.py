@@ -18,6 +18,7 @@ from neurocine.metrics.published import beside
 from neurocine.metrics.tables import Experiments
 from neurocine.schema import merge, read_schema
 from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings
+from neurocine.train.video_prior import TrainVideoPriorSettings
 
 ROOT = Path(__file__).parents[2]
 NEUROCINE = METHODS["neurocine"]
@@ -135,6 +136,20 @@ def test_rows_beyond_the_paper_share_the_prior_and_name_what_they_change() -> No
     both = {"train_encoder": {"head": "flat"}, "run_experiments": ["paper_main", "own_flat"]}
     with pytest.raises(InputErrors, match=r"own_flat: found numbers that train the same encoder"):
         complete_config(config(**both))
+
+
+def test_the_recipe_of_mind_video_trains_a_prior_of_its_own() -> None:
+    complete = complete_config(config())
+    row, plain = complete["experiments"]["mind_video"], complete["experiments"]["exp00"]
+    assert encoder_key(row) == encoder_key(plain)
+    assert (prior_key(row), prior_key(plain)) == ("beta0_prev2_others_block-end", "beta0")
+    prior = {t.step: t for t in NEUROCINE.trainings(row, complete)}["train_video_prior"]
+    layers = {"sc_frames": "prev2", "sc_include_self": False, "temporal_position": "block_end"}
+    assert prior.parameters == {"noise_ratio": 0, **layers}
+    settings = TrainVideoPriorSettings.model_validate_json(json.dumps(complete["train_video_prior"]))
+    for key, value in layers.items():
+        assert key == "sc_frames" or getattr(settings, key) != value  # else the row would test nothing
+    assert prior_key(plain | {"sc_include_self": True}) == "beta0_self"
 
 
 def test_trainings_lie_where_they_lay_before_there_were_methods() -> None:

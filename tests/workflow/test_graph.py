@@ -1,6 +1,7 @@
 """What Snakemake would do, for every study that comes with the workflow. Nothing is run here."""
 
 import itertools
+import json
 import re
 import shutil
 import textwrap
@@ -585,3 +586,18 @@ def test_hostile_names_do_not_run_as_code(checkout: Path, tmp_path: Path) -> Non
     assert run.returncode != 0
     assert {"simulate_movies", "simulate_rest"} <= set(re.findall(r"Error in rule (\w+)", said))
     assert not [path for path in hostile.rglob("ran*") if path.name[3:].isdigit()]
+
+
+def test_the_recipe_of_mind_video_trains_its_own_prior_and_no_other_encoder(
+    checkout: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("run_experiments: [exp00, mind_video]\nsubjects: [1]\n")
+    run = snakemake(checkout, *TOY, str(mine), "-n", "-p")
+    said = run.stdout + run.stderr
+    priors = [line for line in said.splitlines() if "train_video_prior.py" in line]
+    given = [json.loads(re.findall(r"--settings '(\{.*?\})'", line)[0]) for line in priors]
+    assert sorted(one["temporal_position"] for one in given) == ["after_self", "block_end"]
+    assert sorted(one["sc_include_self"] for one in given) == [False, True]
+    assert "train_decoder/plain_beta0_prev2_others_block-end/unet" in said
+    assert said.count('/train_encoder.py"') == 1

@@ -227,6 +227,12 @@ class Experiment(EncoderExperiment):
 
     method: Literal["neurocine"] = "neurocine"
     """The experiment is decoded by this method, which decides what the other keys of the row are."""
+    sc_frames: Literal["prev2", "first_prev", "own"] | None = None
+    """Self-attention of this experiment sees these frames; null takes those of train_video_prior."""
+    sc_include_self: bool | None = None
+    """Self-attention of this experiment sees its own frame too, or not; null does as train_video_prior."""
+    temporal_position: Literal["after_self", "block_end"] | None = None
+    """Temporal attention of this experiment stands here; null takes the place of train_video_prior."""
     noise_ratio: Share = 0.75
     """The frames of a clip share this fraction of the noise's variance (beta); 0 is independent noise, 1 the
     same noise in all frames.

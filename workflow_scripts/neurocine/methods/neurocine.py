@@ -12,11 +12,22 @@ from neurocine.vertex_choice import vertices_known
 STAGES = ("pretrained", "contrastive", "full")  # of the encoder, one map each per layer
 VIEWS = ("spatial_ratio", "temporal_ratio", "spatial_weight", "temporal_weight")
 CHOICES = ("state_weight", "head", "frame_code")  # beyond the paper, in place of those of train_encoder
+LAYERS = ("sc_frames", "sc_include_self", "temporal_position")  # likewise, of train_video_prior
 
 
 def chosen(row: Row) -> dict[str, Any]:
     """Return what an experiment has in place of the settings of train_encoder."""
     return {key: row[key] for key in CHOICES if row.get(key) is not None}
+
+
+def chosen_layers(row: Row) -> dict[str, Any]:
+    """Return what an experiment has in place of the settings of train_video_prior."""
+    return {key: row[key] for key in LAYERS if row.get(key) is not None}
+
+
+def prior_parameters(row: Row) -> dict[str, Any]:
+    """Return what of an experiment the training of the video prior depends on."""
+    return {"noise_ratio": row["noise_ratio"], **chosen_layers(row)}
 
 
 def encoder_parameters(row: Row) -> dict[str, Any]:
@@ -66,7 +77,10 @@ def permuted_key(key: str, number: int) -> str:
 
 def prior_key(row: Row) -> str:
     """Name the video prior of an experiment; experiments with the same name share it."""
-    return f"beta{row['noise_ratio']:.3g}"
+    named = chosen_layers(row)
+    if "sc_include_self" in named:
+        named["sc_include_self"] = "self" if named["sc_include_self"] else "others"
+    return "_".join([f"beta{row['noise_ratio']:.3g}", *(name.replace("_", "-") for name in named.values())])
 
 
 def decoder_key(row: Row) -> str:
@@ -106,15 +120,15 @@ class NeuroCine(Method):
 
     def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
         """List the trainings behind an experiment: the first is shared by all, the others by parameters."""
-        encoder, noise = encoder_parameters(row), {"noise_ratio": row["noise_ratio"]}
+        encoder, prior = encoder_parameters(row), prior_parameters(row)
         pretraining = (
             [] if config["pretrain_on"] == "published" else [Training("pretrain_encoder", of="vertices")]
         )
         return (
             *pretraining,
             Training("train_encoder", encoder_key(row), encoder),
-            Training("train_video_prior", prior_key(row), noise, of="study"),
-            Training("train_decoder", decoder_key(row), {**encoder, **noise}),
+            Training("train_video_prior", prior_key(row), prior, of="study"),
+            Training("train_decoder", decoder_key(row), {**encoder, **prior}),
         )
 
     def used(self, row: Row) -> dict[str, Any]:
