@@ -22,6 +22,7 @@ include: "inputs/site.smk"
 
 
 ASKED = {}  # stage, as its benchmarks are called -> what its jobs ask for
+SHORTAGES = cluster.Shortages()
 MISFITS = {}  # rule -> why no partition takes its jobs
 # Of another workflow's rules, which may use these as a module, nothing is changed.
 for site_rule in (rule for rule in workflow.rules if Path(rule.snakefile).is_relative_to(CHECKOUT)):
@@ -54,6 +55,7 @@ onstart:
     try:
         cluster.refuse_second_run(Path.cwd(), DATASET)
         cluster.name_jobs(workflow.scheduler._executor, DATASET)
+        SHORTAGES.watch(workflow.scheduler._executor)
         # The executor has no such setting when jobs run on this machine.
         status_command = getattr(workflow.executor_settings, "status_command", None)
         if status_command == "squeue":

@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from neurocine.cluster import (
+    LOG_END,
+    Shortages,
     Site,
     check_status_memory,
     name_jobs,
@@ -16,6 +18,7 @@ from neurocine.cluster import (
     site_resources,
 )
 from neurocine.errors import InputError
+from neurocine.partitions import Partition, Request, memory_of_try
 
 ROOT = Path(__file__).parents[1]
 PARTITIONS = {"partitions": {"gpu": {"max_gpu": 8}}}
@@ -146,6 +149,59 @@ def test_jobs_are_called_by_their_study() -> None:
     name_jobs(local, "toy")
     assert slurm.run_uuid == f"toy.{RUN}"
     assert not vars(local)
+
+
+def slurm_job(rule: str, **wildcards: str) -> SimpleNamespace:
+    return SimpleNamespace(job=SimpleNamespace(rule=SimpleNamespace(name=rule), wildcards_dict=wildcards))
+
+
+def test_memory_grows_only_after_a_shortage_in_six_tries(tmp_path: Path) -> None:
+    passed_on: list[str | None] = []
+    executor = SimpleNamespace(
+        run_uuid=RUN, report_job_error=lambda job, msg=None, **details: passed_on.append(msg)
+    )
+    shortages = Shortages()
+    shortages.watch(executor)
+    site = [Partition("gpu", runtime=1440, mem_mb=100_000, gpus=4)]
+    request = Request("train_decoder", runtime=1440, mem_mb=64_000, gpus=1, resumes=True)
+    job, other = slurm_job("train_decoder", subject="1"), slurm_job("train_decoder", subject="2")
+    log = tmp_path / "job.log"
+    log.write_text(
+        "x" * 2 * LOG_END + "slurmstepd: error: StepId=7.0 exceeded memory limit (99 > 64), being killed\n"
+        # A log ends with commands, which are long.
+        f"shell: {'word ' * 10_000}"
+    )
+    ends: list[tuple[str, list[str]]] = [
+        ("SLURM status is: 'TIMEOUT'", []),
+        ("SLURM status is: 'NODE_FAIL'", [str(tmp_path / "absent.log")]),
+        ("SLURM status is: 'OUT_OF_MEMORY'", []),
+        ("SLURM status is: 'TIMEOUT'", []),
+        ("SLURM status is: 'CANCELLED'", [str(log)]),
+    ]
+    asked = []
+    for attempt in range(1, 7):
+        tries = [shortages.tries("train_decoder", each.job.wildcards_dict, attempt) for each in (job, other)]
+        asked.append([memory_of_try(request, site, n) for n in tries])
+        if attempt <= len(ends):
+            message, logs = ends[attempt - 1]
+            executor.report_job_error(job, msg=message, aux_logs=logs)
+    first, grown = [64_000, 64_000], [100_000, 64_000]
+    assert asked == [first, first, first, grown, grown, grown]
+    assert passed_on == [message for message, _ in ends]
+
+
+def test_jobs_of_a_group_share_its_shortage_and_other_executors_tell_of_none() -> None:
+    shortages = Shortages()
+    local = SimpleNamespace(report_job_error=None)
+    shortages.watch(local)
+    assert local.report_job_error is None
+    assert shortages.tries("embed_clips", {}, 3) == 3
+    slurm = SimpleNamespace(run_uuid=RUN, report_job_error=lambda *_, **__: None)
+    shortages.watch(slurm)
+    members = [slurm_job(name, batch="a").job for name in ("caption_clips", "embed_clips")]
+    slurm.report_job_error(SimpleNamespace(job=SimpleNamespace(jobs=members)), msg="'OUT_OF_MEMORY'")
+    assert [shortages.tries(name, {"batch": "a"}, 4) for name in ("caption_clips", "embed_clips")] == [2, 2]
+    assert shortages.tries("embed_clips", {"batch": "b"}, 4) == 1
 
 
 def test_without_slurm_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

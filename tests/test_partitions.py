@@ -24,15 +24,15 @@ SITE = [CPU, GPU, LONG]
 DECODER = Request("train_decoder", runtime=2880, mem_mb=64_000, threads=4, gpus=1, resumes=True)
 
 
-def test_memory_grows_once_over_six_tries_however_the_first_ended() -> None:
-    assert [memory_of_try(DECODER, [GPU], attempt) for attempt in range(1, 7)] == [64_000, *[128_000] * 5]
+def test_memory_grows_once_over_six_shortages() -> None:
+    assert [memory_of_try(DECODER, [GPU], tries) for tries in range(1, 7)] == [64_000, *[128_000] * 5]
 
 
 def test_memory_never_exceeds_the_largest_partition_that_takes_the_job() -> None:
     fitted = fit(DECODER, SITE)
     assert fitted is not None
     # Only the partition "long" has its time limit, and that has 100 GB.
-    assert [memory_of_try(fitted, SITE, attempt) for attempt in range(1, 7)] == [64_000, *[100_000] * 5]
+    assert [memory_of_try(fitted, SITE, tries) for tries in range(1, 7)] == [64_000, *[100_000] * 5]
     large = Request("embed", 60, 240_000, gpus=1)
     assert memory_of_try(large, [CPU, GPU], 6) == 250_000
     # Where none takes it, a job asks at least for what it needs.

@@ -17,10 +17,11 @@ def request_of(one, gpus):
 
 
 def growing(request):
-    """The memory of each try of a rule."""
+    """The memory of each try of a rule: more once a job has run out of it, where that is known."""
 
     def grow(wildcards, attempt):
-        return partitions.memory_of_try(request, SITE.partitions, attempt)
+        tries = SHORTAGES.tries(request.rule, dict(wildcards.items()), attempt)
+        return partitions.memory_of_try(request, SITE.partitions, tries)
 
     return grow
 

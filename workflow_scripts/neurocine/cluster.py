@@ -5,6 +5,8 @@ import difflib
 import re
 import shutil
 import subprocess
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from neurocine.partitions import Partition, read_partitions
 ASK_BY = ("gpus", "gres")
 WHOLE_FILE = "docs/cluster.md shows the whole file."
 LONGEST_PAUSE = 180  # seconds between two looks at the jobs (snakemake-executor-plugin-slurm)
+# What Slurm, logs and Python say when memory ran out; without control groups the state alone does not tell.
+OUT_OF_MEMORY = re.compile(r"OUT_OF_MEMORY|oom[-_ ]kill|memory limit|MemoryError", re.IGNORECASE)
+LOG_END = 200_000  # bytes of a log that are looked at: long commands follow what Slurm says
 ENDING = (
     "COMPLETED",
     "CANCELLED",
@@ -151,6 +156,54 @@ def name_jobs(executor: Any, dataset: str) -> None:
     run = getattr(executor, "run_uuid", None)
     if isinstance(run, str):
         executor.run_uuid = f"{dataset}.{run}"
+
+
+def _end_of(path: Path) -> str:
+    try:
+        with path.open("rb") as log:
+            log.seek(max(path.stat().st_size - LOG_END, 0))
+            return log.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+class Shortages:
+    """How often each job of a run has run out of memory.
+
+    Attributes
+    ----------
+    watched : whether somebody tells how jobs end: Slurm does, other executors do not
+    """
+
+    def __init__(self) -> None:
+        self.watched = False
+        self._counts: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
+
+    def note(self, rule: str, wildcards: Mapping[str, str]) -> None:
+        """Count one more shortage of a job."""
+        self._counts[rule, frozenset(wildcards.items())] += 1
+
+    def tries(self, rule: str, wildcards: Mapping[str, str], attempt: int) -> int:
+        """Return one more than a job's shortages or, where nobody tells of them, than its failures."""
+        return 1 + self._counts[rule, frozenset(wildcards.items())] if self.watched else attempt
+
+    def watch(self, executor: Any) -> None:
+        """Learn from an executor of Slurm how its jobs end; any other one is left alone.
+
+        Snakemake tells a rule that asks for resources how many times a job was tried, but not why it failed.
+        """
+        if not hasattr(executor, "run_uuid"):
+            return
+        self.watched, report = True, executor.report_job_error
+
+        def noting(job_info: Any, msg: str | None = None, **details: Any) -> None:
+            logs = "\n".join(_end_of(Path(path)) for path in details.get("aux_logs") or ())
+            if OUT_OF_MEMORY.search(f"{msg}\n{logs}"):
+                for job in getattr(job_info.job, "jobs", [job_info.job]):
+                    self.note(job.rule.name, job.wildcards_dict)
+            report(job_info, msg=msg, **details)  # starts the next try
+
+        executor.report_job_error = noting
 
 
 def refuse_second_run(folder: Path, dataset: str) -> None:

@@ -123,13 +123,17 @@ def choose(request: Request, partitions: Sequence[Partition]) -> str | None:
     return min(spare, key=lambda name: spare[name]) if spare else None
 
 
-def memory_of_try(request: Request, partitions: Sequence[Partition], attempt: int) -> int:
+def memory_of_try(request: Request, partitions: Sequence[Partition], tries: int) -> int:
     """Return the memory, in MB, that a job asks for at its first, second ... try.
 
-    It grows once, in case it ran out, and never above the largest partition that takes the job: tries after a
-    time limit must not ask for what no node has.
+    It grows once and never above the largest partition that takes the job.
+
+    Parameters
+    ----------
+    tries : 1 at first, and one more for each time that the job ran out of memory or, where nobody says why
+        jobs fail, for each time that it failed (`neurocine.cluster.Shortages`)
     """
-    wanted = request.mem_mb * min(attempt, MOST_GROWTH)
+    wanted = request.mem_mb * min(tries, MOST_GROWTH)
     takers = [
         partition
         for partition in partitions
