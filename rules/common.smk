@@ -162,9 +162,13 @@ def model_folder(name):
     return folder
 
 
-def decoded_clips(path):
-    """Clips of one subject; shared ones are always kept, or one more subject would score the others again."""
-    return path if config["keep"]["decoded"] else temp(path)
+def kept(what, path):
+    """A file that is deleted once all that needs it is made, where the config does not keep such files.
+
+    What all subjects share is no such file, but for rest runs: made again for one more subject, it would be a reason
+    to make all others' results again.
+    """
+    return path if config["keep"][what] else temp(path)
 
 
 def if_made(path):

@@ -55,7 +55,7 @@ rule preprocess_run:
         vertices=SELECTED,
         checked=of_subject("check_subject/report.tsv"),
     output:
-        CLEANED_RUNS,
+        kept("cleaned", CLEANED_RUNS),
     log:
         log_file("preprocess_run/sub-{subject}_{batch}"),
     benchmark:
@@ -234,7 +234,7 @@ rule preprocess_hcp:
         vertices=VERTICES,
         checked=results("check_rest/report.tsv"),
     output:
-        of_vertices("preprocess_hcp/{rest_batch}.safetensors"),
+        kept("cleaned", of_vertices("preprocess_hcp/{rest_batch}.safetensors")),
     log:
         log_file(f"preprocess_hcp/{own('_{rest_batch}', '{rest_batch}')}"),
     benchmark:

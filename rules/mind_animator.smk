@@ -188,7 +188,7 @@ rule decode_features:
         embeddings=test_files(results("embed_clips/{batch}.safetensors")),
         latents=test_files(results("encode_latents/{batch}.safetensors")),
     output:
-        of_subject("decode_features/{motion}/{condition}.safetensors"),
+        kept("latents", of_subject("decode_features/{motion}/{condition}.safetensors")),
     log:
         log_file("decode_features/sub-{subject}_{motion}_{condition}"),
     benchmark:
@@ -259,7 +259,7 @@ rule reconstruct:
         features=decoded_features,
         stable_diffusion=MODEL_FILES["stable_diffusion"],
     output:
-        decoded_clips(of_animator("reconstruct/{condition}.safetensors")),
+        kept("decoded", of_animator("reconstruct/{condition}.safetensors")),
     log:
         log_file("reconstruct/sub-{subject}_{experiment}_{condition}"),
     benchmark:

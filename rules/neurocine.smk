@@ -243,7 +243,7 @@ rule decode:
         fmri_test=of_subject("assemble_test/fmri.safetensors"),
         stable_diffusion=MODEL_FILES["stable_diffusion"],
     output:
-        decoded_clips(of_neurocine(f"{NEUROCINE.step}/{{condition}}.safetensors")),
+        kept("decoded", of_neurocine(f"{NEUROCINE.step}/{{condition}}.safetensors")),
     log:
         log_file("decode/sub-{subject}_{experiment}_{condition}"),
     benchmark:

@@ -17,7 +17,7 @@ rule predict_features:
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         latents=train_files(results("encode_latents/{batch}.safetensors")),
     output:
-        [of_subject(f"predict_features/{name}.safetensors") for name in PREDICTED],
+        [kept("latents", of_subject(f"predict_features/{name}.safetensors")) for name in PREDICTED],
     log:
         log_file("predict_features/sub-{subject}"),
     benchmark:
@@ -49,7 +49,7 @@ rule predict_clips:
         stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
         stable_diffusion=MODEL_FILES["stable_diffusion"],
     output:
-        of_ridge("predict_clips/{condition}.safetensors"),
+        kept("decoded", of_ridge("predict_clips/{condition}.safetensors")),
     log:
         log_file("predict_clips/sub-{subject}_{experiment}_{condition}"),
     benchmark:
@@ -85,7 +85,7 @@ rule predict_captions:
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         stable_diffusion=MODEL_FILES["stable_diffusion"],
     output:
-        of_ridge("predict_clips/{condition}.safetensors"),
+        kept("decoded", of_ridge("predict_clips/{condition}.safetensors")),
     log:
         log_file("predict_captions/sub-{subject}_{experiment}_{condition}"),
     benchmark:

@@ -145,16 +145,22 @@ def test_the_default_profile_and_that_of_slurm_agree() -> None:
 
 def test_clips_that_are_not_kept_are_deleted_and_no_later_run_makes_them_again(tmp_path: Path) -> None:
     study = copy_without_programs(tmp_path)
-    text = "keep: {decoded: false}\nconditions: [fmri, noise, caption, static]\n"
+    text = "keep: {decoded: false, cleaned: false}\nconditions: [fmri, noise, caption, static]\n"
     finish(study, *TOY, write(study, "mine.yaml", text))
     for subject in ("1", "3"):
         folder = study / f"results/toy/sub-{subject}/neurocine/paper_main"
         assert (folder / "scores.tsv").is_file()
         assert not list((folder / "decode").glob("*.safetensors"))
+        assert not list((study / f"results/toy/sub-{subject}/preprocess_run").glob("*.safetensors"))
+    assert not list((study / "results/toy/preprocess_hcp").glob("*.safetensors"))
     assert (study / "results/toy/neurocine/paper_main/decode/caption.safetensors").is_file()
     assert planned(study, *TOY, "mine.yaml") == {}
     jobs = planned(study, *TOY, write(study, "more.yaml", f"{text}subjects: [1, 2, 3]\n"))
     assert jobs["score"] == jobs["train_decoder"] == 1
     assert jobs["decode"] == 2
+    assert not jobs.keys() & {"preprocess_hcp", "pretrain_encoder", "train_video_prior"}
+    movie = planned(study, *TOY, write(study, "repeats.yaml", f"{text}assemble_test: {{repeats: 1}}\n"))
+    assert movie["preprocess_run"] == 2
+    assert not movie.keys() & {"assemble_train", "train_encoder", "train_decoder"}
     asked = "results/toy/sub-1/neurocine/paper_main/decode/fmri.safetensors"
     assert planned(study, asked, *TOY, "mine.yaml") == {"decode": 1}

@@ -204,6 +204,18 @@ class KeepKeys(Settings):
 
     A step that needs them later, such as another metric, decodes them again.
     """
+    latents: bool = True
+    """False deletes latents and embeddings that Mind-Animator and ridge regression decode from fMRI when
+    clips are drawn from them and they are scored.
+
+    Another experiment that shares them decodes them again, and draws the clips of all that share them again.
+    """
+    cleaned: bool = True
+    """False deletes cleaned runs when samples are assembled and the encoder is pretrained on those of rest.
+
+    Another test movie or noise ceiling cleans test runs again, and decodes them again; pretraining anew
+    cleans all rest runs again.
+    """
 
 
 class ComputeKeys(Settings):
