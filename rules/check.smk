@@ -30,7 +30,9 @@ rule check_data:
         mem_mb=memory(4),
         runtime=minutes(60),
     params:
-        arguments=arguments_file(lambda wildcards: to_check(MOVIES, SUBJECTS, EVERY_REST_RUN, CHECKED_MODELS)),
+        arguments=arguments_file(
+            lambda wildcards, input: to_check(MOVIES, SUBJECTS, EVERY_REST_RUN, CHECKED_MODELS)
+        ),
         asked=asked_of_files(MOVIES),
         stops="nothing was computed",
     shell:
@@ -50,7 +52,7 @@ use rule check_data as check_recordings with:
     benchmark:
         benchmark_file("check_data/check_recordings")
     params:
-        arguments=arguments_file(lambda wildcards: to_check(MOVIES, SUBJECTS)),
+        arguments=arguments_file(lambda wildcards, input: to_check(MOVIES, SUBJECTS)),
         asked=asked_of_files(MOVIES),
         stops="nothing was computed",
 
@@ -65,7 +67,7 @@ use rule check_data as check_stimuli with:
     benchmark:
         benchmark_file("check_stimuli/check_stimuli")
     params:
-        arguments=arguments_file(lambda wildcards: to_check(MOVIES)),
+        arguments=arguments_file(lambda wildcards, input: to_check(MOVIES)),
         asked="",
         stops="no movie was prepared, and nothing that needs one was computed",
 
@@ -80,7 +82,7 @@ use rule check_data as check_subject with:
     benchmark:
         benchmark_file("check_subject/sub-{subject}")
     params:
-        arguments=arguments_file(lambda wildcards: to_check(subjects=[wildcards.subject])),
+        arguments=arguments_file(lambda wildcards, input: to_check(subjects=[wildcards.subject])),
         asked="",
         stops="nothing of subject {subject} was computed, other subjects go on with --keep-going",
 
@@ -95,7 +97,7 @@ use rule check_data as check_rest with:
     benchmark:
         benchmark_file("check_rest/check_rest")
     params:
-        arguments=arguments_file(lambda wildcards: to_check(rest=EVERY_REST_RUN)),
+        arguments=arguments_file(lambda wildcards, input: to_check(rest=EVERY_REST_RUN)),
         asked="",
         stops="no rest run was read, and nothing that needs the pretrained encoder was computed",
 
@@ -110,6 +112,6 @@ use rule check_data as check_models with:
     benchmark:
         benchmark_file("check_models/{network}")
     params:
-        arguments=arguments_file(lambda wildcards: to_check(networks=[wildcards.network])),
+        arguments=arguments_file(lambda wildcards, input: to_check(networks=[wildcards.network])),
         asked="",
         stops="nothing that needs the network {network} was computed",

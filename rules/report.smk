@@ -112,14 +112,12 @@ rule write_methods:
 
 rule build_browser:
     input:
+        each_result(STRIPS[:1], config["run_experiments"]),
         scores=results("tables/scores.tsv"),
         summary=results("tables/results.tsv"),
         comparisons=results("tables/comparisons.tsv"),
         published=results("tables/published.tsv"),
         tables=[results("tables/main.tsv"), results("tables/ablation.tsv")],
-        strips=each_result(STRIPS, config["run_experiments"]),
-        controls=each_result(controls_of, config["run_experiments"]),
-        clips=each_result(studies.clip_films(config), config["run_experiments"]),
         maps=each_result(maps_of, config["run_experiments"]),
         attention_tables=each_result(tables_of, config["run_experiments"]),
         agreement=each_result(["agree_fmri.tsv"], config["run_experiments"]),
@@ -152,11 +150,7 @@ rule build_browser:
         runtime=minutes(10),
         asked=lambda wildcards: json.dumps({stage: vars(wish) for stage, wish in ASKED.items()}),
     params:
-        arguments=arguments_file(),
-        config=json.dumps(config, sort_keys=True),
-        benchmarks=f"benchmarks/{DATASET}",
-        made=lambda wildcards: results(f"sub-{wildcards.subject}" if "subject" in wildcards.keys() else "."),
-        settings=settings("build_browser"),
+        **page_params(config["run_experiments"]),
     shell:
         'python "$NEUROCINE/build_browser.py" --arguments {params.arguments:q} '
         "--benchmarks {params.benchmarks:q} --made {params.made:q} --asked {resources.asked:q} "
@@ -169,14 +163,12 @@ ONE_SUBJECT = ["{subject}"]
 
 use rule build_browser as build_subject_browser with:
     input:
+        each_result(STRIPS[:1], config["run_experiments"], ONE_SUBJECT),
         scores=each_result(["scores.tsv"], config["run_experiments"], ONE_SUBJECT),
         summary=[],
         comparisons=[],
         published=[],
         tables=[],
-        strips=each_result(STRIPS, config["run_experiments"], ONE_SUBJECT),
-        controls=each_result(controls_of, config["run_experiments"], ONE_SUBJECT),
-        clips=each_result(studies.clip_films(config), config["run_experiments"], ONE_SUBJECT),
         maps=each_result(maps_of, config["run_experiments"], ONE_SUBJECT),
         attention_tables=each_result(tables_of, config["run_experiments"], ONE_SUBJECT),
         agreement=each_result(["agree_fmri.tsv"], config["run_experiments"], ONE_SUBJECT),
@@ -289,14 +281,12 @@ use rule write_methods as write_ablation_methods with:
 
 use rule build_browser as build_ablation_browser with:
     input:
+        each_result(STRIPS[:1], config["ablation_experiments"]),
         scores=results("ablation/tables/scores.tsv"),
         summary=results("ablation/tables/results.tsv"),
         comparisons=results("ablation/tables/comparisons.tsv"),
         published=results("ablation/tables/published.tsv"),
         tables=[results("ablation/tables/main.tsv"), results("ablation/tables/ablation.tsv")],
-        strips=each_result(STRIPS, config["ablation_experiments"]),
-        controls=each_result(controls_of, config["ablation_experiments"]),
-        clips=each_result(studies.clip_films(config), config["ablation_experiments"]),
         maps=each_result(maps_of, config["ablation_experiments"]),
         attention_tables=each_result(tables_of, config["ablation_experiments"]),
         agreement=each_result(["agree_fmri.tsv"], config["ablation_experiments"]),
@@ -322,3 +312,5 @@ use rule build_browser as build_ablation_browser with:
         log_file("build_browser/ablation"),
     benchmark:
         benchmark_file("build_browser/ablation")
+    params:
+        **page_params(config["ablation_experiments"]),

@@ -84,7 +84,10 @@ def test_files_of_a_result_follow_the_conditions() -> None:
     files = result_files(toy, NEUROCINE)
     assert files[:3] == [f"decode/{name}.safetensors" for name in ("fmri", "noise", "fmri_seed4")]
     assert {"scores.tsv", "clips/test2.mp4", "strips/best.mp4", "attention.tsv"} <= set(files)
-    assert set(controls) <= set(files)
+    assert [path for path in files if path in controls] == [
+        "controls/noise/random.jpg",
+        "controls/static/random.jpg",
+    ]
 
 
 def test_trainings_are_counted_once_per_key() -> None:

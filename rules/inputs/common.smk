@@ -48,20 +48,35 @@ def package_file(name):
     return path
 
 
+def condition_of(wildcards):
+    """The condition of a decoding, without the seed that may follow it."""
+    return wildcards.condition.partition("_seed")[0]
+
+
+def seed_of(wildcards):
+    """The seed of the initial noise: the study's, or the one in the file's name."""
+    return int(wildcards.condition.partition("_seed")[2] or config["seed"])
+
+
 # Command lines have a limit, so what grows with the study is given in a file. It is written here and not by a handler
 # of the start, which Snakemake drops where this workflow is a module of another one.
 
 
-def arguments_file(chosen=None):
-    """Where the arguments of a job lie that are given in a file: its named inputs, or what is chosen by wildcards."""
+def named_inputs(wildcards, input):
+    """The named inputs of a job."""
+    return {name: input.get(name) for name in input.keys()}
+
+
+def arguments_file(chosen=named_inputs):
+    """Where the arguments of a job lie that are given in a file: its named inputs, or what is chosen."""
 
     def path(wildcards, input, output):
         where = state_dir(f"arguments/{output[0].removeprefix(results(''))}.json")
         runs = workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
         if runs:
-            named = {name: input.get(name) for name in input.keys()} if chosen is None else chosen(wildcards)
             lists = {
-                name: text if isinstance(text, str) else list(map(str, text)) for name, text in named.items()
+                name: text if isinstance(text, str) else list(map(str, text))
+                for name, text in chosen(wildcards, input).items()
             }
             write_json(Path(where), lists)
         return where

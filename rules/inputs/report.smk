@@ -77,3 +77,35 @@ def exports_of(method):
 
 def controls_of(method):
     return studies.control_strips(config, method)
+
+
+def shown_files(experiments, subjects):
+    """All that show_clips makes of these results, by the names of the page's program.
+
+    Pages take one file of each job as input and are given the others in their arguments: in a large study these are
+    most of all files, each of which takes Snakemake time at every start.
+    """
+    return {
+        "strips": each_result(STRIPS, experiments, subjects),
+        "controls": each_result(controls_of, experiments, subjects),
+        "clips": each_result(studies.clip_films(config), experiments, subjects),
+    }
+
+
+def page_params(experiments):
+    """The params of a page that shows these experiments, of one subject where the rule has that wildcard."""
+
+    def listed(wildcards, input):
+        subjects = [wildcards.subject] if "subject" in wildcards.keys() else SUBJECTS
+        return named_inputs(wildcards, input) | shown_files(experiments, subjects)
+
+    def made(wildcards):
+        return results(f"sub-{wildcards.subject}" if "subject" in wildcards.keys() else ".")
+
+    return {
+        "arguments": arguments_file(listed),
+        "config": json.dumps(config, sort_keys=True),
+        "benchmarks": f"benchmarks/{DATASET}",
+        "made": made,
+        "settings": settings("build_browser"),
+    }

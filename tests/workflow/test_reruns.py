@@ -1,5 +1,6 @@
 """What a change of a finished study plans, by dry runs: nothing that it does not concern."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -43,6 +44,24 @@ def change(study: Path, text: str, *words: str) -> dict[str, int]:
 def test_a_finished_study_has_nothing_to_do(study: Path) -> None:
     assert planned(study, *TOY) == {}
     assert planned(study, *TOY, "--profile", "slurm") == {}
+
+
+@pytest.mark.parametrize("page", ["browser", "sub-3/browser"])
+def test_a_page_waits_for_one_file_of_each_result_and_is_given_all(study: Path, page: str) -> None:
+    """Snakemake looks at all inputs at every start, and most files of a study are chosen clips."""
+    shown = re.compile(r"/(strips|controls|clips)/")
+    run = snakemake(study, f"results/toy/{page}", *TOY, "-n", "-f")
+    (inputs,) = re.findall(r"^rule build_\w*browser:\n +input: (.*)", run.stdout + run.stderr, re.MULTILINE)
+    results = study / "results/toy"
+    folders = [path.parent for path in results.glob(f"{page.removesuffix('browser')}**/clip_scores.tsv")]
+    assert len(folders) == (1 if "sub" in page else 2)
+    waits = [path for path in inputs.split(", ") if shown.search(path)]
+    assert sorted(waits) == sorted(str(path.relative_to(study) / "strips/random.png") for path in folders)
+    given = json.loads((results / f".state/arguments/{page}.json").read_text())
+    made = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    names = {str(path.relative_to(study)) for path in made if shown.search(str(path))}
+    assert {*given["strips"], *given["controls"], *given["clips"]} == names
+    assert len(names) > 50 * len(folders)
 
 
 @pytest.mark.parametrize(

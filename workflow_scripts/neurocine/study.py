@@ -431,7 +431,9 @@ def area_tables(config: Config, method: Method) -> list[str]:
 def result_files(config: Config, method: Method) -> list[str]:
     """Name what a subject gets under an experiment: decoded clips, scores, pictures, films and brain maps.
 
-    All that is kept is named, because Snakemake makes a deleted file again only if it is asked for.
+    What is kept is named, because Snakemake makes a deleted file again only if it is asked for. Of the films
+    of a control one stands for all: they are made together, and would be half of all files that Snakemake
+    looks at when it starts.
     """
     decoded = decoded_from_fmri(config, method) if config["keep"]["decoded"] else []
     return [
@@ -439,7 +441,7 @@ def result_files(config: Config, method: Method) -> list[str]:
         *("scores.tsv", "clip_scores.tsv", "test_order.tsv"),
         *clip_films(config),
         *STRIPS,
-        *control_strips(config, method),
+        *(f"controls/{name}/{SHOWN[0]}.jpg" for name in shown_controls(config, method)),
         "agree_fmri.tsv",
         *method.tables(config),
         *area_tables(config, method),
