@@ -22,8 +22,6 @@ from neurocine.datasets.hcp_rest import rest_run
 from neurocine.errors import InputError, InputErrors
 from neurocine.first_run import FirstRun, write_json
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
-from neurocine.methods.mind_animator import motion_key
-from neurocine.methods.neurocine import decoder_key, encoder_key, export_names, permuted_key, prior_key
 from neurocine.models.catalogue import PUBLISHED, used_models
 from neurocine.study import STRIPS, Study
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher
@@ -89,7 +87,6 @@ OWN_VERTICES = not FROM_RUNS or vertices_per_subject(config)
 PLACED = vertices_known(config)
 # Each k-th vertex stands for its neighbours; vertices chosen by reliability stand for themselves.
 THINNED = FROM_RUNS and config["select_vertices"]["every"] > 1 and not vertices_per_subject(config)
-PUBLISHED_ENCODER = config["pretrain_on"] == "published"
 MODELS = used_models(LOCATED, config["caption_clips"]["backend"])
 SCORING_NETWORKS = {name: folder for name, folder in MODELS.items() if PUBLISHED[name].scores}
 

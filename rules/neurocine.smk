@@ -31,6 +31,7 @@ wildcard_constraints:
     text=one_of(NEUROCINE.text_conditions),
 
 
+PUBLISHED_ENCODER = config["pretrain_on"] == "published"
 if config["pretrain_on"] == "rest":
     PRETRAIN_ON = expand(
         of_vertices("preprocess_hcp/{rest_batch}.safetensors"),

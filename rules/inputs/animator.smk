@@ -1,5 +1,7 @@
 """Where the files and settings of Mind-Animator's experiments lie, for its rules."""
 
+from neurocine.methods.mind_animator import motion_key
+
 
 def animator_row(wildcards):
     """The settings of an experiment of this method."""

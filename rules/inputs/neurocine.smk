@@ -1,5 +1,7 @@
 """Where the files and settings of NeuroCine's experiments lie, for its rules."""
 
+from neurocine.methods.neurocine import decoder_key, encoder_key, export_names, permuted_key, prior_key
+
 
 def neurocine_row(wildcards):
     """The settings of an experiment of this method."""
@@ -35,16 +37,6 @@ def prior_settings(wildcards):
     """The settings of a video prior: those of the section, or what its experiments have in their place."""
     layers = {key: value for key, value in PRIORS[wildcards.prior].items() if key != "noise_ratio"}
     return json.dumps(config["train_video_prior"] | layers, sort_keys=True)
-
-
-def condition_of(wildcards):
-    """The condition of a decoding, without the seed that may follow it."""
-    return wildcards.condition.partition("_seed")[0]
-
-
-def seed_of(wildcards):
-    """The seed of the initial noise: the study's, or the one in the file's name."""
-    return int(wildcards.condition.partition("_seed")[2] or config["seed"])
 
 
 def noise_ratio(wildcards):

@@ -1,5 +1,7 @@
 """Where the files of ridge regression's experiments lie, for its rules."""
 
+from neurocine.methods.neurocine import prior_key
+
 
 def of_ridge(path):
     """A file of one subject under one experiment of this method."""
