@@ -25,7 +25,7 @@ from neurocine.config import complete_config
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.methods.neurocine import decoder_key, encoder_key, prior_key
-from neurocine.models.checkpointing import CHECKPOINTINGS, set_checkpointing
+from neurocine.models.checkpointing import CHECKPOINTINGS, Checkpointing, set_checkpointing
 from neurocine.train.checkpoint import STATES_KEPT
 
 PEAKS = {"A100": 312.0, "H200": 989.0}  # TFLOP/s of dense bf16 matrix products, as the vendor states them
@@ -39,7 +39,7 @@ MARGIN, OWN = 1.15, 2.0  # factor, GB
 SHARE = 0.12  # of the stated peak, where nothing was measured
 # Measured on one H200 at commit 2ee6b95, in November 2026: stage, batch, how, ms, peak GB, what was
 # checkpointed.
-MEASURED = [
+MEASURED: list[tuple[str, str, str, int, float, Checkpointing]] = [
     ("train_encoder", "64 windows", "all checkpointed, attention over frames fused", 1400, 32.1, "all"),
     ("train_video_prior", "14 clips", "all checkpointed", 517, 16.1, "all"),
     ("train_video_prior", "14 clips", "nothing checkpointed", 303, 44.5, "none"),
@@ -305,14 +305,26 @@ def cost_table(every: list[Cost]) -> str:
     return table([*heads, "steps", "share of peak", *PEAKS], rows)
 
 
-def measured_table(every: list[Cost]) -> str:
+def memory_then(cost: Cost, which: Checkpointing, n_vertices: int) -> int:
+    """Bytes of a step at the measured commit, which kept frozen weights in float32."""
+    if cost.trained == cost.parameters:
+        return cost.memory[which]
+    make, settings = PHASES[next(phase for phase, stage in STAGES.items() if stage == cost.stage)]
+    task = make(settings, n_vertices, settings.batch_size, "meta")
+    return step_memory(task, settings, which, torch.float32)
+
+
+def measured_table(every: list[Cost], n_vertices: int) -> str:
     """Write what was measured beside what the model says."""
     by_stage = {cost.stage: cost for cost in every}
     rows: list[list[Any]] = []
+    memory: dict[tuple[str, str], int] = {}
     for stage, batch, how, ms, gb, which in MEASURED:
         cost = by_stage[stage]
         reached = cost.flops[which] / ms / 1e9
-        model = f"{cost.memory[which] / GB:.1f}"
+        if (stage, which) not in memory:
+            memory[stage, which] = memory_then(cost, which, n_vertices)
+        model = f"{memory[stage, which] / GB:.1f}"
         rows.append([f"`{stage}`, {batch}", how, ms, f"{reached:.0f}", f"{gb:.1f}", model])
     for kind, clips, ms in MEASURED_DECODING:
         reached = by_stage["decode: UNet"].flops["none"] * clips / ms / 1e9
@@ -360,14 +372,19 @@ On one H200 with PyTorch 2.11 and CUDA 13 in November 2026, at commit 2ee6b95, r
 to 6 steps. A product of two matrices of side 8192 reached 740 to 785 TFLOP/s, a copy 4.0 to 4.15 TB/s.
 `python bench/gpu.py` measures all this again on any card (see [development.md](development.md)).
 
-{measured_table(every)}
+{measured_table(every, n_vertices)}
 
 - TFLOP/s count what is computed twice as often as it is computed.
 - In that commit attention over two and six frames used kernels made for long sequences, on which phase 1
   failed at its batch; "fused" is the arithmetic that replaced them, and only rows that say so had it. What
   has changed since was not measured: frames that self-attention sees are joined without an index, copies to
   the GPU are not waited for, blocks can be compiled (`compile: blocks`).
-- The memory of `train_video_prior` was 5 to 10 GB above the model, that of the others within 5 %.
+- The model's GB in this table are those of that commit, which kept frozen weights in float32. All rows are
+  within 2 % of them but those of `train_video_prior`, which are 4.7 and 7.9 GB above. No step of it takes
+  these: `train_decoder` runs the same UNet on more clips, and its rows leave no room for them. Models that
+  were measured before in the same process were probably still in memory: in bf16 a model is freed only when
+  Python collects garbage, and a decoder's weights are 4.7 GB, a prior's 3.6. Which models they were is not
+  known and nothing was measured again; `bench/gpu.py` now collects garbage before each training.
 - Decoding in fp32 takes {fp32_hours(every):.1f} h per condition and seed on that card;
   `decode.precision: auto` takes bf16 on a GPU.
 

@@ -50,15 +50,21 @@ def gpu_attention() -> Iterator[None]:
 
 
 @contextmanager
-def autocast() -> Iterator[None]:
-    """Do what autocast to bf16 does, on the meta device, which has none."""
+def autocast() -> Iterator[dict[int, Tensor]]:
+    """Do what autocast to bf16 does, on the meta device, which has none.
+
+    Yields
+    ------
+    Trained weights in bf16, which autocast casts once for all uses and keeps until it ends, with the forward
+    pass; frozen ones it casts at each use. Whoever ends the forward pass clears them.
+    """
     before, plain = {name: getattr(F, name) for name in PRECISIONS}, torch.autocast
-    weights: dict[int, Tensor] = {}  # cast once for all uses, as autocast does
+    weights: dict[int, Tensor] = {}
 
     def cast(value: Any, dtype: torch.dtype) -> Any:
         if not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype == dtype:
             return value
-        if not isinstance(value, nn.Parameter):
+        if not (isinstance(value, nn.Parameter) and value.requires_grad and dtype == torch.bfloat16):
             return value.to(dtype)
         if id(value) not in weights:
             weights[id(value)] = value.to(dtype)
@@ -74,7 +80,7 @@ def autocast() -> Iterator[None]:
     for name, dtype in PRECISIONS.items():
         setattr(F, name, casting(before[name], dtype))
     try:
-        yield
+        yield weights
     finally:
         torch.autocast = plain  # type: ignore[misc]
         for name, function in before.items():
@@ -116,25 +122,29 @@ def meta_step(task: Task, settings: LoopSettings) -> None:
     """Do forward and backward pass of a step on the meta device, in as many parts as the training does."""
     n_parts = 1 if getattr(task, "contrasts", False) else settings.gradient_accumulation
     for rows in torch.arange(settings.batch_size).chunk(n_parts):
-        with autocast():
+        with autocast() as weights:
             loss, _ = task.loss(task.model, rows, torch_generator(0, "step"))
+            weights.clear()
             loss.backward()  # computes some of it again
         del loss
     task.model.zero_grad(set_to_none=True)
 
 
-def step_memory(task: Task, settings: LoopSettings, which: Checkpointing) -> int:
+def step_memory(
+    task: Task, settings: LoopSettings, which: Checkpointing, frozen: torch.dtype = torch.bfloat16
+) -> int:
     """Bytes that a training step takes at most, with AdamW's moments.
 
     Parameters
     ----------
-    task : made on the meta device, with as many items as a batch; its frozen weights become bf16
+    task : made on the meta device, with as many items as a batch; its frozen weights become ``frozen``
     which : what is computed twice
+    frozen : float32 as trainings did before they kept frozen weights in half precision
     """
     model = task.model.train()
     set_checkpointing(model, which)
     for weight in cast_by_autocast(model):
-        weight.data = weight.data.bfloat16()
+        weight.data = weight.data.to(frozen)
     trained = sum(value.numel() for value in model.parameters() if value.requires_grad)
     with gpu_attention(), Memory(model) as memory:
         meta_step(task, settings)

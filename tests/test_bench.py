@@ -1,10 +1,13 @@
 """The benchmarks still run: each once, as small as it can be. What they measure then means nothing."""
 
+import gc
 import importlib
 import json
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -65,6 +68,27 @@ def test_the_gpu_benchmark_can_be_tried_without_a_gpu(tmp_path: Path) -> None:
     steps = [record for record in found["records"] if record["part"] == "1"]
     assert [record["what"] for record in steps] == ["as written", "compiled blocks"]
     assert all(record["ms"] > 0 and record["ms by kind"]["launches"] > 100 for record in steps)
+
+
+def test_the_gpu_benchmark_frees_a_training_before_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In half precision a model refers to itself, and its memory would count as the next training's."""
+    monkeypatch.syspath_prepend(BENCH)
+    monkeypatch.syspath_prepend(BENCH.parent / "tests/train")
+    gpu, loop = importlib.import_module("gpu"), importlib.import_module("test_loop")
+    settings = loop.QUICK.replace(precision="bf16")
+    trainer = gpu.Trainer(loop.LineTask(), settings, 0, tmp_path, None, "cpu")
+    trainer.train_step()
+    model = weakref.ref(trainer.task.model)
+    gc.disable()
+    try:
+        del trainer
+        assert model() is not None
+        gpu.Bench.forget(SimpleNamespace(gpu=False))
+        assert model() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
