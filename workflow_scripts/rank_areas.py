@@ -17,14 +17,14 @@ from neurocine.surface.rank_areas import RankAreasSettings, rank_areas, spaced_c
 
 def read_captions(paths: list[Path], movies: list[str]) -> dict[str, list[list[str]]]:
     """Read the captions of each clip of movies from tables of caption_clips."""
-    found: dict[str, list[list[str]]] = {movie: [] for movie in movies}
+    by_movie: dict[str, list[list[str]]] = {movie: [] for movie in movies}
     for path in paths:
         for row in read_table(path, ["movie", "clip", "caption"]).to_dict("records"):
-            clips = found.get(str(row["movie"]))
+            clips = by_movie.get(str(row["movie"]))
             if clips is not None:
                 clips += [[] for _ in range(int(row["clip"]) + 1 - len(clips))]
                 clips[int(row["clip"])].append(str(row["caption"]))
-    return found
+    return by_movie
 
 
 def named_folders(words: list[str]) -> list[dict[str, Path]]:
