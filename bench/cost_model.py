@@ -431,7 +431,8 @@ What one job of each stage takes, how many such jobs `config.yaml` makes (three 
   between two of its rows from chance.
 - Trainings keep two states while they run, and need room for a third. Both states go when the weights are
   written; a decoder's states are most of the disk that a running study needs, so count how many run at once.
-- Left out: captions, embeddings, scores and maps, which ask for a GPU for minutes, and pictures and films.
+- Left out: captions, embeddings, scores, agreement with the brain and maps, which ask for a GPU for minutes,
+  and pictures and films.
   Rest runs are counted once, `preprocess_run` and `assemble_*` per subject, other stages per job.
   With reliable vertices each subject also has its own `preprocess_hcp` and `pretrain_encoder`.
 - `keep: {{decoded: false}}` deletes clips decoded from fMRI (`results/<dataset>/sub-*/neurocine/*/decode/`)

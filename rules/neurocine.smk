@@ -442,7 +442,9 @@ rule plot_surface:
 
 rule export_maps:
     input:
-        rules.extract_attention.output.maps,
+        attention=rules.extract_attention.output.maps,
+        agreement=of_neurocine("maps/agree_fmri.safetensors"),
+        areas=of_neurocine("maps/rank_areas.safetensors"),
     output:
         maps=of_neurocine(export_names(config)[0]),
         described=of_neurocine(export_names(config)[1]),
@@ -460,5 +462,5 @@ rule export_maps:
         name="subject {subject}, {experiment}",
         settings=settings("plot_surface"),
     shell:
-        'python "$NEUROCINE/export_maps.py" --attention {input:q} --settings {params.settings:q} '
-        "--name {params.name:q} --out {output.maps:q} --page {output.page:q} 2> >(tee {log:q} >&2)"
+        'python "$NEUROCINE/export_maps.py" --attention {input.attention:q} --settings {params.settings:q} '
+        "--agreement {input.agreement:q} --areas {input.areas:q} --name {params.name:q} --out {output.maps:q} --page {output.page:q} 2> >(tee {log:q} >&2)"

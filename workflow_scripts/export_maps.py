@@ -5,13 +5,23 @@ from pathlib import Path
 from neurocine.cli import program
 from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import read_arrays
-from neurocine.surface.export import export_maps, named_maps
+from neurocine.naming import natural
+from neurocine.surface.export import agreement_maps, area_maps, export_maps, named_maps
 from neurocine.surface.plot import PlotSurfaceSettings, attention_scale, occlusion_scale, select_maps
 from neurocine.version import code_version
 
 
 @program
-def main(*, attention: Path, settings: PlotSurfaceSettings, out: Path, page: Path, name: str = "") -> None:
+def main(
+    *,
+    attention: Path,
+    settings: PlotSurfaceSettings,
+    out: Path,
+    page: Path,
+    name: str = "",
+    agreement: Path | None = None,
+    areas: Path | None = None,
+) -> None:
     """Write all maps into one file, a description beside it, and the occlusion map as a page.
 
     Parameters
@@ -21,16 +31,29 @@ def main(*, attention: Path, settings: PlotSurfaceSettings, out: Path, page: Pat
     out : CIFTI scalars (.dscalar.nii), or NIfTI (.nii.gz) of maps on volumes
     page : HTML that needs no network
     name : what the maps show, for example "subject 1, paper_main"
+    agreement : maps of agree_fmri
+    areas : maps of rank_areas
     """
     arrays, meta = read_arrays(attention)
     maps, occlusion = select_maps(arrays, meta["stages"], meta["layers"], settings.quantity)
     scales = attention_scale(list(maps.values()), settings), occlusion_scale(occlusion, settings)
     grid = VoxelGrid.from_meta(meta["grid"]) if "grid" in meta else None
     made_by = {"Name": "neurocine", "Version": code_version()}
-    sources = {"Description": name, "GeneratedBy": [made_by], "ComputedFrom": meta["computed_from"]}
-    export_maps(
-        named_maps(maps, occlusion, scales), grid, f"Occlusion of each area, {name}", sources, out, page
-    )
+    named, behind = named_maps(maps, occlusion, scales), set(meta["computed_from"])
+    if agreement is not None:
+        of_conditions, agreed = read_arrays(agreement)
+        named += agreement_maps({each: of_conditions[each] for each in agreed["conditions"]}, settings)
+        behind |= set(agreed["computed_from"])
+    if areas is not None:
+        of_areas, ranked = read_arrays(areas)
+        named += area_maps(of_areas)
+        behind |= set(ranked["computed_from"])
+    sources = {
+        "Description": name,
+        "GeneratedBy": [made_by],
+        "ComputedFrom": sorted(behind, key=natural),
+    }
+    export_maps(named, grid, f"Occlusion of each area, {name}", sources, out, page)
 
 
 if __name__ == "__main__":

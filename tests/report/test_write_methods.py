@@ -60,6 +60,9 @@ def test_the_published_study_in_sentences() -> None:
         "(900 steps of 250 samples, mask ratio 0.75, learning rate 0.00025)",
         "DDIM [@song2021ddim] in 200 steps, with a guidance scale of 12.5",
         "Clips were decoded from fMRI 3 times from different initial noise",
+        "of its own for each vertex (13 candidates from 1 to 1000000, chosen on 5 held-out parts",
+        "Areas were ranked by occlusion: all vertices of an area were set to their training mean",
+        "turned about the sphere 1000 times",
         "Its 3 jobs took 5 hours in sum and 3.5 GPU hours.",
     ):
         assert sentence in text
@@ -116,6 +119,18 @@ def test_all_methods_of_a_study_have_their_paragraph() -> None:
     ):
         assert sentence in text
     assert "@inproceedings{lu2025animate," in bibliography
+
+
+def test_agreement_and_areas_are_told_only_where_they_were_made() -> None:
+    only = ("Areas were ranked by occlusion", "linear encoding model")
+    files = [
+        yaml.safe_load((ROOT / "studies/toy" / name).read_text()) for name in ("config.yaml", "animator.yaml")
+    ]
+    ridge, *_ = write_methods(study(*files), ["ridge_retrieval"], Ran({"all": 10}))
+    assert [words in ridge for words in only] == [False, True]  # its networks do not tell areas
+    nulls = study({"rank_areas": {"permuted": 19}})
+    text, *_ = write_methods(nulls, ["paper_main"], Ran({"all": 10}, make_logs(5)))
+    assert "where none of 19 decoders trained on fMRI of other times lost as much" in text
 
 
 def test_paragraphs_and_sentences_do_not_run_into_each_other() -> None:

@@ -65,6 +65,47 @@ def test_cortical_maps_are_read_back_by_nibabel(tmp_path: Path) -> None:
     assert described["ComputedFrom"] == ["test1"]
 
 
+def test_maps_of_agreement_and_of_areas_are_among_them(tmp_path: Path) -> None:
+    write_attention(tmp_path / "attention.safetensors", CORTEX)
+    rng = np.random.default_rng(1)
+    names = ("original", "fmri", "occlusion/contrast", "exceeds/occlusion/contrast", "weights/motion")
+    made = {name: rng.normal(size=CORTEX).astype(np.float32) for name in names}
+    made["original"][::2] = np.nan
+    agreement, areas = (tmp_path / f"{name}.safetensors" for name in ("agreement", "areas"))
+    write_arrays(
+        agreement,
+        {name: made[name] for name in names[:2]},
+        {"conditions": ["original", "fmri"], "computed_from": ["seg2"]},
+    )
+    write_arrays(areas, {name: made[name] for name in names[2:]}, {"computed_from": ["seg1"]})
+    given = {"settings": PlotSurfaceSettings(), "page": tmp_path / "page.html"}
+    program.main(
+        attention=tmp_path / "attention.safetensors",
+        **given,
+        out=tmp_path / "maps.dscalar.nii",
+        agreement=agreement,
+        areas=areas,
+    )
+    image = nibabel.load(tmp_path / "maps.dscalar.nii")
+    listed = list(image.header.get_axis(0).name)[1 + len(STAGES) * len(LAYERS) :]
+    assert listed == [
+        "agreement, original",
+        "agreement, fmri",
+        "areas, occlusion contrast",
+        "areas that exceed their null, occlusion contrast",
+        "areas, weights motion",
+    ]
+    for place, name in enumerate(names, 1 + len(STAGES) * len(LAYERS)):
+        np.testing.assert_array_equal(image.get_fdata(dtype=np.float32)[place], made[name])
+    described = json.loads((tmp_path / "maps.json").read_text())
+    assert described["ComputedFrom"] == ["seg1", "seg2", "test1"]
+    assert described["Maps"][-3]["Unit"] == "contrast, positive where the area is missed"
+    largest = float(np.abs(made["occlusion/contrast"]).max())
+    assert described["Maps"][-3]["ColourScale"] == pytest.approx([-largest, largest], abs=1e-5)
+    scales = [described["Maps"][-5 + place]["ColourScale"] for place in range(2)]
+    assert scales[0] == scales[1]  # conditions are compared by eye
+
+
 def test_page_to_turn_needs_no_network(tmp_path: Path) -> None:
     write_attention(tmp_path / "attention.safetensors", CORTEX)
     run(tmp_path / "attention.safetensors", tmp_path / "maps.dscalar.nii")

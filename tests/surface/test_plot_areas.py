@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import plot_areas as program
 from neurocine.errors import InputError
@@ -40,6 +41,20 @@ def test_what_exceeds_its_null_is_outlined(tmp_path: Path) -> None:
     other = draw(write_maps(tmp_path / "other.safetensors", "V2"), tmp_path / "other.png")
     assert plain.startswith(b"\x89PNG")
     assert len({plain, lined, other}) == 3
+
+
+def test_text_that_is_wider_than_the_maps_is_whole(tmp_path: Path) -> None:
+    long = "subject 1, an experiment of a long name"
+    given = {"settings": PlotAreasSettings(), "surface": QUICK}
+    widths = {}
+    for name in ("", long, f"{long}, {long}"):
+        out = tmp_path / f"{len(name)}.png"
+        program.main(areas=write_maps(tmp_path / "a.safetensors"), **given, out=out, name=name)
+        pixels = np.asarray(Image.open(out).convert("L"))
+        written = np.flatnonzero((pixels[: round(0.6 * QUICK.dpi)] < 200).any(axis=0))
+        assert written[-1] < pixels.shape[1] - 2
+        widths[name] = pixels.shape[1]
+    assert widths[""] < widths[long] < widths[f"{long}, {long}"]
 
 
 def test_losses_come_before_the_chosen_scores() -> None:

@@ -15,6 +15,7 @@ from neurocine.methods import method_of
 from neurocine.models.catalogue import PUBLISHED, used_models
 from neurocine.report.study import TrainingLog
 from neurocine.version import code_version, package_versions
+from neurocine.vertex_choice import vertices_known
 
 BIDS = "1.10.0"  # version of the standard whose keys dataset_description.json has
 # Key of the config section ``models`` -> key in references.bib.
@@ -205,6 +206,9 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
             steps=step_counts(ran.logs),
             rest_subjects=ran.rest_subjects,
             metrics=metrics,
+            agreement=vertices_known(config),
+            areas=any(method_of(config["experiments"][name]).ranks_areas for name in experiments)
+            and vertices_known(config),
             accuracies=any(name.startswith(("acc_image", "acc_video")) for name in metrics),
             versions=package_versions(),
             jobs=sum(cost.jobs for cost in ran.costs),

@@ -14,7 +14,7 @@ from neurocine.fmri.grayordinates import CORTEX, MESH_VERTICES, SIDES, mesh_vert
 from neurocine.fmri.volumes import VoxelGrid
 from neurocine.io import replacing, write_json
 from neurocine.surface.mesh import HEMISPHERES, load_hemisphere, spread
-from neurocine.surface.plot import STAGES, ColourScale
+from neurocine.surface.plot import STAGES, ColourScale, PlotSurfaceSettings, agreement_scale
 
 SURFACE = "inflated"  # that the interactive map is drawn on
 # How Connectome Workbench colours a map: symmetric about zero, up to the given value.
@@ -68,6 +68,37 @@ def named_maps(
         name = f"attention {STAGES.get(stage, stage)}, layer {layer}"
         maps.append(BrainMap(name, values, scales[0].label, scales[0]))
     return maps
+
+
+def agreement_maps(maps: Mapping[str, np.ndarray], settings: PlotSurfaceSettings) -> list[BrainMap]:
+    """Name the maps of agree_fmri, condition -> (59412,) or the voxels of a grid."""
+    scale = agreement_scale(maps.values(), settings)
+    return [
+        BrainMap(f"agreement, {name}", values, "correlation with measured fMRI", scale)
+        for name, values in maps.items()
+    ]
+
+
+def area_maps(maps: Mapping[str, np.ndarray]) -> list[BrainMap]:
+    """Name the maps of rank_areas, each followed by that of the areas that exceed its null, 1 or 0.
+
+    Parameters
+    ----------
+    maps : (59412,) or the voxels of a grid each, ``{kind}/{measure}`` and ``exceeds/{kind}/{measure}``
+    """
+    named = []
+    for name, values in maps.items():
+        if name.startswith("exceeds/"):
+            continue
+        largest = float(np.nanmax(np.abs(values), initial=1e-6))
+        unit = f"{name.rpartition('/')[2]}, positive where the area is missed"
+        said = name.replace("/", " ")
+        named.append(BrainMap(f"areas, {said}", values, unit, ColourScale(-largest, largest, "RdBu_r", unit)))
+        outlined = maps.get(f"exceeds/{name}")
+        if outlined is not None:
+            whole = ColourScale(-1.0, 1.0, "RdBu_r", "1 where the null is exceeded")
+            named.append(BrainMap(f"areas that exceed their null, {said}", outlined, whole.label, whole))
+    return named
 
 
 def cortex_axis() -> BrainModelAxis:

@@ -5,7 +5,7 @@ about 0.2 s, so a study's dozen maps take seconds.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +14,8 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from pydantic import Field
 
 from neurocine.errors import InputError
@@ -34,6 +36,7 @@ from neurocine.surface.mesh import (
 )
 
 SLICES = 6  # drawn of a volume
+TITLE, SMALL = FontProperties(size=13, weight="bold"), FontProperties(size=9)
 STAGES = {
     "pretrained": "after pretraining",
     "contrastive": "after contrastive training",
@@ -266,6 +269,11 @@ def _save(figure: Figure, path: Path, dpi: int) -> None:
         figure.savefig(temporary, dpi=dpi, facecolor="white", metadata={"Software": None})
 
 
+def text_inches(text: str, font: FontProperties) -> float:
+    """Width of a line of text, inches, with room for letters that few dots per inch make wider."""
+    return 1.05 * float(TextPath((0, 0), text, prop=font).get_extents().width) / 72 if text else 0.0
+
+
 def write_map(
     picture: np.ndarray,
     title: str,
@@ -279,7 +287,7 @@ def write_map(
 
     Parameters
     ----------
-    picture : (height, width, 3) uint8 of draw_map or draw_slices
+    picture : (height, width, 3) uint8 of draw_map or draw_slices; the file is wider where the text is
     title, subtitle : text above it
     scale : the scale it was drawn with
     path : the file
@@ -288,11 +296,15 @@ def write_map(
     """
     height, width = picture.shape[:2]
     above, below = 0.62, 0.62  # inches
-    inches = (width / dpi + 0.2, height / dpi + above + below)
+    texts = ((title, TITLE), (subtitle, SMALL), (scale.label, SMALL))
+    widest = max(width / dpi, *(text_inches(text, font) for text, font in texts))
+    inches = (widest + 0.2, height / dpi + above + below)
     figure = Figure(figsize=inches, dpi=dpi)
     figure.figimage(picture, xo=round(0.1 * dpi), yo=round(below * dpi))
-    figure.text(0.1 / inches[0], 1 - 0.12 / inches[1], title, va="top", fontsize=13, fontweight="bold")
-    figure.text(0.1 / inches[0], 1 - 0.37 / inches[1], subtitle, va="top", fontsize=9, color="#555555")
+    figure.text(0.1 / inches[0], 1 - 0.12 / inches[1], title, va="top", fontproperties=TITLE)
+    figure.text(
+        0.1 / inches[0], 1 - 0.37 / inches[1], subtitle, va="top", fontproperties=SMALL, color="#555555"
+    )
     for side, share, align in zip(rows, (0.98, 0.02), ("top", "bottom"), strict=False):
         y = (below + share * height / dpi) / inches[1]
         figure.text(0.1 / inches[0], y, side, va=align, fontsize=9, color="#555555")
@@ -429,6 +441,13 @@ def tile_in_pairs(pictures: Sequence[np.ndarray], gap: int) -> np.ndarray:
     return tile(list(zip(whole[::2], whole[1::2], strict=True)), gap=gap)
 
 
+def agreement_scale(maps: Iterable[np.ndarray], settings: PlotSurfaceSettings) -> ColourScale:
+    """Choose one scale for maps of agree_fmri, (59412,) or the voxels of a grid: symmetric about zero."""
+    values = np.concatenate([np.abs(part[np.isfinite(part)]) for part in maps])
+    end = max(float(np.percentile(values, settings.percentile)), 1e-6)
+    return ColourScale(-end, end, "RdBu_r", "correlation of fMRI predicted from clips with measured fMRI")
+
+
 def plot_agreement(
     maps: Mapping[str, np.ndarray],
     settings: PlotAgreementSettings,
@@ -458,9 +477,7 @@ def plot_agreement(
     if not chosen:
         found = f"{', '.join(settings.conditions)}, of which none was made"
         raise InputError("plot_agreement.conditions", found, f"some of {', '.join(maps)}", "Correct it.")
-    values = np.concatenate([np.abs(part[np.isfinite(part)]) for part in chosen.values()])
-    end = max(float(np.percentile(values, surface.percentile)), 1e-6)
-    scale = ColourScale(-end, end, "RdBu_r", "correlation of fMRI predicted from clips with measured fMRI")
+    scale = agreement_scale(chosen.values(), surface)
 
     def draw(part: np.ndarray) -> np.ndarray:
         if grid is not None:
