@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from metrics.tiny import moving_movie
+from metrics.tiny import apart, moving_movie
 from neurocine.metrics.definitions.motion import flow_extractor
 from neurocine.metrics.definitions.pixels import PAIR_WINDOWS
 from neurocine.metrics.features import Clips, FeatureStore
@@ -30,6 +30,8 @@ STORE = FeatureStore(
 )
 WINDOWS = {"ssim_mv": MV, "ssim_gauss_gray": GAUSS_GREY, "ssim_colbug": COLUMN_BUG}
 SHAPES = {"image_logits": (2, 60), "video_logits": (60,), "clip": (2, 16), "vifi": (2, 16)}
+SHAPES["videomae"] = (16,)
+COMPARE = {"lpips": apart}
 
 
 def with_features(videos: np.ndarray, random: np.random.Generator, same: bool = False) -> Clips:
@@ -65,7 +67,8 @@ def test_one_prediction_for_all_clips_has_a_p_of_one(originals: Clips, kind: str
     grey = with_features(np.full_like(originals.videos[:1], 110), random)
     baselines = {"constant": grey, "mean_frame": grey}
     clips = np.arange(shape[0])
-    movie = score_movie("test1", clips, predicted, originals, baselines, Judge(LABELS, SETTINGS))
+    judge = Judge(LABELS, SETTINGS, compare=COMPARE)
+    movie = score_movie("test1", clips, predicted, originals, baselines, judge)
     movies, found = add_retrieval([movie], SETTINGS)
     table = summarise_scores(movies, metric_chances(LABELS, SETTINGS) | found, SETTINGS, seed=0)
     assert len(table) > 30
@@ -81,7 +84,8 @@ def test_random_pairings_have_uniform_p(originals: Clips, unrelated: Clips, name
 
     def scored(order: np.ndarray, matched: bool) -> np.ndarray:
         features = {key: values[order] for key, values in unrelated.features.items()}
-        given = Clips(unrelated.videos[order], features), originals, Judge(LABELS, SETTINGS, matched=matched)
+        judge = Judge(LABELS, SETTINGS, matched=matched, compare=COMPARE)
+        given = Clips(unrelated.videos[order], features), originals, judge
         return next(iter(METRICS[name].pairs(*given).values()))
 
     def p_value(pairs: np.ndarray) -> float:

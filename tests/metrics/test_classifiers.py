@@ -6,11 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import VideoMAEModel
 
 from metrics.tiny import FRAMES, LABELS, SIZE, slow_movie, write_classifiers
 from neurocine.errors import InputError
 from neurocine.metrics import classifiers
-from neurocine.metrics.classifiers import Classifier, image_logits, label_words, video_logits
+from neurocine.metrics.classifiers import (
+    Classifier,
+    image_logits,
+    label_words,
+    video_embeddings,
+    video_logits,
+)
 from neurocine.metrics.features import Extractor, FeatureStore, network_fingerprint
 from neurocine.models.pretrained import load_image_classifier, load_video_classifier
 
@@ -68,6 +75,22 @@ def logit_store(judges: tuple[Classifier, Classifier], fingerprint: str, **known
         "video_logits": Extractor(fingerprint, lambda videos: video_logits(video, videos, 4)),
     }
     return FeatureStore(extractors, **known)
+
+
+def test_embeddings_are_what_the_classes_are_read_from_and_know_the_order(
+    judges: tuple[Classifier, Classifier],
+) -> None:
+    videos, classifier = slow_movie(5, 3), judges[1]
+    found = video_embeddings(classifier, videos, batch=2)
+    with torch.no_grad():
+        classes = classifier.model.classifier(torch.from_numpy(found)).numpy()
+        pixels = classifier.processor([list(video) for video in videos], return_tensors="pt")["pixel_values"]
+        tokens = VideoMAEModel.forward(classifier.model.videomae, pixels).last_hidden_state
+        alone = classifier.model.fc_norm(torch.stack([one.mean(0) for one in tokens])).numpy()
+    np.testing.assert_allclose(classes, video_logits(classifier, videos, batch=5), atol=1e-5)
+    np.testing.assert_allclose(found, alone, atol=1e-5)
+    backwards = video_embeddings(classifier, videos[:, ::-1].copy(), batch=5)
+    assert np.abs(backwards - found).max() > 0.01
 
 
 def test_logits_are_computed_once(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metrics.tiny import moving_movie
+from metrics.tiny import apart, moving_movie
 from neurocine.metrics.definitions.motion import flow_extractor
 from neurocine.metrics.features import Clips, FeatureStore
 from neurocine.metrics.metric import Judge
@@ -44,12 +44,19 @@ SETTINGS = ScoreSettings(
     bootstrap_draws=1000,
 )
 N_CLIPS = (24, 20)
+JUDGE = Judge(LABELS, SETTINGS, compare={"lpips": apart})
 
 
 def with_features(videos: np.ndarray, seed: int) -> Clips:
     """Clips with random logits and embeddings, such as classifiers and CLIP would give."""
     generator = np.random.default_rng(seed)
-    shapes = {"image_logits": (2, 120), "video_logits": (110,), "clip": (2, 16), "vifi": (2, 16)}
+    shapes = {
+        "image_logits": (2, 120),
+        "video_logits": (110,),
+        "clip": (2, 16),
+        "vifi": (2, 16),
+        "videomae": (16,),
+    }
     random = {
         name: generator.normal(size=(len(videos), *shape)).astype(np.float32)
         for name, shape in shapes.items()
@@ -74,7 +81,7 @@ def tables() -> dict[str, pd.DataFrame]:
         }
         for kind, predicted in (("identity", truth), ("unrelated", other), ("frozen", frozen)):
             clips = np.arange(n)
-            movie = score_movie(f"test{number}", clips, predicted, truth, baselines, Judge(LABELS, SETTINGS))
+            movie = score_movie(f"test{number}", clips, predicted, truth, baselines, JUDGE)
             kinds[kind].append(movie)
     chances = metric_chances(LABELS, SETTINGS)
     made = {}

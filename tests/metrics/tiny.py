@@ -73,6 +73,12 @@ def moving_pictures(size: int) -> tuple[np.ndarray, np.ndarray]:
     return picture(0, 0), picture(1.3, -0.7)
 
 
+def apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Distances (n, m) of clips, in the place of a network's: mean difference of every eighth pixel, 0..1."""
+    one, other = (videos[:, :, ::8, ::8].astype(np.float64) for videos in (first, second))
+    return np.abs(one[:, None] - other[None]).mean(axis=(2, 3, 4, 5)) / 255
+
+
 def moving_movie(n_clips: int, seed: int, size: int = 32) -> np.ndarray:
     """Clips of a coloured soft texture each, drifting its own way: uint8 (n, 2, size, size, 3)."""
     generator = np.random.default_rng(seed)

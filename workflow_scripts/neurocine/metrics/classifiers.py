@@ -5,6 +5,7 @@ clips, the latter created for as many frames as a clip has (6 instead of 16; its
 sinusoid and is recomputed for the shorter clip).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +28,20 @@ class Classifier:
         return [str(names[number]) for number in range(len(names))]
 
 
-def _batched_logits(classifier: Classifier, items: list[Any], batch: int) -> np.ndarray:
+def _batched(
+    classifier: Classifier, items: list[Any], batch: int, run: Callable[[torch.Tensor], torch.Tensor]
+) -> np.ndarray:
     device = next(classifier.model.parameters()).device
     parts = []
     with torch.inference_mode():
         for start in range(0, len(items), batch):
             inputs = classifier.processor(items[start : start + batch], return_tensors="pt")
-            parts.append(
-                classifier.model(pixel_values=inputs["pixel_values"].to(device)).logits.float().cpu()
-            )
+            parts.append(run(inputs["pixel_values"].to(device)).float().cpu())
     return torch.cat(parts).numpy()
+
+
+def _batched_logits(classifier: Classifier, items: list[Any], batch: int) -> np.ndarray:
+    return _batched(classifier, items, batch, lambda pixels: classifier.model(pixel_values=pixels).logits)
 
 
 def image_logits(classifier: Classifier, videos: np.ndarray, batch: int) -> np.ndarray:
@@ -46,6 +51,17 @@ def image_logits(classifier: Classifier, videos: np.ndarray, batch: int) -> np.n
     return _batched_logits(classifier, frames, batch).reshape(*videos.shape[:2], -1)
 
 
+def _clips_for(classifier: Classifier, videos: np.ndarray) -> list[Any]:
+    """List the clips of videos uint8 (n, F, H, W, 3), of as many frames as the classifier was made for."""
+    frames = classifier.model.config.num_frames
+    if frames != videos.shape[1]:
+        todo = f"Load the classifier with num_frames = {videos.shape[1]}."
+        raise InputError(
+            "video classifier", f"a model for {frames} frames", f"{videos.shape[1]} frames", todo
+        )
+    return [list(video) for video in videos]
+
+
 def video_logits(classifier: Classifier, videos: np.ndarray, batch: int) -> np.ndarray:
     """Logits of every clip: uint8 (n, F, H, W, 3) -> float32 (n, K).
 
@@ -53,13 +69,25 @@ def video_logits(classifier: Classifier, videos: np.ndarray, batch: int) -> np.n
     ------
     InputError : the classifier was made for another number of frames
     """
-    frames = classifier.model.config.num_frames
-    if frames != videos.shape[1]:
-        todo = f"Load the classifier with num_frames = {videos.shape[1]}."
-        raise InputError(
-            "video classifier", f"a model for {frames} frames", f"{videos.shape[1]} frames", todo
-        )
-    return _batched_logits(classifier, [list(video) for video in videos], batch)
+    return _batched_logits(classifier, _clips_for(classifier, videos), batch)
+
+
+def video_embeddings(classifier: Classifier, videos: np.ndarray, batch: int) -> np.ndarray:
+    """What VideoMAE's classes are read from, of every clip: uint8 (n, F, H, W, 3) -> float32 (n, E).
+
+    The mean over tokens and, where the network has one, the norm after it.
+
+    Raises
+    ------
+    InputError : the classifier was made for another number of frames
+    """
+    norm = classifier.model.fc_norm
+
+    def run(pixels: torch.Tensor) -> torch.Tensor:
+        mean: torch.Tensor = classifier.model.videomae(pixel_values=pixels).last_hidden_state.mean(1)
+        return mean if norm is None else norm(mean)
+
+    return _batched(classifier, _clips_for(classifier, videos), batch, run)
 
 
 def label_words(labels: list[str], factors: tuple[str, ...], where: str) -> np.ndarray:

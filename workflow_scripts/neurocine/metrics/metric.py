@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from neurocine.metrics.features import Clips, Extractor
+from neurocine.metrics.features import Clips, Compare, Extractor
 
 if TYPE_CHECKING:
     from neurocine.metrics.settings import ScoreSettings
@@ -32,6 +32,7 @@ class Judge:
     seed : of the random trials of ``n_way_trials``
     matched : prediction i belongs to true clip i; their own scores are then exact and the others, of which
         only means over many are used, may be estimated
+    compare : feature that is too large to keep -> what scores pairs of videos
     """
 
     labels: Labels
@@ -39,6 +40,7 @@ class Judge:
     device: str = "cpu"
     seed: int = 0
     matched: bool = True
+    compare: Mapping[str, Compare] = field(default_factory=dict)
 
 
 # Scores (n, m) of all pairs: of one metric, or of several by name

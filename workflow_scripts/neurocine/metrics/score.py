@@ -387,7 +387,7 @@ def score(
         "constant": store.run(constant_video(originals.shape, settings.grey)),
         "mean_frame": store.run(mean_frame_video(originals.training)),
     }
-    judge = Judge(labels, settings, device, seed)
+    judge = Judge(labels, settings, device, seed, compare=store.compare)
     analytic = metric_chances(labels, settings)
     tables, clips = [], []
     for condition in predictions:

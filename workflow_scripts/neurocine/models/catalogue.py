@@ -124,6 +124,18 @@ PUBLISHED = {
         fetched=False,
         pretrained=False,
     ),
+    "lpips": Published(
+        "LPIPS' AlexNet or VGG-16",
+        "richzhang/PerceptualSimilarity on GitHub; not fetched",
+        0.1,
+        "BSD-2-Clause",
+        use="if given",
+        scores=True,
+        folder_sentence="The weights of LPIPS lie in this folder, one safetensors file, for lpips "
+        "(docs/scoring.md says how to write it).",
+        fetched=False,
+        pretrained=False,
+    ),
     "lavis": Published(
         "the BLIP captioner of LAVIS",
         "Salesforce and bert-base-uncased",

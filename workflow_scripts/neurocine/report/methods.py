@@ -27,6 +27,7 @@ CITED = {
     "image_classifier": "dosovitskiy2021vit",
     "video_classifier": "tong2022videomae",
     "vifi": "rasheed2023vifi",
+    "lpips": "zhang2018lpips",
 }
 
 
