@@ -108,6 +108,8 @@ rule agree_fmri:
         fmri_test=of_subject("assemble_test/fmri.safetensors"),
         train_embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         test_embeddings=test_files(results("embed_clips/{batch}.safetensors")),
+        train_stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
+        stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
         decoded=scored_clips,
         by_encoder=encoder_clips,
         clip=MODEL_FILES["clip"],
@@ -137,7 +139,8 @@ rule agree_fmri:
     shell:
         'python "$NEUROCINE/agree_fmri.py" --fmri-train {input.fmri_train:q} --fmri-test {input.fmri_test:q} '
         "--train-movies {params.train_movies:q} --train-embeddings {input.train_embeddings:q} "
-        "--test-embeddings {input.test_embeddings:q} --decoded {input.decoded:q} {input.by_encoder:q} "
+        "--test-embeddings {input.test_embeddings:q} --train-stimuli {input.train_stimuli:q} "
+        "--stimuli {input.stimuli:q} --decoded {input.decoded:q} {input.by_encoder:q} "
         "--clip {params.clip:q} --vertices {input.vertices:q} --noise-ceiling {input.noise_ceiling:q} "
         "--seed {params.seed:q} --score {params.score:q} --settings {params.settings:q} "
         "--out {output.table:q} --maps {output.maps:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"

@@ -1,6 +1,7 @@
 """Correlate the fMRI that reconstructions predict with the fMRI that was measured."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.vertices import VertexSelection
 from neurocine.io import fixed_digits, open_arrays, read_meta, read_table, write_arrays
 from neurocine.metrics.fmri_agreement import AgreeFmriSettings, ClipFeatures, agree_fmri
+from neurocine.metrics.motion_energy import motion_energy
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_clip, pick_device
 from neurocine.provenance import header, movies_behind, refuse_leaks, refuse_overlap
 from neurocine.regression import fit_ridge_of_movies
 from neurocine.stimuli.cached import CachedClips
+from neurocine.stimuli.decoded import MovieFiles
 from neurocine.stimuli.embed import embed_movie
 from neurocine.surface.regions import scatter_to_brain
 
@@ -31,8 +34,22 @@ def mean_embeddings(files: list[Path]) -> dict[str, np.ndarray]:
     return {movie: clips.of([movie]).mean(axis=1, dtype=np.float64) for movie in movies}
 
 
-def embed_decoded(path: Path, clip: tuple, seed: int, batch_size: int) -> ClipFeatures:
-    """Embed the clips of a decoded file, in the order of their indices."""
+def shown_features(
+    embeddings: list[Path], stimuli: list[Path], movies: Iterable[str], settings: AgreeFmriSettings
+) -> dict[str, np.ndarray]:
+    """Read the features of movies that were shown, (T, E) each; of a movie that a file lacks none."""
+    parts: list[dict[str, np.ndarray]] = []
+    if "clip" in settings.features:
+        parts.append(mean_embeddings(embeddings))
+    if "motion_energy" in settings.features:
+        files = MovieFiles(stimuli, "--stimuli")
+        parts.append({movie: motion_energy(files.read(movie)) for movie in movies if movie in files.movies})
+    there = [movie for movie in movies if all(movie in part for part in parts)]
+    return {movie: np.concatenate([part[movie] for part in parts], axis=1) for movie in there}
+
+
+def read_decoded(path: Path, clip: tuple, seed: int, settings: AgreeFmriSettings) -> ClipFeatures:
+    """Compute the features of the clips of a decoded file, in the order of their indices."""
     clips, features, sources = {}, {}, {}
     with open_arrays(path) as handle:
         meta = read_meta(handle)
@@ -44,7 +61,12 @@ def embed_decoded(path: Path, clip: tuple, seed: int, batch_size: int) -> ClipFe
             clips[movie] = index[order]
             if f"{movie}/source" in arrays:
                 sources[movie] = handle.get_tensor(f"{movie}/source")[order]
-            features[movie] = embed_movie(videos, clip, batch_size).mean(axis=1, dtype=np.float64)
+            parts = []
+            if "clip" in settings.features:
+                parts.append(embed_movie(videos, clip, settings.batch_size).mean(axis=1, dtype=np.float64))
+            if "motion_energy" in settings.features:
+                parts.append(motion_energy(videos))
+            features[movie] = np.concatenate(parts, axis=1)
     if not clips:
         raise InputError(path, "no array named <movie>/clip", "decoded clips of each movie", "Decode again.")
     condition, made_with = str(meta.get("condition", path.stem)), int(meta.get("seed", seed))
@@ -68,6 +90,8 @@ def main(
     out: Path,
     maps: Path,
     noise_ceiling: Path | None = None,
+    train_stimuli: list[Path] | None = None,
+    stimuli: list[Path] | None = None,
     device: str = "auto",
 ) -> None:
     """Predict fMRI from the clips of every condition, and correlate it with the measured one.
@@ -86,17 +110,19 @@ def main(
     out : table (TSV): a row per condition, seed and area
     maps : correlation of each vertex, {condition}
     noise_ceiling : table of measure_noise_ceiling
+    train_stimuli, stimuli : files of prepare_stimuli of training and test movies, for their motion energy
     device : auto, cpu or cuda
     """
     refuse_leaks([fmri_train, *train_embeddings], train_movies)
     test = SubjectFmri.read(fmri_test, with_repeats=False).bold
     refuse_overlap(fmri_train, test)
     training = SubjectFmri.read(fmri_train, with_repeats=False).bold
-    model = fit_ridge_of_movies(mean_embeddings(train_embeddings), training, settings)
+    known = shown_features(train_embeddings, train_stimuli or [], training, settings)
+    model = fit_ridge_of_movies(known, training, settings)
     log.info("penalties from %.3g to %.3g", model.penalties.min(), model.penalties.max())
     parts = load_clip(clip, pick_device(device))
-    conditions = [embed_decoded(path, parts, seed, settings.batch_size) for path in decoded]
-    shown = mean_embeddings(test_embeddings)
+    conditions = [read_decoded(path, parts, seed, settings) for path in decoded]
+    shown = shown_features(test_embeddings, stimuli or [], test, settings)
     clips = conditions[0].clips
     of_originals = {movie: shown[movie][index] for movie, index in clips.items()}
     originals = ClipFeatures(ORIGINAL, seed, clips, of_originals)

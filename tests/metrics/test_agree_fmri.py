@@ -322,5 +322,15 @@ def test_program(tmp_path: Path) -> None:
         plot_agreement.main(
             **drawn | {"settings": PlotAgreementSettings(conditions=("vae",))}, out=tmp_path / "b.png"
         )
+    stimuli = {"train_stimuli": [tmp_path / "train.safetensors"], "stimuli": [tmp_path / "test.safetensors"]}
+    for part, movies in (("train", ["seg1", "seg2"]), ("test", ["test1"])):
+        write_arrays(tmp_path / f"{part}.safetensors", {m: shown[m] for m in movies}, {"movies": movies})
+    moving = SETTINGS.replace(features=("clip", "motion_energy"))
+    program.main(**given | stimuli | {"settings": moving})
+    both = read_table(tmp_path / "out.tsv").query("group == 'all'").set_index("condition")["value"]
+    assert both["fmri"] == pytest.approx(both["original"], abs=1e-5)
+    assert both["fmri"] != pytest.approx(whole.loc["fmri", "value"], abs=1e-4)
+    with pytest.raises(InputError, match="features of seg1: found 0 clips"):
+        program.main(**given | {"settings": moving})
     with pytest.raises(InputError, match="only training movies"):
         program.main(**given | {"train_movies": ["seg1"]})

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from neurocine.errors import InputError
 from neurocine.fmri.vertices import Part, VertexSelection, list_parts
@@ -21,9 +22,10 @@ from neurocine.metrics.settings import ScoreSettings
 from neurocine.metrics.statistics import Intervals, mean_intervals
 from neurocine.regression import TINY, LinearModel, RidgeSettings
 from neurocine.seeds import numpy_generator
-from neurocine.settings import Count, Unit
+from neurocine.settings import Count, OneOf, Unique, Unit
 
 log = logging.getLogger(__name__)
+FEATURE_SETS = ("clip", "motion_energy")
 FROM_FMRI = "fmri"  # condition that the others are compared with
 VALUE_COLUMNS = [
     *("group", "area", "n_vertices", "value", "null_mean", "null_p99", "p_value", "draws", "memory_tr"),
@@ -35,6 +37,12 @@ VALUE_COLUMNS = [
 class AgreeFmriSettings(RidgeSettings):
     """How fMRI is predicted from the features of clips. Null and intervals are those of ``score``."""
 
+    features: Annotated[tuple[Annotated[str, OneOf(FEATURE_SETS)], ...], Field(min_length=1), Unique()] = (
+        "clip",
+    )
+    """The fMRI is predicted from these features of a clip: its CLIP embedding (mean over frames: clip), and
+    what moves where (motion_energy), without which a frozen frame may agree as well as the clip.
+    """
     batch_size: Annotated[Count, Unit("frames")] = 64
     """CLIP sees this many frames per forward pass."""
 

@@ -207,7 +207,6 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
             steps=step_counts(ran.logs),
             rest_subjects=ran.rest_subjects,
             metrics=metrics,
-            agreement=vertices_known(config),
             areas=any(method_of(config["experiments"][name]).ranks_areas for name in experiments)
             and vertices_known(config),
             accuracies=any(name.startswith(("acc_image", "acc_video")) for name in metrics),
