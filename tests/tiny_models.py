@@ -7,6 +7,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, UNet2DConditionModel
 from transformers import (
     BertTokenizer,
+    Blip2Config,
+    Blip2ForConditionalGeneration,
     BlipConfig,
     BlipForConditionalGeneration,
     BlipImageProcessorPil,
@@ -114,6 +116,33 @@ def write_blip(folder: Path) -> None:
     }
     config = BlipConfig(text_config=text, vision_config=VISION, projection_dim=8, image_text_hidden_size=8)
     BlipForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    BlipImageProcessorPil(**SQUARE).save_pretrained(folder)
+
+
+def write_blip2(folder: Path, language: str) -> None:
+    """BLIP-2 with a language model of type t5 or opt; no study of the tests captions by it."""
+    tokenizer = bert_tokenizer()
+    tokenizer.add_tokens(["<image>"], special_tokens=True)
+    text = {"model_type": language, "vocab_size": len(tokenizer), "pad_token_id": 0, "eos_token_id": 3}
+    if language == "t5":
+        text |= {"d_model": WIDTH, "d_kv": 8, "d_ff": 2 * WIDTH, "num_layers": 1, "num_heads": 2}
+        text |= {"decoder_start_token_id": 0, "is_encoder_decoder": True}
+    else:
+        text |= {"hidden_size": WIDTH, "ffn_dim": 2 * WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2}
+        text |= {"word_embed_proj_dim": WIDTH, "max_position_embeddings": 64, "bos_token_id": 2}
+    config = Blip2Config(
+        vision_config=VISION,
+        qformer_config={
+            **{"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "encoder_hidden_size": WIDTH},
+            **{"num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": len(tokenizer)},
+        },
+        text_config=text,
+        num_query_tokens=3,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    torch.manual_seed(1)
+    Blip2ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     BlipImageProcessorPil(**SQUARE).save_pretrained(folder)
 

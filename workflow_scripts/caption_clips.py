@@ -10,7 +10,14 @@ from neurocine.stimuli.caption import CaptionClipsSettings, caption_clips
 
 @program
 def main(
-    *, stimuli: Path, model: Path, settings: CaptionClipsSettings, out: Path, device: str = "auto"
+    *,
+    stimuli: Path,
+    model: Path,
+    settings: CaptionClipsSettings,
+    out: Path,
+    clip: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
 ) -> None:
     """Caption clips with BLIP, or take the captions of a table.
 
@@ -20,11 +27,13 @@ def main(
     model : folder of BLIP in the layout of the backend; not read when the captions come from a table
     settings : section caption_clips of the config, as JSON
     out : table to write: movie, clip, frame (-1 for the whole clip), caption
+    clip : folder of CLIP, which compares captions of two frames
+    seed : of the study; one of two captions that tell the same is drawn
     device : auto, cpu or cuda
     """
     with open_arrays(stimuli) as handle:
         shapes = clip_shapes(handle, stimuli)
-        table = caption_clips(shapes, handle.get_tensor, model, settings, device)
+        table = caption_clips(shapes, handle.get_tensor, model, settings, device, clip, seed)
     write_table(out, table)
 
 

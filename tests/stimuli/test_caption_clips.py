@@ -1,5 +1,7 @@
 """Captions, against the network used directly on one picture, and tables of captions that are refused."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +12,19 @@ import torch
 import caption_clips as program
 from neurocine.errors import InputError
 from neurocine.io import read_table, write_arrays, write_table
-from neurocine.models.pretrained import load_blip
+from neurocine.models.pretrained import is_blip2, load_blip, load_clip
 from neurocine.stimuli.caption import (
     CaptionClipsSettings,
     caption_clips,
     caption_frames,
     caption_movie,
+    join_captions,
     make_captioner,
+    make_judge,
     read_captions,
 )
-from tiny_models import SIZE
+from neurocine.stimuli.embed import embed_images, embed_texts
+from tiny_models import SIZE, write_blip2, write_clip
 
 CLIPS = np.random.default_rng(0).integers(0, 255, (3, 4, SIZE, SIZE, 3), dtype=np.uint8)
 SHORT = CaptionClipsSettings(max_new_tokens=5, num_beams=2, batch_size=2)
@@ -81,6 +86,83 @@ def test_frames_are_seen(models: dict[str, Path]) -> None:
     assert not torch.allclose(states[0], states[1])
 
 
+@pytest.mark.parametrize("language", ["t5", "opt"])
+def test_blip2_captions_as_the_library_does(tmp_path: Path, language: str) -> None:
+    from transformers import (
+        AutoTokenizer,
+        Blip2ForConditionalGeneration,
+        Blip2Processor,
+        BlipImageProcessorPil,
+    )
+
+    write_blip2(tmp_path, language)
+    assert is_blip2(tmp_path)
+    settings = SHORT.replace(prompt="a red circle")
+    captions = make_captioner(settings, tmp_path, "cpu")(CLIPS[:, 0])
+    model = Blip2ForConditionalGeneration.from_pretrained(tmp_path).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    processor = Blip2Processor(BlipImageProcessorPil.from_pretrained(tmp_path), tokenizer, num_query_tokens=3)
+    expected = []
+    for frame in CLIPS[:, 0]:
+        given = processor(images=frame, text=settings.prompt, return_tensors="pt")
+        inputs = {"pixel_values": given["pixel_values"], "input_ids": given["input_ids"]}
+        with torch.no_grad():
+            tokens = model.generate(**inputs, num_beams=2, max_new_tokens=5)[0]
+        new = tokens[inputs["input_ids"].shape[1] if language == "opt" else 0 :]
+        expected.append(" ".join(tokenizer.decode(new, skip_special_tokens=True).split()))
+    assert captions == expected
+    assert any(captions)
+
+
+def test_older_blip2_is_refused(tmp_path: Path) -> None:
+    write_blip2(tmp_path, "t5")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"image_token_index": None}))
+    with pytest.raises(InputError, match="no image_token_index"):
+        make_captioner(SHORT, tmp_path, "cpu")
+
+
+def test_two_captions_are_joined_or_one_is_drawn() -> None:
+    pairs = [("a dog", "a cat")] * 200
+    cosines = np.repeat([[0.30, 0.34], [0.36, 0.30]], 100, axis=0)
+    joined = join_captions(pairs, cosines, np.random.default_rng(0))
+    assert set(joined[:100]) == {"a dog", "a cat"}
+    assert 30 < joined[:100].count("a dog") < 70
+    assert set(joined[100:]) == {"a dog, and then a cat"}
+    assert joined == join_captions(pairs, cosines, np.random.default_rng(0))
+
+
+def test_captions_of_two_frames_are_compared_with_the_middle_one(models: dict[str, Path]) -> None:
+    settings = SHORT.replace(unit="two_frames")
+    seen: list[tuple[Sequence[Sequence[str]], np.ndarray]] = []
+
+    def judge(captions: Sequence[Sequence[str]], frames: np.ndarray) -> np.ndarray:
+        seen.append((captions, frames))
+        return np.array([[0.0, 1.0]] * len(captions))
+
+    captioner = make_captioner(settings, models["blip"], "cpu")
+    table = caption_movie("seg1", CLIPS, captioner, settings, judge)
+    np.testing.assert_array_equal(seen[0][1], CLIPS[:, 2])
+    first, last = captioner(CLIPS[:, 0]), captioner(CLIPS[:, 3])
+    assert seen[0][0] == [list(pair) for pair in zip(first, last, strict=True)]
+    assert table["caption"].tolist() == [f"{a}, and then {b}" for a, b in zip(first, last, strict=True)]
+    assert table["frame"].tolist() == [-1] * 3
+    with pytest.raises(InputError, match="two_frames, without a CLIP"):
+        caption_movie("seg1", CLIPS, captioner, settings)
+
+
+def test_the_judge_is_the_cosine_of_clip(tmp_path: Path) -> None:
+    write_clip(tmp_path)
+    captions = [["a red circle", "green"], ["blue square", "a"], ["up", "down"]]
+    cosines = make_judge(tmp_path, "cpu", 2)(captions, CLIPS[:, 1])
+    model, processor, tokenizer = load_clip(tmp_path)
+    for row, (texts, frame) in enumerate(zip(captions, CLIPS[:, 1], strict=True)):
+        image = embed_images(model, processor, frame[None])[0]
+        for column, text in enumerate(texts):
+            expected = torch.cosine_similarity(embed_texts(model, tokenizer, [text])[0], image, dim=0)
+            assert cosines[row, column] == pytest.approx(float(expected), abs=1e-5)
+
+
 def test_program_writes_captions(tmp_path: Path, models: dict[str, Path]) -> None:
     stimuli = tmp_path / "stimuli.safetensors"
     write_arrays(stimuli, {"seg10": CLIPS[:2], "seg2": CLIPS}, {"movies": ["seg2", "seg10"]})
@@ -137,7 +219,11 @@ def test_empty_captions_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"backend": "blip2"}, {"unit": "movie"}, {"num_beams": 0}, {"frame": -1}, {"file": "a.tsv"}]
+    "wrong",
+    [
+        *({"backend": "blip2"}, {"unit": "movie"}, {"num_beams": 0}, {"frame": -1}, {"file": "a.tsv"}),
+        {"unit": "two_frames", "backend": "lavis"},
+    ],
 )
 def test_settings_are_checked(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

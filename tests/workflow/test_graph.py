@@ -601,3 +601,39 @@ def test_the_recipe_of_mind_video_trains_its_own_prior_and_no_other_encoder(
     assert sorted(one["sc_include_self"] for one in given) == [False, True]
     assert "train_decoder/plain_beta0_prev2_others_block-end/unet" in said
     assert said.count('/train_encoder.py"') == 1
+
+
+CC2017_ANIMATOR = "studies/cc2017_animator/config.yaml"
+
+
+def test_mind_animators_own_protocol_is_planned_to_its_end(checkout: Path, tmp_path: Path) -> None:
+    """On simulated recordings and with the toy networks, because the published ones are not there."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("models: {clip: studies/toy/models/clip, blip: studies/toy/models/blip}\n")
+    given = (*TOY, CC2017_ANIMATOR, str(mine))
+    jobs = planned(checkout, *given)
+    for name in ("select_vertices", "train_semantic", "train_structure", "train_motion", "predict_features"):
+        assert jobs[name] == 2  # of each subject, who have vertices of their own
+    assert jobs["caption_clips"] == jobs["embed_variants"] + 1  # training and test movies
+    assert jobs["score"] == 3 * 2
+    assert not jobs.keys() & {"train_encoder", "train_video_prior", "pretrain_encoder", "preprocess_hcp"}
+    run = snakemake(checkout, *given, "-n", "-p")
+    captioned = [line for line in (run.stdout + run.stderr).splitlines() if "caption_clips.py" in line]
+    judged = "--model studies/toy/models/blip --clip studies/toy/models/clip --seed 3407"
+    assert captioned
+    assert all(judged in line for line in captioned)
+
+
+def test_mind_animators_own_networks_are_asked_for_by_their_folders(checkout: Path) -> None:
+    run = snakemake(checkout, "-n", "--configfile", CC2017_ANIMATOR)
+    said = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "models.clip: found no model in models/clip-vit-base-patch32" in said
+    assert "models.blip: found no model in models/blip2-flan-t5-xxl" in said
+
+
+def test_captions_of_one_frame_ask_for_no_judge(checkout: Path) -> None:
+    run = snakemake(checkout, *TOY, "-n", "-p")
+    captioned = [line for line in (run.stdout + run.stderr).splitlines() if "caption_clips.py" in line]
+    assert captioned
+    assert not [line for line in captioned if "--clip" in line or "--seed" in line]

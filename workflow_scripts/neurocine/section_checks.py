@@ -93,6 +93,13 @@ def file_of_captions(section: Section) -> Iterator[InputError]:
         yield InputError("file", json.dumps(section["file"]), expected, CHANGE_ONE)
 
 
+def two_frames_by_transformers(section: Section) -> Iterator[InputError]:
+    """Captions of two frames are compared by CLIP, which LAVIS's environment does not have."""
+    if section["unit"] == "two_frames" and section["backend"] == "lavis":
+        expected = "clip or frame with caption_clips.backend lavis"
+        yield InputError("unit", '"two_frames"', expected, CHANGE_ONE)
+
+
 def sequences_need_every_clip(section: Section) -> Iterator[InputError]:
     """Clips that are denoised as one video follow each other."""
     if section["clips_per_sequence"] > 1 and section["every"] > 1:
@@ -150,6 +157,7 @@ SECTION_CHECKS: dict[str, Callable[[Section], Iterator[InputError]]] = {
         heads_divide_attention,
         frames_within_tr,
         file_of_captions,
+        two_frames_by_transformers,
         sequences_need_every_clip,
         shift_is_not_zero,
         ks_below_ways,

@@ -73,7 +73,7 @@ PUBLISHED = {
         1.9,
         "BSD-3-Clause",
         "353689b859fcf0523410b1806dace5fb46ecdf41",
-        types=("blip",),
+        types=("blip", "blip-2"),
     ),
     "stable_diffusion": Published(
         "Stable Diffusion 1.5",
@@ -194,12 +194,14 @@ PIPELINE_TYPES = {
 FileSets = tuple[tuple[str, ...], ...]
 CLIP_TOKENIZER: FileSets = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 BERT_TOKENIZER: FileSets = (("tokenizer.json",), ("vocab.txt",))
+LANGUAGE_TOKENIZER: FileSets = (("tokenizer.json",), ("spiece.model",), ("vocab.json", "merges.txt"))
 PROCESSOR: FileSets = (("preprocessor_config.json",), ("processor_config.json",))
 SCHEDULE_FILE: FileSets = (("scheduler_config.json",),)
 # model_type -> what its folder holds beside config.json and weights
 BESIDE_WEIGHTS: dict[str, tuple[FileSets, ...]] = {
     "clip": (CLIP_TOKENIZER, PROCESSOR),
     "blip": (BERT_TOKENIZER, PROCESSOR),
+    "blip-2": (LANGUAGE_TOKENIZER, PROCESSOR),
     "vit": (PROCESSOR,),
     "videomae": (PROCESSOR,),
 }

@@ -26,6 +26,7 @@ from neurocine.errors import InputError
 from neurocine.models.catalogue import (
     BERT_TOKENIZER,
     CLIP_TOKENIZER,
+    LANGUAGE_TOKENIZER,
     LFS_POINTER,
     PROCESSOR,
     PUBLISHED,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import (
         BertTokenizer,
+        Blip2ForConditionalGeneration,
         BlipForConditionalGeneration,
         BlipImageProcessorPil,
         CLIPImageProcessorPil,
@@ -74,6 +76,7 @@ class Source:
 
 CLIP = Source("CLIP", "clip", ("clip",))
 BLIP = Source("the BLIP captioner", "blip", ("blip",))
+BLIP2 = Source("BLIP-2", "blip", ("blip-2",))
 VAE = Source("the VAE of Stable Diffusion", "stable_diffusion", ("AutoencoderKL",))
 UNET = Source("the UNet of Stable Diffusion", "stable_diffusion", ("UNet2DConditionModel",))
 TEXT = Source("the text encoder of Stable Diffusion", "stable_diffusion", ("clip_text_model",))
@@ -225,6 +228,33 @@ def load_blip(
     model = _load(BlipForConditionalGeneration, Path(folder), BLIP, device, dtype)
     tokenizer = _load_part(BertTokenizer.from_pretrained, Path(folder), BLIP, BERT_TOKENIZER)
     return model, _processor(BlipImageProcessorPil, Path(folder), BLIP), tokenizer
+
+
+def is_blip2(folder: Path) -> bool:
+    """Say whether a folder holds BLIP-2, by its config.json."""
+    try:
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # what is wrong with it is told by who loads it
+    return isinstance(config, dict) and config.get("model_type") in BLIP2.types
+
+
+def load_blip2(
+    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[Blip2ForConditionalGeneration, BlipImageProcessorPil, Any]:
+    """Load BLIP-2, its image processor and the tokenizer of its language model.
+
+    Raises
+    ------
+    InputError : no such folder, or an older upload that does not say which token stands for the picture
+    """
+    from transformers import AutoTokenizer, Blip2ForConditionalGeneration, BlipImageProcessorPil
+
+    model = _load(Blip2ForConditionalGeneration, Path(folder), BLIP2, device, dtype)
+    if model.config.image_token_index is None:
+        raise _fault(Path(folder) / "config.json", BLIP2, "no image_token_index, as in older uploads")
+    tokenizer = _load_part(AutoTokenizer.from_pretrained, Path(folder), BLIP2, LANGUAGE_TOKENIZER)
+    return model, _processor(BlipImageProcessorPil, Path(folder), BLIP2), tokenizer
 
 
 def load_vae(
