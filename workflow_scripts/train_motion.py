@@ -4,12 +4,9 @@ from pathlib import Path
 
 from neurocine.cli import program
 from neurocine.errors import InputError
-from neurocine.fmri.assemble import SubjectFmri
-from neurocine.io import file_sha256
 from neurocine.models.structure import StructureDecoder
-from neurocine.provenance import refuse_leaks
 from neurocine.stimuli.cached import CachedClips
-from neurocine.train.animator import save_decoder
+from neurocine.train.animator import read_training, save_decoder
 from neurocine.train.motion import TrainMotionSettings, train_motion
 
 
@@ -51,10 +48,8 @@ def main(
     if motion_from not in ("fmri", "frame"):
         raise InputError("--motion-from", motion_from, "fmri or frame", "Choose one of them.")
     weights = structure / "model.safetensors"
-    behind = refuse_leaks([fmri, *latents, weights], train_movies)
-    subject = SubjectFmri.read(fmri, with_repeats=False)
-    inputs = {str(path): file_sha256(path) for path in [fmri, *latents, weights]}
-    generator, report, quality = train_motion(
+    subject, behind, inputs = read_training(fmri, [*latents, weights], train_movies)
+    trained = train_motion(
         subject,
         CachedClips.read(latents, movies=subject.movies),
         StructureDecoder.from_pretrained(structure),
@@ -70,7 +65,7 @@ def main(
     )
     facts = {"seed": seed, "variant": variant, "inputs": inputs}
     facts |= {"memory_tokens": memory_tokens, "motion_from": motion_from}
-    save_decoder(generator, report, quality, "train_motion", settings, behind, state, out, **facts)
+    save_decoder(trained, "train_motion", settings, behind, state, out, **facts)
 
 
 if __name__ == "__main__":

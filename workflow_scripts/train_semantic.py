@@ -3,12 +3,9 @@
 from pathlib import Path
 
 from neurocine.cli import program
-from neurocine.fmri.assemble import SubjectFmri
-from neurocine.io import file_sha256
-from neurocine.provenance import refuse_leaks
 from neurocine.stimuli.cached import TextStates
 from neurocine.stimuli.variants import Variants
-from neurocine.train.animator import save_decoder
+from neurocine.train.animator import read_training, save_decoder
 from neurocine.train.semantic import TrainSemanticSettings, train_semantic
 
 
@@ -43,10 +40,8 @@ def main(
     validation : movies held out to choose the weights
     device : auto, cpu or cuda
     """
-    behind = refuse_leaks([fmri, *embeddings, *variants], train_movies)
-    subject = SubjectFmri.read(fmri, with_repeats=False)
-    inputs = {str(path): file_sha256(path) for path in [fmri, *embeddings, *variants]}
-    decoder, report, quality = train_semantic(
+    subject, behind, inputs = read_training(fmri, [*embeddings, *variants], train_movies)
+    trained = train_semantic(
         subject,
         embeddings,
         TextStates.read(embeddings, subject.movies),
@@ -60,7 +55,7 @@ def main(
         device=device,
     )
     facts = {"seed": seed, "variant": variant, "inputs": inputs}
-    save_decoder(decoder, report, quality, "train_semantic", settings, behind, state, out, **facts)
+    save_decoder(trained, "train_semantic", settings, behind, state, out, **facts)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,8 @@
 from pathlib import Path
 
 from neurocine.cli import program
-from neurocine.fmri.assemble import SubjectFmri
-from neurocine.io import file_sha256
-from neurocine.provenance import refuse_leaks
 from neurocine.stimuli.cached import CachedClips
-from neurocine.train.animator import save_decoder
+from neurocine.train.animator import read_training, save_decoder
 from neurocine.train.structure import TrainStructureSettings, train_structure
 
 
@@ -40,10 +37,8 @@ def main(
     validation : movies held out to choose the weights
     device : auto, cpu or cuda
     """
-    behind = refuse_leaks([fmri, *latents], train_movies)
-    subject = SubjectFmri.read(fmri, with_repeats=False)
-    inputs = {str(path): file_sha256(path) for path in [fmri, *latents]}
-    decoder, report, quality = train_structure(
+    subject, behind, inputs = read_training(fmri, latents, train_movies)
+    trained = train_structure(
         subject,
         CachedClips.read(latents, movies=subject.movies),
         validation,
@@ -55,7 +50,7 @@ def main(
         device=device,
     )
     facts = {"seed": seed, "variant": variant, "inputs": inputs}
-    save_decoder(decoder, report, quality, "train_structure", settings, behind, state, out, **facts)
+    save_decoder(trained, "train_structure", settings, behind, state, out, **facts)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from neurocine.diffusion.conditions import exchanged_rows
 from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
+from neurocine.io import file_sha256
 from neurocine.models.saved import SavedNetwork
-from neurocine.provenance import header, stamp_weights
+from neurocine.provenance import header, refuse_leaks, stamp_weights
 from neurocine.settings import Count, NotNegative, Positive, Share, Unit
 from neurocine.stimuli.cached import CachedClips, Clip
 from neurocine.train.checkpoint import finish_training
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 Variant = Literal["paper", "code"]
 VARIANTS = get_args(Variant)
 OneSettings = TypeVar("OneSettings", bound="AnimatorSettings")
+OneNetwork = TypeVar("OneNetwork", bound=nn.Module)
 
 
 class AnimatorSettings(EpochSettings, defaults={"weight_decay": 0.0, "gradient_clip": 0.0}):
@@ -193,6 +195,7 @@ class AnimatorTask:
 
 
 def train_animator(
+    network: OneNetwork,
     task: Any,
     settings: AnimatorSettings,
     seed: int,
@@ -201,25 +204,26 @@ def train_animator(
     *,
     identity: Any,
     device: str,
-) -> tuple[TrainingReport, dict[str, Any]]:
+) -> tuple[OneNetwork, TrainingReport, dict[str, Any]]:
     """Train a task and compare the result with the training mean on held-out movies.
 
     Parameters
     ----------
+    network : to be saved, which the task trains, alone or with what only its training needs
     task : an `AnimatorTask` with ``loss``, ``validate`` (with ``error`` and ``mean_error``)
     settings, seed, state_dir : see `neurocine.train.loop.train`; the log is written into ``state_dir``
     what, identity, device : see `neurocine.train.loop.train`
 
     Returns
     -------
-    The report, and error, mean_error and better_than_mean of the weights that are left in the network
+    The network, the report, and error, mean_error and better_than_mean of the weights that are left in it
     """
     report = train(
         task, settings, seed, state_dir, state_dir / "log.jsonl", what, identity=identity, device=device
     )
     with torch.no_grad():
         values = task.validate(task.model)
-    return report, compare_with_mean(values, what)
+    return network, report, compare_with_mean(values, what)
 
 
 def compare_with_mean(values: Mapping[str, float], what: str) -> dict[str, Any]:
@@ -238,10 +242,33 @@ def compare_with_mean(values: Mapping[str, float], what: str) -> dict[str, Any]:
     return {**values, "better_than_mean": better}
 
 
+def read_training(
+    fmri: Path, others: Sequence[Path], train_movies: Sequence[str]
+) -> tuple[SubjectFmri, list[str], dict[str, str]]:
+    """Read the fMRI that a decoder is trained on, and say what it and all other inputs are.
+
+    Parameters
+    ----------
+    fmri : training file of assemble_train
+    others : further files that the training reads
+    train_movies : movies that trainings may see
+
+    Returns
+    -------
+    means over repeats, the movies behind all files, and each file with its hash
+
+    Raises
+    ------
+    InputError : a file that was computed from any other movie
+    """
+    files = [fmri, *others]
+    behind = refuse_leaks(files, train_movies)
+    hashes = {str(path): file_sha256(path) for path in files}
+    return SubjectFmri.read(fmri, with_repeats=False), behind, hashes
+
+
 def save_decoder(
-    network: SavedNetwork,
-    report: TrainingReport,
-    quality: Mapping[str, Any],
+    trained: tuple[SavedNetwork, TrainingReport, Mapping[str, Any]],
     step: str,
     settings: AnimatorSettings,
     behind: Sequence[str],
@@ -253,8 +280,7 @@ def save_decoder(
 
     Parameters
     ----------
-    network : trained
-    report, quality : of `train_animator`
+    trained : result of `train_animator`
     step : that trained it
     settings : its section
     behind : movies that it was computed from
@@ -264,6 +290,7 @@ def save_decoder(
     """
     if not is_main_process():
         return
+    network, report, quality = trained
     network.save_pretrained(out / "decoder")
     stamp_weights(out / "decoder", behind, step)
     facts |= {"quality": dict(quality), "report": dataclasses.asdict(report)}

@@ -269,8 +269,13 @@ def train_motion(
         settings,
         seed,
     )
-    report, quality = train_animator(
-        task, settings, seed, state_dir, "train_motion",
-        identity=[identity, variant, memory_tokens, from_fmri, list(validation)], device=device,
-    )  # fmt: skip
-    return network, report, quality
+    return train_animator(
+        network,
+        task,
+        settings,
+        seed,
+        state_dir,
+        "train_motion",
+        identity=[identity, variant, memory_tokens, from_fmri, list(validation)],
+        device=device,
+    )

@@ -312,8 +312,13 @@ def train_semantic(
         variant,
         seed,
     )
-    report, quality = train_animator(
-        task, settings, seed, state_dir, "train_semantic",
-        identity=[identity, variant, list(validation)], device=device,
-    )  # fmt: skip
-    return decoder, report, quality
+    return train_animator(
+        decoder,
+        task,
+        settings,
+        seed,
+        state_dir,
+        "train_semantic",
+        identity=[identity, variant, list(validation)],
+        device=device,
+    )

@@ -175,8 +175,13 @@ def train_structure(
         variant,
         seed,
     )
-    report, quality = train_animator(
-        task, settings, seed, state_dir, "train_structure",
-        identity=[identity, variant, list(validation)], device=device,
-    )  # fmt: skip
-    return network, report, quality
+    return train_animator(
+        network,
+        task,
+        settings,
+        seed,
+        state_dir,
+        "train_structure",
+        identity=[identity, variant, list(validation)],
+        device=device,
+    )
