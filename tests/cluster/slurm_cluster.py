@@ -13,6 +13,7 @@ power: everything on it ends at once.
     cpu        cpu1          1 day   jobs without GPU
     gpu        gpu1, gpu2    1 day   two GPUs each (type fake, devices that read as empty); may be preempted
     urgent     gpu1, gpu2    1 day   its jobs push those in gpu aside
+    brief      gpu1, gpu2    1 min   a day in a minute
 """
 
 import argparse
@@ -34,6 +35,7 @@ PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "mariadb-install-db",
 NODES = {"cpu1": 0, "gpu1": 2, "gpu2": 2}  # name: GPUs
 CPUS, MEMORY = 4, 64000  # of each node, as declared: what the machine has does not matter
 CONTROLLER_PORT, DATABASE_PORT, NODE_PORT = 16817, 16819, 16830
+BRIEF = 1  # minutes, the time limit of a partition
 SMALL_DISK = 16 * 2**20  # bytes
 NETWORK = "neurocine"  # the network namespace of the nodes
 OUTSIDE, INSIDE = "10.213.117.1", "10.213.117.2"  # the two ends of its only cable
@@ -210,6 +212,7 @@ class Cluster:
             "PartitionName=cpu Nodes=cpu1 Default=YES MaxTime=1440 PriorityTier=1 PreemptMode=OFF",
             f"PartitionName=gpu Nodes={gpu_nodes} MaxTime=1440 PriorityTier=1",
             f"PartitionName=urgent Nodes={gpu_nodes} MaxTime=1440 PriorityTier=2 PreemptMode=OFF",
+            f"PartitionName=brief Nodes={gpu_nodes} MaxTime={BRIEF} PriorityTier=1 PreemptMode=OFF",
         ]
 
     def _devices(self) -> list[str]:
@@ -366,9 +369,9 @@ class Cluster:
     # --- jobs -----------------------------------------------------------------------------------------
 
     def jobs(self, states: str = "all") -> list[dict[str, str]]:
-        """List the jobs that the controller knows: id, state, rule (with wildcards), node, folder, run."""
-        names = ("id", "state", "rule", "node", "folder", "run")
-        out = self.call("squeue", "--noheader", f"--states={states}", "--format=%i|%T|%k|%N|%Z|%j")
+        """List the jobs that the controller knows; rule is with wildcards, limit and memory as asked for."""
+        names = ("id", "state", "rule", "node", "folder", "run", "partition", "limit", "memory")
+        out = self.call("squeue", "--noheader", f"--states={states}", "--format=%i|%T|%k|%N|%Z|%j|%P|%l|%m")
         return [dict(zip(names, line.split("|"), strict=True)) for line in out.splitlines()]
 
     def running(self, folder: Path, rule: str) -> dict[str, str] | None:

@@ -4,7 +4,6 @@ Each drill trains the decoder of one subject again and disturbs it half way. It 
 undisturbed run, or with a message that names job and log, after which the same command goes on.
 """
 
-import contextlib
 import os
 import re
 import shutil
@@ -14,175 +13,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from slurm_cluster import Cluster, wait_for
-
-from workflow_copy import copy_workflow, workflow_environment
+from micro_study import LOG, PART, SCORES, SITE, SLOW, TRAINING, Study, checkout
+from slurm_cluster import BRIEF, Cluster, wait_for
 
 pytestmark = pytest.mark.cluster
-SCORES = "results/micro/sub-1/neurocine/paper_main/scores.tsv"
-TRAINING = "train_decoder"
-LOG = f"logs/micro/{TRAINING}"
-SLOW = 240  # seconds that one step of a drill may take on a busy machine
-
-# A part of the micro study, with a training of seconds that saves its state all the time.
-PART = {
-    "subjects": [1],
-    "conditions": ["fmri"],
-    "generation_seeds": [],
-    "compute": {"gpus": 1},
-    TRAINING: {"steps": 60, "checkpoint_minutes": 0.01, "validate_every": 30, "log_every": 5},
-}
-SITE = {
-    "partitions": {
-        "cpu": {"max_runtime": 1440, "max_mem_mb": 60000, "max_threads": 4},
-        "gpu": {"max_runtime": 1440, "max_mem_mb": 60000, "max_threads": 4, "max_gpu": 2},
-    },
-    "account": "lab",
-}
-# GPUs that are not there: whatever would insist on one computes on the CPU.
-ON_CPU = (
-    "pretrain_encoder",
-    "train_encoder",
-    "train_video_prior",
-    "train_decoder",
-    "decode",
-    "decode_captions",
-    "decode_nearest",
-    "caption_clips",
-    "embed_clips",
-    "encode_latents",
-    "retrieve_clips",
-    "extract_attention",
-    "score",
-    "test_order",
-    "agree_fmri",
-    "rank_areas",
-)
-
-
-def merged(*configs: dict[str, Any]) -> dict[str, Any]:
-    """Merge configs as Snakemake does: the later wins, key by key."""
-    out: dict[str, Any] = {}
-    for config in configs:
-        for key, value in config.items():
-            both = isinstance(value, dict) and isinstance(out.get(key), dict)
-            out[key] = merged(out[key], value) if both else value
-    return out
-
-
-class Study:
-    """A checkout in which a person has edited what a site edits, and the runs in it."""
-
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
-        self.folder, self.cluster = folder, cluster
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def configure(self, **settings: Any) -> None:
-        """Write config.yaml: the micro study with these settings."""
-        parts = [
-            yaml.safe_load((self.folder / name).read_text())
-            for name in ("base.yaml", "tests/micro/config.yaml")
-        ]
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(merged(*parts, settings)))
-
-    def site(self, **keys: Any) -> None:
-        """Write slurm/site.yaml."""
-        (self.folder / "slurm/site.yaml").write_text(yaml.safe_dump(SITE | keys))
-
-    def resources(self, **of_training: Any) -> None:
-        """Write the workflow's own profile: shorter pauses, no CUDA, and other resources for the training."""
-        of_rules = {name: {"device": "cpu"} for name in ON_CPU}
-        of_rules[TRAINING] |= of_training
-        profile = self.folder / "profiles/default/config.yaml"
-        profile.parent.mkdir(parents=True, exist_ok=True)
-        pauses = {"slurm-init-seconds-before-status-checks": 2, "latency-wait": 10}
-        profile.write_text(yaml.safe_dump(pauses | {"set-resources": of_rules}))
-
-    def start(self, *targets: str, how: tuple[str, ...] = ("--profile", "slurm")) -> None:
-        """Start `snakemake --profile slurm`, or otherwise."""
-        command = [str(Path(sys.executable).parent / "snakemake"), *targets, *how]
-        environment = self.cluster.environment | workflow_environment() | {"OMP_NUM_THREADS": "1"}
-        environment["PATH"] += ":/usr/sbin:/sbin"
-        with open(self.folder / "run.log", "wb") as log:
-            self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
-
-    def said(self) -> str:
-        """What the newest run has printed."""
-        return (self.folder / "run.log").read_text()
-
-    def end(self, seconds: float = 2 * SLOW) -> int:
-        """Wait for the run; return its exit code."""
-        assert self.process is not None
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGINT)
-            raise AssertionError(f"still running after {seconds} s:\n{self.tell()}") from None
-
-    def run(self, *targets: str, seconds: float = 2 * SLOW) -> int:
-        """Start and wait."""
-        self.start(*targets)
-        return self.end(seconds)
-
-    def tell(self) -> str:
-        """What helps to understand a failure."""
-        queue = self.cluster.call("squeue", "--states=all", check=False)
-        return f"{self.said()[-4000:]}\n{queue}\n{self.training_log()[-2000:]}"
-
-    def training_log(self) -> str:
-        """What the newest attempt of the training has printed."""
-        return "".join(path.read_text(errors="replace") for path in (self.folder / LOG).glob("sub-1_*.log"))
-
-    def job(self) -> dict[str, str]:
-        """The job of the training, once it runs."""
-        wait_for(lambda: self.cluster.running(self.folder, TRAINING), SLOW, "no job runs", self.tell)
-        job = self.cluster.running(self.folder, TRAINING)
-        assert job is not None
-        return job
-
-    def processes(self) -> list[int]:
-        """The training's own processes, without shells and launchers."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (path / "cmdline").read_text().split("\0")
-                here = (path / "cwd").samefile(self.folder)  # its name depends on who looks
-            except OSError:
-                continue
-            ours = here and any(word.endswith(f"workflow_scripts/{TRAINING}.py") for word in words[1:3])
-            if ours and "python" in Path(words[0]).name:
-                found.append(int(path.name))
-        return found
-
-    def half_way(self) -> dict[str, str]:
-        """Wait until the training has saved its state, let it stand still, and return its job."""
-        state = self.folder / "results/micro/.state" / TRAINING
-        wait_for(
-            lambda: list(state.glob("sub-1_*/step-*")), SLOW, "no state was saved", self.tell, every=0.05
-        )
-        self.send(signal.SIGSTOP)
-        return self.job()
-
-    def send(self, number: int) -> None:
-        """Send a signal to the training's processes."""
-        for process in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, number)
-
-
-def checkout(folder: Path, cluster: Cluster, **settings: Any) -> Study:
-    """A fresh copy of the workflow, set up for the cluster and these settings."""
-    copy_workflow(folder)
-    shutil.copy(folder / "config.yaml", folder / "base.yaml")
-    study = Study(folder, cluster)
-    study.configure(**settings)
-    study.site()
-    study.resources()
-    return study
 
 
 @pytest.fixture(scope="module")
@@ -209,11 +46,17 @@ def drill(undisturbed: Study, tmp_path: Path) -> Iterator[Study]:
         study.process.wait(60)
 
 
-def same_scores(drill: Study, undisturbed: Study) -> None:
-    """Check that a drill ended with the bytes of the undisturbed run."""
-    weights = sorted((undisturbed.folder / f"results/micro/sub-1/{TRAINING}").rglob("*.safetensors"))
+def weights_of(study: Study) -> list[Path]:
+    """List the weights of the decoder."""
+    weights = sorted((study.folder / f"results/micro/sub-1/{TRAINING}").rglob("*.safetensors"))
     assert len(weights) == 2
-    for path in [undisturbed.folder / SCORES, *weights]:
+    return weights
+
+
+def same_scores(drill: Study, undisturbed: Study, *, trained_only: bool = False) -> None:
+    """Check that a drill ended with the bytes of the undisturbed run."""
+    scores = [] if trained_only else [undisturbed.folder / SCORES]
+    for path in [*scores, *weights_of(undisturbed)]:
         name = path.relative_to(undisturbed.folder)
         assert (drill.folder / name).read_bytes() == path.read_bytes(), f"{name} differs\n{drill.tell()}"
 
@@ -321,6 +164,75 @@ def test_time_limit_in_a_training_costs_no_step(drill: Study, undisturbed: Study
     same_scores(drill, undisturbed)
 
 
+def of_training(drill: Study) -> list[dict[str, str]]:
+    """List the training's jobs, the oldest first."""
+    jobs = [job for job in drill.cluster.jobs() if job["folder"] == str(drill.folder)]
+    return sorted((job for job in jobs if TRAINING in job["rule"]), key=lambda job: int(job["id"]))
+
+
+def wait_for_timeouts(drill: Study, number: int) -> None:
+    """Wait until so many jobs of the training have run out of time."""
+
+    def ended() -> bool:
+        return sum(job["state"] == "TIMEOUT" for job in of_training(drill)) >= number
+
+    wait_for(ended, SLOW, f"job {number} does not run out of time", drill.tell, every=1)
+
+
+def brief_partition(drill: Study, mem_mb: int) -> None:
+    """Let a site have GPUs in no partition but that of a minute."""
+    brief = {"max_runtime": BRIEF, "max_mem_mb": mem_mb, "max_threads": 4, "max_gpu": 2}
+    drill.site(partitions={"cpu": SITE["partitions"]["cpu"], "brief": brief})
+
+
+def test_training_that_takes_three_time_limits_of_its_partition(drill: Study, undisturbed: Study) -> None:
+    brief_partition(drill, 60000)
+    drill.resources(slurm_extra="''")  # a warning would come before the training listens
+    (decoder,) = (undisturbed.folder / f"results/micro/sub-1/{TRAINING}").iterdir()
+    target = f"results/micro/sub-1/{TRAINING}/{decoder.name}/done.json"
+    drill.start(target, how=("--profile", "slurm", "--retries", "5"))
+    for number in (1, 2):
+        drill.wait_for_state(drill.states())
+        drill.send(signal.SIGSTOP)  # standing still, it is a long training as far as Slurm can tell
+        wait_for_timeouts(drill, number)
+    assert drill.end() == 0, drill.tell()
+    jobs = of_training(drill)
+    assert len(jobs) >= 3, drill.tell()
+    assert [job["state"] for job in jobs] == [*["TIMEOUT"] * (len(jobs) - 1), "COMPLETED"], drill.tell()
+    assert {(job["partition"], job["limit"], job["memory"]) for job in jobs} == {
+        ("brief", f"{BRIEF}:00", "6400M")
+    }
+    assert "going on from step" in drill.training_log()
+    same_scores(drill, undisturbed, trained_only=True)
+
+
+# In the place of the training: it uses its time at its first try, and 1.3 GB at all others.
+GREEDY = """
+import pathlib, time
+tries = pathlib.Path("tries")
+tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+eaten = b"" if tries.read_text() == "x" else b"x" * 1_300_000_000
+time.sleep(300)
+"""
+
+
+def test_six_tries_ask_for_more_memory_only_after_a_shortage(drill: Study, undisturbed: Study) -> None:
+    brief_partition(drill, 1000)
+    drill.resources(mem_mb=800, slurm_extra="''")
+    (drill.folder / f"workflow_scripts/{TRAINING}.py").write_text(GREEDY)
+    (decoder,) = (undisturbed.folder / f"results/micro/sub-1/{TRAINING}").iterdir()
+    target = f"results/micro/sub-1/{TRAINING}/{decoder.name}/done.json"
+    assert drill.run(target, how=("--profile", "slurm", "--retries", "5")) == 1
+    jobs = of_training(drill)
+    shortages = [job["state"] != "TIMEOUT" for job in jobs]
+    assert len(jobs) == 6, drill.tell()
+    assert any(shortages), drill.tell()
+    assert not shortages[0], drill.tell()
+    # Twice 800 MB would be more than the partition has.
+    expected = ["1000M" if any(shortages[:number]) else "800M" for number in range(6)]
+    assert [job["memory"] for job in jobs] == expected, drill.tell()
+
+
 def test_too_little_memory_is_asked_again_with_more(drill: Study, undisturbed: Study) -> None:
     drill.resources(mem_mb="300 * 10 ** (attempt - 1)")
     assert drill.run(SCORES) == 0, drill.tell()
@@ -375,6 +287,38 @@ def test_second_run_waits_for_the_jobs_of_a_killed_one(drill: Study, undisturbed
     )
     assert drill.run(SCORES) == 0, drill.tell()
     same_scores(drill, undisturbed)
+
+
+def test_two_studies_at_once_leave_each_other_alone(drill: Study, undisturbed: Study) -> None:
+    keys = {"dataset": "other", "data_dir": "data/other", "rest": {"dir": "data/other/HCP"}}
+    (drill.folder / "other.yaml").write_text(yaml.safe_dump(keys))
+    other = Study(drill.folder, drill.cluster, "other.log")
+    drill.start(SCORES)
+    job = drill.half_way()  # it stands still as long as the other study is at work
+    assert drill.process is not None
+    baselines = "results/other/make_baselines/static.safetensors"
+    other.start(baselines, how=("--profile", "slurm", "--configfile", "other.yaml"))
+
+    def others() -> list[str]:
+        return [one["id"] for one in drill.cluster.jobs() if one["run"].startswith("other.")]
+
+    wait_for(others, SLOW, "the other study submits nothing", other.said)
+    # Started again, the first one speaks of its own job alone.
+    drill.process.kill()
+    drill.process.wait()
+    assert drill.run("--unlock") == 0
+    assert drill.run(SCORES) == 1
+    assert f"found jobs of an earlier run of micro at work: {job['id']} ({TRAINING}" in drill.said()
+    assert f"end them (scancel {job['id']})" in drill.said()
+    assert other.end() == 0, other.said()
+    assert (drill.folder / baselines).is_file()
+    drill.send(signal.SIGCONT)
+    wait_for(
+        lambda: not drill.cluster.running(drill.folder, TRAINING), SLOW, "the job does not end", drill.tell
+    )
+    assert drill.run(SCORES) == 0, drill.tell()
+    same_scores(drill, undisturbed)
+    assert all(one["state"] == "COMPLETED" for one in drill.cluster.jobs() if one["id"] in others())
 
 
 def test_full_disk_is_told_and_loses_nothing(drill: Study, undisturbed: Study) -> None:
