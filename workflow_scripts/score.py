@@ -87,7 +87,7 @@ def main(
     device = str(pick_device(device))
     shown, training = MovieFiles(stimuli, "--stimuli"), MovieFiles(train_stimuli, "--train-stimuli")
     originals = Originals(shown.clip_shape(), shown.rows, map(training.read, training.movies))
-    predictions = [Predictions.read(path, seed) for path in decoded]
+    predictions = [Predictions.from_file(path, seed) for path in decoded]
     if latents and stable_diffusion:
         clips = predictions[0].clips
         predictions.append(read_ceiling(latents, stable_diffusion, clips, seed, device, settings.batch_size))

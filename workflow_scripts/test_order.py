@@ -43,7 +43,7 @@ def main(
     shown = MovieFiles(stimuli, "--stimuli")
     originals = Originals(shown.clip_shape(), shown.rows, ())
     scored = read_table(clip_scores, ["condition", "seed", "movie", "clip"])
-    clips = Predictions.read(decoded, seed)
+    clips = Predictions.from_file(decoded, seed)
     used = parse_networks(networks)
     table = test_order(clips, originals, scored, used, settings, score, seed, str(pick_device(device)))
     write_described_table(out, fixed_digits(table))

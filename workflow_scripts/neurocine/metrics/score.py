@@ -51,7 +51,7 @@ class Predictions:
     sources: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path, default_seed: int) -> "Predictions":
+    def from_file(cls, path: Path, default_seed: int) -> "Predictions":
         """Read which clips a decoded file holds; videos stay on disk until a movie is asked for.
 
         Parameters
