@@ -130,6 +130,8 @@ def memory_of_try(request: Request, partitions: Sequence[Partition], tries: int)
 
     Parameters
     ----------
+    request : what the job asks for at first
+    partitions : of the cluster
     tries : 1 at first, and one more for each time that the job ran out of memory or, where nobody says why
         jobs fail, for each time that it failed (`neurocine.cluster.Shortages`)
     """
