@@ -16,7 +16,7 @@ from snakemake.utils import update_config
 
 from neurocine import study as studies
 from neurocine.conditions import made_by
-from neurocine.config import complete_config, refuse_repeated_keys
+from neurocine.config import complete_config, refuse_surprises
 from neurocine.datasets import data_set
 from neurocine.datasets.hcp_rest import rest_run
 from neurocine.errors import InputError, InputErrors
@@ -56,7 +56,7 @@ if str(CHECKOUT / "config.yaml") not in map(str, workflow.configfiles):
 
 try:
     if workflow.is_main_process:  # once; jobs get the config that it read
-        refuse_repeated_keys(map(Path, workflow.configfiles))
+        refuse_surprises(map(Path, workflow.configfiles))
     config.update(data_set(config).own_keys(config))
     config.update(complete_config(config))
     # The networks of the embedded study come with the workflow, wherever the study lies.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from neurocine.config import complete_config, refuse_repeated_keys
+from neurocine.config import complete_config, refuse_surprises
 from neurocine.config_reference import config_page, make_schema, schema_text
 from neurocine.diffusion.sampling import ALIASES, DETERMINISTIC, scheduler_class
 from neurocine.errors import InputError, InputErrors
@@ -169,7 +169,7 @@ def test_unknown_key_names_the_nearest_known_one(path: str, expected: str) -> No
         ("decode.scheduler", "DDMI", "expected string matching ^(DDIM|"),
         ("train_video_prior.sample_scheduler", "LCM", "expected string matching ^(DDIM|"),
         ("decode", {"every": 2, "clips_per_sequence": 4}, "clips_per_sequence: found 4, with every 2"),
-        ("decode.steps", 0, "expected integer at least 1 in steps"),
+        ("decode.steps", 0, "expected integer at least 1, at most 1000 in steps"),
         ("subjects", [], "expected list of at least 1 different entries"),
         ("pretrain_on", "sleep", 'expected one of "rest", "training_fmri"'),
         ("movies.train", ["seg1", "test1"], "test1 in train and test"),
@@ -202,12 +202,12 @@ def test_keys_given_twice_are_refused_with_file_and_line(tmp_path: Path) -> None
         "decode: {steps: 5, steps: 7}\nexclude_runs:\n  - {movie: a, movie: b}\ndecode: {every: 2}\n"
     )
     with pytest.raises(InputErrors) as raised:
-        refuse_repeated_keys([ROOT / "config.yaml", mine])
+        refuse_surprises([ROOT / "config.yaml", mine])
     assert [problem.where for problem in raised.value.problems] == [
         f"{mine}: decode.steps", f"{mine}: exclude_runs[0].movie", f"{mine}: decode"
     ]  # fmt: skip
     assert [problem.found[-6:] for problem in raised.value.problems] == ["line 1", "line 3", "line 4"]
-    refuse_repeated_keys(ROOT / name for name in STUDIES)
+    refuse_surprises(ROOT / name for name in STUDIES)
 
 
 def test_all_problems_are_told_at_once() -> None:

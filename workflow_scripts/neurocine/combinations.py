@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from neurocine.conditions import made_by
 from neurocine.datasets import data_set
 from neurocine.errors import InputError
 from neurocine.methods import method_of, methods_of
@@ -79,6 +80,21 @@ def _check_experiments(config: Config) -> Iterator[InputError]:
                 found = f"numbers almost those of {other}"
                 yield InputError(f"experiments.{name}", found, "distinct experiments", todo)
                 break
+
+
+def _check_conditions(config: Config) -> Iterator[InputError]:
+    """Each condition is made by a method that the study asks for, or by a step that all share."""
+    names = [*config["run_experiments"], *config["ablation_experiments"]]
+    rows = {name: config["experiments"][name] for name in names if name in config["experiments"]}
+    methods = methods_of(rows)
+    made = {"vae", *made_by("make_baselines")}
+    for method in methods:
+        made |= {*method.fmri_conditions, *method.text_conditions, *method.encoder_conditions}
+    strange = [name for name in config["conditions"] if name not in made]
+    if rows and strange:
+        expected = f"conditions of {', '.join(method.name for method in methods)}, the methods asked for"
+        todo = "Take them out, or add an experiment of another method to run_experiments."
+        yield InputError("conditions", ", ".join(strange), expected, todo)
 
 
 def _check_seeds(config: Config) -> Iterator[InputError]:
@@ -180,6 +196,7 @@ def check_combinations(config: Config, schema: Schema) -> list[InputError]:
         _check_movies,
         _check_excluded,
         _check_experiments,
+        _check_conditions,
         _check_seeds,
         _check_lengths,
         _check_reliability,

@@ -5,6 +5,7 @@ Light for the same reason as `neurocine.schema`.
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def check_methods(config: Config, schema: Schema) -> list[InputError]:
         if not isinstance(row, Mapping):
             continue  # for the schema to tell
         where = f"experiments.{name}"
-        if row.get("method", DEFAULT) not in METHODS:
+        method = row.get("method", DEFAULT)
+        if not isinstance(method, str) or method not in METHODS:
             problems.append(_unknown_method(f"{where}.method", row["method"]))
         else:
             problems += _foreign_keys(where, row, schema)
@@ -85,12 +87,25 @@ def _repeats(node: yaml.Node | None, where: list[Any]) -> Iterator[tuple[str, in
         yield from _repeats(value, place)
 
 
-def refuse_repeated_keys(paths: Iterable[Path]) -> None:
-    """Refuse config files that give a key twice: YAML takes the second one and drops the first in silence.
+def _misread_numbers(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Yield numbers that YAML 1.1 reads to other bases, at any depth, each with its line."""
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag == "tag:yaml.org,2002:int" and re.match(r"[+-]?(0[0-9_]|.*:)", node.value):
+            yield node.value, node.start_mark.line + 1
+    elif node is not None:
+        for item in node.value:
+            for part in item if isinstance(item, tuple) else (item,):
+                yield from _misread_numbers(part)
+
+
+def refuse_surprises(paths: Iterable[Path]) -> None:
+    """Refuse config files that YAML reads otherwise than they look, without a word.
+
+    Of a key given twice it takes the second; 010 is 8, to the base of eight, 1:30 is 90, to that of sixty.
 
     Raises
     ------
-    InputErrors : every key that occurs twice, with its file and line
+    InputErrors : every such key and number, with its file and line
     """
     problems = []
     for path in paths:
@@ -100,6 +115,12 @@ def refuse_repeated_keys(paths: Iterable[Path]) -> None:
             todo = "Remove one of the two, or join them."
             problems.append(
                 InputError(f"{path}: {place}", f"the key again in line {line}", "each key once", todo)
+            )
+        for text, line in _misread_numbers(node):
+            read = yaml.safe_load(text)
+            todo = f"Write {text!r} in quotes for a name, or the number without leading zeros and colons."
+            problems.append(
+                InputError(f"{path}: line {line}", f"{text}, which YAML reads as {read}", "decimals", todo)
             )
     if problems:
         raise InputErrors("The config cannot be used", problems)
@@ -112,15 +133,21 @@ def text_keys(config: Any) -> Any:
     return [text_keys(item) for item in config] if isinstance(config, list) else config
 
 
+def _number_as_text(value: Any) -> Any:
+    return str(value) if type(value) is int else value
+
+
 def names_as_text(config: Config) -> Config:
-    """Return the config with subjects as text, however they were written."""
+    """Return the config with subjects as text, where they were written as numbers."""
     named = dict(config)
     if isinstance(named.get("subjects"), list):
-        named["subjects"] = [str(subject) for subject in named["subjects"]]
+        named["subjects"] = [_number_as_text(subject) for subject in named["subjects"]]
     if isinstance(named.get("exclude_runs"), list):
         runs = named["exclude_runs"]
         named["exclude_runs"] = [
-            {**run, "subject": str(run["subject"])} if isinstance(run, Mapping) and "subject" in run else run
+            {**run, "subject": _number_as_text(run["subject"])}
+            if isinstance(run, Mapping) and "subject" in run
+            else run
             for run in runs
         ]
     return named

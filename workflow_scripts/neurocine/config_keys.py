@@ -91,12 +91,15 @@ class MoviesKeys(Settings):
     """Name the movies that are decoded and scored; no training reads them."""
 
 
+Repeats = Annotated[int, Field(ge=1, le=1000)]
+
+
 class RepeatsKeys(Settings):
     """Repeats of the movies."""
 
-    train: Count
+    train: Repeats
     """Each training movie was shown this many times."""
-    test: Count
+    test: Repeats
     """Each test movie was shown this many times."""
 
 

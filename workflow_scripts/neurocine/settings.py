@@ -121,6 +121,8 @@ class CombinationError(ValueError):
 # The usual ranges of numbers, and choices that several sections have.
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+# The schedules of diffusion models have a thousand time steps in training, of which samplers take some.
+SamplingSteps = Annotated[int, Field(ge=1, le=1000)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

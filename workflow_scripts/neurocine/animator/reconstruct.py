@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from pydantic import Field
 from torch import Tensor, nn
 
 from neurocine.animator.features import Features
@@ -23,7 +24,7 @@ from neurocine.errors import InputError
 from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.seeds import torch_generator
-from neurocine.settings import Count, CountOrZero, NotNegative, Precision, Settings, Unit
+from neurocine.settings import Count, NotNegative, Precision, SamplingSteps, Settings, Unit
 from neurocine.stimuli.cached import Clip
 from neurocine.stimuli.embed import text_states
 
@@ -38,7 +39,7 @@ NEGATIVE_PROMPT = (  # word for word, or other tokens steer
 class ReconstructSettings(Settings):
     """How clips are drawn from features. Defaults: Mind-Animator's published values."""
 
-    steps: Annotated[Count, Unit("steps")] = 50
+    steps: Annotated[SamplingSteps, Unit("steps")] = 50
     """The inversion, and the sampling after it, take this many steps."""
     guidance: NotNegative = 12.5
     """Classifier-free guidance has this scale; 1 is none."""
@@ -58,7 +59,7 @@ class ReconstructExperiment(Settings):
 
     The code has a random temporal bias, and inverts under the whole empty text.
     """
-    renoise: CountOrZero = 200
+    renoise: Annotated[int, Field(ge=0, le=999)] = 200
     """After the inversion the noise of this training time step is added; 0 adds none."""
     without: Without = "nothing"
     """Leave out a decoder: semantic takes the empty text, structure noise for latents, motion holds frame 0.

@@ -37,7 +37,7 @@ from neurocine.naming import Clip
 from neurocine.provenance import header, movies_behind
 from neurocine.section_checks import sequences_need_every_clip, shift_is_not_zero
 from neurocine.seeds import torch_generator
-from neurocine.settings import Check, Count, NotNegative, Precision, Settings, Share, Unit
+from neurocine.settings import Check, Count, NotNegative, Precision, SamplingSteps, Settings, Share, Unit
 
 log = logging.getLogger(__name__)
 DEFAULT_BATCH, LARGEST_BATCH = 8, 32  # clips sampled together: more than the latter make a GPU no faster
@@ -55,7 +55,7 @@ class DecodeSettings(Settings):
 
     scheduler: SchedulerName = "DDIM"
     """Name a sampler of diffusers that adds no noise at its steps, which would undo the dependent noise."""
-    steps: Annotated[Count, Unit("steps")] = 200
+    steps: Annotated[SamplingSteps, Unit("steps")] = 200
     """Each clip is denoised in this many steps."""
     fast: bool = False
     """True samples with DPM-Solver++ in 25 steps, whatever scheduler and steps say."""

@@ -1,6 +1,7 @@
 """The task that both diffusion trainings share: predict the dependent noise of clips from a condition."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -19,12 +20,13 @@ from neurocine.models.vae import decode_latents
 from neurocine.models.video_unet import VideoUNet
 from neurocine.pictures import draw_pairs
 from neurocine.seeds import torch_generator
-from neurocine.settings import Cosmetic, Count, CountOrZero, NotNegative, ShareBelowOne, Unit
+from neurocine.settings import Cosmetic, Count, CountOrZero, NotNegative, SamplingSteps, ShareBelowOne, Unit
 from neurocine.stimuli.cached import CachedClips
 from neurocine.train.device import to_device
 from neurocine.train.loop import is_main_process
 from neurocine.train.task import GradientCheckpointing, LoopSettings
 
+log = logging.getLogger(__name__)
 Schedule = Any  # diffusers types its schedulers' configs as plain mappings
 
 
@@ -57,7 +59,7 @@ class DenoisingSettings(
     """The picture of samples shows this many validation clips."""
     sample_scheduler: Annotated[SchedulerName, Cosmetic()] = "DPMSolverMultistep"
     """The picture of samples is drawn by this sampler of diffusers, which must add no noise at its steps."""
-    sample_steps: Annotated[Count, Unit("steps"), Cosmetic()] = 25
+    sample_steps: Annotated[SamplingSteps, Unit("steps"), Cosmetic()] = 25
     """The sampler of the picture takes this many denoising steps."""
     sample_guidance: Annotated[NotNegative, Cosmetic()] = 12.5
     """The picture of samples is drawn with this scale of classifier-free guidance; 1 is none."""
@@ -309,6 +311,9 @@ class DenoisingTask:
             guidance=self.settings.sample_guidance,
             steps=self.settings.sample_steps,
         )
+        if not samples.isfinite().all():
+            log.warning("samples with NaN or infinite latents are not drawn")
+            return None
         return draw_pairs(
             decode_latents(self.vae, originals), decode_latents(self.vae, samples.transpose(1, 2))
         )
