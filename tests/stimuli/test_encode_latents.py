@@ -62,6 +62,14 @@ def test_decoding_rounds_and_clips(models: dict[str, Path]) -> None:
     np.testing.assert_array_equal(decode_latents(vae, latents.numpy(), batch_size=4), frames)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_frames_that_are_not_finite_are_refused(models: dict[str, Path], value: float) -> None:
+    latents = torch.randn(5, 4, 4, 5, generator=torch.Generator().manual_seed(0))
+    latents[3, 1, 2, 2] = value
+    with pytest.raises(InputError, match=r"NaN or infinite pixels in 1 of 2 decoded .*bf16"):
+        decode_latents(load_vae(models["stable_diffusion"]), latents, batch_size=2)
+
+
 def test_round_trip_is_the_psnr_of_skimage(models: dict[str, Path]) -> None:
     vae = load_vae(models["stable_diffusion"])
     again = decode_latents(vae, encode_frames(vae, CLIPS))

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurocine.errors import InputError
+
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
@@ -53,6 +55,18 @@ def encode_frames(
     return latents.reshape(*lead, *latents.shape[1:])
 
 
+def _refuse_nonfinite(pixels: Tensor, vae: AutoencoderKL) -> None:
+    """Raise InputError where frames (n, 3, H, W) have pixels that are NaN or infinite."""
+    bad = int((~pixels.isfinite()).flatten(1).any(1).sum())
+    if bad:
+        found = f"NaN or infinite pixels in {bad} of {len(pixels)} decoded frames"
+        todo = (
+            "Where precision is fp16, set bf16 or no; else a network behind these latents is damaged: "
+            "download this VAE again, or repeat the training that the clips are decoded by."
+        )
+        raise InputError(vae.config.get("_name_or_path") or "the VAE", found, "finite pixels", todo)
+
+
 @torch.inference_mode()
 def decode_latents(vae: AutoencoderKL, latents: Tensor | np.ndarray, batch_size: int = 16) -> np.ndarray:
     """Decode scaled latents to frames.
@@ -66,12 +80,17 @@ def decode_latents(vae: AutoencoderKL, latents: Tensor | np.ndarray, batch_size:
     Returns
     -------
     (..., h * f, w * f, 3) uint8 RGB, rounded to the nearest value and clipped
+
+    Raises
+    ------
+    InputError : pixels that are NaN or infinite, which whole numbers would hide
     """
     values = torch.as_tensor(latents)
     lead = values.shape[:-3]
     parts = []
     for batch in _batches(values.reshape(-1, *values.shape[-3:]), batch_size):
         pixels = vae.decode(batch.to(vae.device, vae.dtype) / vae.config["scaling_factor"]).sample.float()
+        _refuse_nonfinite(pixels, vae)
         levels = ((pixels + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
         parts.append(levels.movedim(-3, -1).cpu().numpy())
     frames = np.concatenate(parts)
