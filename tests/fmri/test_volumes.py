@@ -7,7 +7,8 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from nibabel.nifti1 import Nifti1Image
+from nibabel.nifti1 import Nifti1Header, Nifti1Image
+from nibabel.nifti2 import Nifti2Image
 
 import plot_surface as plot_program
 import preprocess_run as preprocess_program
@@ -168,6 +169,28 @@ def test_all_values_of_volumes_are_looked_at(tmp_path: Path) -> None:
     values[0, 0, 3, 5] = 1
     Nifti1Image(values, AFFINE).to_filename(path)
     assert look_at_volumes(path).digest != facts.digest
+
+
+def test_nifti_2_and_both_orders_of_bytes_are_read(tmp_path: Path, run: Path) -> None:
+    values = nibabel.load(run).get_fdata(dtype=np.float32)
+    wanted = look_at_volumes(run)
+    Nifti2Image(values, AFFINE).to_filename(tmp_path / "two.nii")
+    Nifti1Image(values, AFFINE, Nifti1Header(endianness=">")).to_filename(tmp_path / "big.nii.gz")
+    for name in ("two.nii", "big.nii.gz"):
+        assert check_volumes(tmp_path / name)[0] == check_volumes(run)[0]
+        assert look_at_volumes(tmp_path / name) == wanted
+
+
+def test_volumes_that_are_dropped_may_hold_nan(tmp_path: Path) -> None:
+    """The job crops first; so does the door."""
+    bold = fake_bold(13, 0, N_VOXELS)
+    bold[0] = np.nan
+    path = write_volumes(tmp_path / "seg1_1_mni.nii", bold)
+    assert check_run(path, recording(), SMALL).found.startswith("13 volumes")
+    cleaned = preprocess_run([path], [recording()], np.array([3, 4]), SMALL, grid=GRID)
+    assert np.isfinite(cleaned["seg1"]).all()
+    assert look_at_volumes(path, range(1, 13)).n_unfinished == 0
+    assert look_at_volumes(path).n_unfinished == N_VOXELS
 
 
 @pytest.mark.parametrize("kind", [np.complex64, [("R", "u1"), ("G", "u1"), ("B", "u1")]])

@@ -116,7 +116,7 @@ def check_run(path: Path, recording: Recording, settings: PreprocessRunSettings)
     else:
         volumes, grid = check_volumes(path)
         header_tr = volumes_tr(path)
-    kept = len(volumes_kept(volumes, recording, settings, path))
+    kept = volumes_kept(volumes, recording, settings, path)
     tr, place = stated_tr(path, header_tr)
     refuse_other_tr(tr, recording, path, place)
     warnings = [_tr_warning(tr, place, recording.tr)]
@@ -125,20 +125,22 @@ def check_run(path: Path, recording: Recording, settings: PreprocessRunSettings)
         warnings.append(count_by_area(samples.constant, area_vertices()))
         digest = _digest(samples.bold[:, SAMPLE])
     else:
-        digest = _check_values(path)
+        digest = _check_values(path, kept.tolist())
     told = "; ".join(filter(None, warnings))
-    expected = f"at least {kept} volumes, {grid}"
+    expected = f"at least {len(kept)} volumes, {grid}"
     return Finding(f"{volumes} volumes, {grid}", expected, told, digest)
 
 
-def _check_values(path: Path) -> str:
-    """Return the hash of the values of volumes; voxels outside the brain are constant, but not all of them.
+def _check_values(path: Path, kept: Sequence[int]) -> str:
+    """Return the hash of the values of the volumes that are kept.
+
+    Voxels outside the brain are constant, but not all of them.
 
     Raises
     ------
     InputError : NaN in some volumes, infinite values, or nothing but constants
     """
-    facts = look_at_volumes(path)
+    facts = look_at_volumes(path, kept)
     if facts.n_unfinished:
         found = f"NaN in some volumes, or infinite values, in {facts.n_unfinished} of {facts.n_voxels} voxels"
         raise InputError(path, found, "finite values", "Copy the run again, or list it in exclude_runs.")

@@ -5,9 +5,11 @@ voxels. nilearn is imported where it is used, because it takes seconds.
 """
 
 import csv
+import gzip
 import hashlib
 import logging
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import nibabel
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
+from nibabel.fileholders import FileHolder
 from nibabel.nifti1 import Nifti1Image
 from nibabel.spatialimages import HeaderDataError
 
@@ -168,31 +171,46 @@ class VolumeFacts:
     digest: str
 
 
-def look_at_volumes(path: Path) -> VolumeFacts:
-    """Read all volumes of a run, one after the other, so that no more than three are in memory.
+def look_at_volumes(path: Path, kept: Sequence[int] | None = None) -> VolumeFacts:
+    """Read volumes of a run, one after the other, so that no more than three are in memory.
+
+    Parameters
+    ----------
+    path : NIfTI series
+    kept : which volumes to look at, ascending; None for all
 
     Raises
     ------
     InputError : as `check_volumes`; damaged data
     """
-    _, (*_, count) = _series(Path(path))
-    # Open all the while: a compressed file is read from its beginning each time it is opened.
-    image = Nifti1Image.from_filename(path, keep_file_open=True)
-    axis, digest = _time_axis(image, count), hashlib.sha256()
+    opened, (*_, count) = _series(Path(path))
+    places = range(count) if kept is None else kept
     try:
-        first = _volume(image, axis, 0)
-        nowhere, everywhere = np.zeros(first.shape, bool), np.ones(first.shape, bool)
-        infinite, constant = np.zeros(first.shape, bool), np.ones(first.shape, bool)
-        for place in range(count):
-            volume = first if place == 0 else _volume(image, axis, place)
-            digest.update(volume.tobytes())
-            missing = np.isnan(volume)
-            nowhere |= missing
-            everywhere &= missing
-            infinite |= np.isinf(volume)
-            constant &= volume == first
+        # Open all the while: a compressed file is read from its beginning each time it is opened.
+        with gzip.open(path) if Path(path).suffix == ".gz" else open(path, "rb") as handle:
+            image = type(opened).from_file_map({"image": FileHolder(fileobj=handle)})
+            axis = _time_axis(image, count)
+            facts = _look_at(_volume(image, axis, place) for place in places)
+            while handle.read(1 << 22):  # to the end, where the checksum of a compressed file stands
+                pass
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(path, f"damaged data ({error})", f"{count} volumes", FETCH_AGAIN) from None
+    return facts
+
+
+def _look_at(volumes: Iterator[np.ndarray]) -> VolumeFacts:
+    """Tell what the values of volumes, each (n_voxels,), are like."""
+    first = next(volumes)
+    digest = hashlib.sha256(first.tobytes())
+    nowhere = everywhere = np.isnan(first)
+    infinite, constant = np.isinf(first), np.ones(first.shape, bool)
+    for volume in volumes:
+        digest.update(volume.tobytes())
+        missing = np.isnan(volume)
+        nowhere = nowhere | missing
+        everywhere = everywhere & missing
+        infinite |= np.isinf(volume)
+        constant &= volume == first
     unfinished = infinite | (nowhere & ~everywhere)
     return VolumeFacts(
         int(unfinished.sum()), int((constant | everywhere).sum()), first.size, digest.hexdigest()
