@@ -65,10 +65,11 @@ def main(
     nets = SemanticDecoder.from_pretrained(semantic), StructureDecoder.from_pretrained(structure)
     generator = MotionGenerator.from_pretrained(motion)
     require_variant_of(variant, semantic=nets[0], structure=nets[1], motion=generator)
-    test = SubjectFmri.read(fmri_test, with_repeats=False).bold
+    subject = SubjectFmri.read(fmri_test, with_repeats=False)
+    test = subject.bold
     refuse_overlap(fmri_train, test)
     truth = Features.true(embeddings, latents, list(test), nets[0].config.n_tokens)
-    require_fit(*nets, generator, truth)
+    require_fit(*nets, generator, truth, subject.n_vertices)
     behind = [*embeddings, *latents]
     features = truth
     if condition != "features":

@@ -16,56 +16,16 @@ from neurocine.animator.features import (
     zscore_over_test,
 )
 from neurocine.errors import InputError
-from neurocine.io import write_arrays
-from neurocine.models.motion import MotionConfig, MotionGenerator
-from neurocine.models.semantic import SemanticConfig, SemanticDecoder
-from neurocine.models.structure import StructureConfig, StructureDecoder
-from neurocine.provenance import movies_behind, stamp_weights
-from tiny_models import N_TOKENS, WIDTH
-from tiny_study import FRAMES, TR, VERTICES, write_fmri, write_latents
-
-SHAPE, TOKENS, TEST = (4, 4, 4), 3, ["test1", "test2"]
-
-
-def networks(variant: str = "paper") -> tuple[SemanticDecoder, StructureDecoder, MotionGenerator]:
-    torch.manual_seed(0)
-    semantic = SemanticConfig(VERTICES, 8, TOKENS, WIDTH, (8,), variant=variant)
-    motion = MotionConfig(VERTICES, FRAMES, SHAPE, encoder_width=8, feedforward_width=8, variant=variant)
-    return (
-        SemanticDecoder(semantic).eval(),
-        StructureDecoder(StructureConfig(VERTICES, SHAPE, 8, variant=variant)).eval(),
-        MotionGenerator(motion).eval(),
-    )
-
-
-def embeddings(path: Path, movies: list[str], width: int = 8) -> Path:
-    random = np.random.default_rng(0)
-    arrays: dict[str, np.ndarray] = {
-        "text_states": random.normal(size=(5, N_TOKENS, WIDTH)).astype(np.float16),
-        "null_states": np.full((N_TOKENS, WIDTH), 0.5, np.float16),
-    }
-    for movie in movies:
-        arrays[f"{movie}/state_index"] = random.integers(0, 5, (TR, 1))
-        arrays[f"{movie}/text"] = random.normal(size=(TR, 1, width)).astype(np.float32)
-        arrays[f"{movie}/image"] = random.normal(size=(TR, FRAMES, width)).astype(np.float32)
-    write_arrays(path, arrays, {"movies": movies, "computed_from": movies})
-    return path
+from neurocine.provenance import movies_behind
+from tiny_animator import TEST, TOKENS, networks, write_embeddings, write_networks, write_subject
+from tiny_models import WIDTH
+from tiny_study import FRAMES, TR, VERTICES
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> dict[str, Path]:
     """Files of a subject and the folders of its decoders."""
-    files = {
-        "fmri_train": write_fmri(tmp_path / "train.safetensors", ["seg1"], seed=1),
-        "fmri_test": write_fmri(tmp_path / "test.safetensors", TEST, seed=2),
-        "embeddings": embeddings(tmp_path / "embeddings.safetensors", TEST),
-        "latents": write_latents(tmp_path / "latents.safetensors", TEST),
-    }
-    for name, net in zip(("semantic", "structure", "motion"), networks(), strict=True):
-        files[name] = tmp_path / name
-        net.save_pretrained(files[name])
-        stamp_weights(files[name], ["seg1"], f"train_{name}")
-    return files
+    return write_subject(tmp_path)
 
 
 def run(
@@ -99,7 +59,7 @@ def test_the_program_writes_every_clip_of_every_movie(study: dict[str, Path], tm
     made = run(study, tmp_path / "fmri.safetensors", "fmri")
     assert made.clips == tuple((movie, index) for movie in TEST for index in range(TR))
     assert made.states.shape == (2 * TR, TOKENS, WIDTH)
-    assert made.latents.shape == (2 * TR, FRAMES, *SHAPE)
+    assert made.latents.shape == (2 * TR, FRAMES, 4, 4, 4)
     assert movies_behind([tmp_path / "fmri.safetensors"]) == ["seg1", *TEST]
 
 
@@ -134,9 +94,7 @@ def test_variant_code_standardises_over_the_test_movies(study: dict[str, Path], 
     }
     with pytest.raises(InputError, match="1 vertices that are constant, the first in column 4"):
         zscore_over_test(bold)
-    for name, net in zip(("semantic", "structure", "motion"), networks("code"), strict=True):
-        net.save_pretrained(study[name])
-        stamp_weights(study[name], ["seg1"], f"train_{name}")
+    write_networks(tmp_path, "code")
     code = run(study, tmp_path / "code.safetensors", "fmri", "code")
     assert np.isfinite(code.latents).all()
     with pytest.raises(InputError, match="vertices that are constant"):
@@ -157,7 +115,7 @@ def test_an_unfinished_training_is_told(study: dict[str, Path], tmp_path: Path) 
 
 
 def test_caches_of_other_sizes_are_refused(study: dict[str, Path], tmp_path: Path) -> None:
-    other = embeddings(tmp_path / "wide.safetensors", TEST, width=9)
+    other = write_embeddings(tmp_path / "wide.safetensors", TEST, width=9)
     with pytest.raises(InputError, match="CLIP embeddings of 8; expected 9"):
         run(study, tmp_path / "no.safetensors", "fmri", embeddings=other)
     nets, truth = networks(), Features.true([study["embeddings"]], [study["latents"]], TEST, TOKENS)

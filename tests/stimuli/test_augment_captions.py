@@ -98,20 +98,22 @@ def test_wordnet_files(tmp_path: Path) -> None:
         read_synonyms(tmp_path)
 
 
+def test_without_synonyms_the_log_says_what_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert usable_synonyms(AugmentCaptionsSettings()) == {}
+    assert "replacement and insertion of synonyms are skipped" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "a file that cannot be read"), ("red crimson\n", "line 1"), ("", "holds no synonym")],
+    [(None, "a file that cannot be read"), ("red crimson\n", "line 1"), ("", "no synonym.*are skipped")],
 )
-def test_without_usable_synonyms_the_log_says_what_is_skipped(
-    text: str | None, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_synonyms_that_are_named_must_be_usable(text: str | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "synonyms.tsv"
     if text is not None:
         path.write_text(text)
-    with caplog.at_level(logging.WARNING):
-        assert usable_synonyms(AugmentCaptionsSettings(synonyms=str(path))) == {}
-    assert message in caplog.text
-    assert "replacement and insertion of synonyms are skipped" in caplog.text
+    with pytest.raises(InputError, match=message):
+        usable_synonyms(AugmentCaptionsSettings(synonyms=str(path)))
 
 
 @pytest.mark.parametrize("key", ["replaced", "inserted", "swapped", "deleted"])

@@ -149,7 +149,11 @@ def require_variant_of(
 
 
 def require_fit(
-    semantic: SemanticDecoder, structure: StructureDecoder, motion: MotionGenerator, truth: Features
+    semantic: SemanticDecoder,
+    structure: StructureDecoder,
+    motion: MotionGenerator,
+    truth: Features,
+    n_vertices: int | None = None,
 ) -> None:
     """Refuse checkpoints that were trained on caches of other sizes.
 
@@ -157,6 +161,7 @@ def require_fit(
     ----------
     semantic, structure, motion : trained networks, whose configs state the sizes they were trained on
     truth : true features of the clips that are decoded
+    n_vertices : of the fMRI that they are decoded from; None where they are not
 
     Raises
     ------
@@ -171,13 +176,16 @@ def require_fit(
         ("motion", "latents", tuple(motion.config.latent_shape), shape),
         ("motion", "frames", motion.config.n_frames, frames),
     ]
+    if n_vertices is not None:
+        nets = {"semantic": semantic, "structure": structure, "motion": motion}
+        facts += [(name, "vertices", net.config.n_vertices, n_vertices) for name, net in nets.items()]
     for name, what, found, expected in facts:
         if found != expected:
             raise InputError(
                 f"decoder {name}",
                 f"{what} of {found}",
-                f"{expected}, as the caches have",
-                f"Run train_{name} again with these caches.",
+                f"{expected}, as the files have",
+                f"Run train_{name} again with these files.",
             )
 
 

@@ -65,7 +65,9 @@ class SavedNetwork(nn.Module):
     def _read_config(cls, path: Path) -> Any:
         todo = "Run the training that makes it, to its end."
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
+            values = json.loads(path.read_text())
+            if not isinstance(values, dict):
+                raise ValueError(f"a {type(values).__name__}, not an object")
             class_name = values.pop("class", "no class")
             fields = {field.name: field for field in dataclasses.fields(cls.Config)}
             if class_name != cls.__name__ or set(values) != set(fields):

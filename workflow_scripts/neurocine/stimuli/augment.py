@@ -15,7 +15,7 @@ import pandas as pd
 from neurocine.errors import InputError
 from neurocine.seeds import numpy_generator
 from neurocine.settings import CountOrZero, Settings, Share, Unit
-from neurocine.stimuli.synonyms import Synonyms, read_synonyms
+from neurocine.stimuli.synonyms import FORMAT, Synonyms, read_synonyms
 
 log = logging.getLogger(__name__)
 COLUMNS = ["caption", "variant", "text"]
@@ -188,20 +188,21 @@ def vary_caption(
 
 
 def usable_synonyms(settings: AugmentCaptionsSettings) -> Synonyms:
-    """Read the synonyms; where there are none to be had, say which operations are skipped."""
-    reason = "augment_captions.synonyms is empty"
-    if settings.synonyms:
-        try:
-            synonyms = read_synonyms(Path(settings.synonyms))
-            if synonyms:
-                return synonyms
-            reason = f"{settings.synonyms} holds no synonym"
-        except InputError as error:
-            reason = str(error)
-    log.warning(
-        "%s: words are swapped and deleted; replacement and insertion of synonyms are skipped", reason
-    )
-    return {}
+    """Read the synonyms; where no file of them is named, say which operations are skipped.
+
+    Raises
+    ------
+    InputError : the file that is named is missing, malformed, or holds no synonym
+    """
+    skipped = "words are swapped and deleted; replacement and insertion of synonyms are skipped"
+    if not settings.synonyms:
+        log.warning("augment_captions.synonyms is empty: %s", skipped)
+        return {}
+    synonyms = read_synonyms(Path(settings.synonyms))
+    if not synonyms:
+        todo = f'Correct it, or set augment_captions.synonyms to "": {skipped}.'
+        raise InputError(settings.synonyms, "no synonym", FORMAT, todo)
+    return synonyms
 
 
 def augment_captions(
