@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bad_inputs.rows import (
+from bad_inputs.config_rows import READ, config
+from bad_inputs.data_set_rows import VIDEOS, algonauts, array_package, hcp, volumes
+from bad_inputs.rows import ROWS
+from bad_inputs.table import (
     CAPTIONS,
     MODEL,
     MOVIE,
-    ROWS,
     RUN,
     STIMULI,
     VERTICES,
@@ -33,6 +35,10 @@ from neurocine.fmri.grayordinates import GRAYORDINATES
 from neurocine.fmri.vertices import SelectVerticesSettings, select_vertices
 from neurocine.io import write_arrays
 from neurocine.stimuli.video import write_video
+from small_data_sets import AREA_VOXELS, responses, write_pickle
+from tiny_animator import write_subject
+from tiny_study import write_fmri, write_latents
+from tiny_trainings import MOVIES, tiny_structure
 
 EARLIER = b"an earlier result"
 
@@ -57,6 +63,15 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("tokenizer.json", "preprocessor_config.json"):
         (folder / MODEL / name).write_text("{}")
     save_file({"a": np.zeros((3, 4), np.float32)}, folder / MODEL / "model.safetensors")
+    for area in AREA_VOXELS:
+        write_pickle(folder / "sub01" / f"{area}.pkl", {"train": responses(area, VIDEOS, 0)})
+    (folder / "synonyms.tsv").write_text("red\tcrimson, scarlet\n")
+    for part in ("animator", "training"):
+        (folder / part).mkdir()
+    write_subject(folder / "animator")
+    write_fmri(folder / "training/fmri.safetensors", MOVIES)
+    write_latents(folder / "training/latents.safetensors", MOVIES)
+    tiny_structure(folder / "training/structure")
     return folder
 
 
@@ -100,6 +115,14 @@ def test_the_table_is_large_enough() -> None:
             given(runs=[RUN], stimuli=[MOVIE], models=[MODEL], model_names=["clip"]),
             "",
         ),
+        Row("volumes", "check_data", volumes(), ""),
+        Row("pickles", "import_fmri", given(), ""),
+        Row("package", "import_fmri", array_package((2, 2, 2, 5)), ""),
+        Row("synonyms", "augment_captions", given(), ""),
+        Row("features", "decode_features", given(), ""),
+        Row("config", READ, config("seed: 7"), ""),
+        Row("HCP 7T", READ, hcp(), ""),
+        Row("Algonauts", READ, algonauts(), ""),
     ],
     ids=lambda row: row.name,
 )
@@ -126,6 +149,7 @@ def test_one_message_and_nothing_lost(
     assert "Traceback" not in said
     message = said.partition("ERROR ")[2]
     assert re.search(row.told, message), message
-    assert re.search(r"\S: found .+; expected .+\. \S", message), message
+    # Missing files have a message of their own, which lists them and where they were looked for.
+    assert re.search(r"\S: found .+; expected .+\. \S|\d files are missing", message), message
     assert out.read_bytes() == EARLIER
     assert list(out.parent.iterdir()) == [out]
