@@ -23,6 +23,7 @@ from neurocine.errors import InputError, InputErrors
 from neurocine.first_run import FirstRun, write_json
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.models.catalogue import PUBLISHED, used_models
+from neurocine.shared import fit_to_share
 from neurocine.study import STRIPS, Study
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher
 from neurocine.vertex_choice import vertices_known, vertices_per_subject

@@ -99,7 +99,7 @@ rule write_methods:
         asked=lambda wildcards: json.dumps({stage: vars(wish) for stage, wish in ASKED.items()}),
     params:
         arguments=arguments_file(),
-        config=json.dumps(config, sort_keys=True),
+        config=json.dumps(fit_to_share(config), sort_keys=True),
         experiments=config["run_experiments"],
         rest_subjects=len(REST),
         benchmarks=f"benchmarks/{DATASET}",
@@ -273,7 +273,7 @@ use rule write_methods as write_ablation_methods with:
         benchmark_file("write_methods/ablation")
     params:
         arguments=arguments_file(),
-        config=json.dumps(config, sort_keys=True),
+        config=json.dumps(fit_to_share(config), sort_keys=True),
         experiments=config["ablation_experiments"],
         rest_subjects=len(REST),
         benchmarks=f"benchmarks/{DATASET}",

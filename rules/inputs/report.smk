@@ -104,7 +104,7 @@ def page_params(experiments):
 
     return {
         "arguments": arguments_file(listed),
-        "config": json.dumps(config, sort_keys=True),
+        "config": json.dumps(fit_to_share(config), sort_keys=True),
         "benchmarks": f"benchmarks/{DATASET}",
         "made": made,
         "settings": settings("build_browser"),

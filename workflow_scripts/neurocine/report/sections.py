@@ -15,6 +15,7 @@ from neurocine.report.markup import Cell, Column, Row, row_data, table
 from neurocine.report.study import Medium, Order, Owner, TrainingLog
 from neurocine.report.templates import piece, render
 from neurocine.report.text import breakable, number, p_text, setting_text
+from neurocine.shared import fit_to_share
 
 WHOLE_GROUP = "all"  # in the column area of the attention table, where a row is a whole group
 # Column of the attention table -> title and explanation.
@@ -220,6 +221,7 @@ def experiment_table(experiments: Mapping[str, Mapping[str, Any]]) -> Markup:
 
 def settings_section(config: Mapping[str, Any]) -> Markup:
     """Show the whole configuration, one foldable list per section."""
+    config = fit_to_share(config)
     plain = {name: value for name, value in config.items() if not isinstance(value, Mapping)}
     sections = {"study": plain, **{name: v for name, v in config.items() if isinstance(v, Mapping)}}
     shown = {name: section for name, section in sections.items() if name != "experiments" and section}

@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
+
+from neurocine.shared import without_folders
 
 
 def breakable(name: str) -> Markup:
@@ -27,17 +28,6 @@ def p_text(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def without_folders(value: Any) -> Any:
-    """Shorten absolute paths, at any depth, to their last name: a page is shared with others."""
-    if isinstance(value, Mapping):
-        return {key: without_folders(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_folders(item) for item in value]
-    if isinstance(value, str) and value.startswith(("/", "~")):
-        return f"…/{value.rstrip('/').rpartition('/')[2]}"
-    return value
 
 
 def setting_text(value: Any) -> str:
