@@ -36,7 +36,7 @@ METHODS = {
     "experiments: {mine: {method: ridge, target: text}}": 'target: found "text"; expected one of "clip"',
     "experiments: {paper_main: {method: mind_animator}}": "merged over all config files",
     animator(variant="kode"): 'variant: found "kode"; expected one of "paper", "code"',
-    animator(noise_ratio=0.5): "noise_ratio: found a key of method neurocine; expected keys of method mind_a",
+    animator(noise_ratio=0.5): "noise_ratio: found a key of method neurocine .*expected keys of method",
     animator(target="clip"): "target: found a key of method ridge",
     animator(without="sematic"): 'without: found "sematic"; expected one of "nothing", "semantic"',
     animator(memory_tokens=0): "memory_tokens: found 0; expected integer at least 1",

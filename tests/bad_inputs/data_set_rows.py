@@ -234,6 +234,44 @@ def package_rows() -> Iterator[Row]:
         yield Row(f"package {name}", "import_fmri", make, told)
 
 
+def sheet(text: str, encoding: str = "utf-8") -> Make:
+    """Write a sample sheet with these lines below its header."""
+
+    def make(folder: Path) -> Arguments:
+        header = "subject\tmovie\tpart\trun\tvideo\ttr\tclips\n"
+        (folder / "recordings.tsv").write_bytes((header + text).encode(encoding))
+        keys = {"layout": "sheet", "dataset": "lab", "data_dir": str(folder), "pretrain_on": "training_fmri"}
+        return write_config(folder, sheet={"file": str(folder / "recordings.tsv")}, **keys)
+
+    return make
+
+
+def sheet_rows() -> Iterator[Row]:
+    """Tables of recordings, which users write by hand."""
+    train, test = "01\tA\ttrain\ta.nii\ta.mp4\t2\t5\n", "01\tB\ttest\tb.nii\tb.mp4\t2\t5\n"
+    rows: dict[str, tuple[Make, str]] = {
+        "open quote": (sheet(train + test.replace("b.nii", '"b.nii')), "line 3: found a line that cannot be"),
+        "NUL": (sheet(train.replace("a.nii", "a\0.nii") + test), "line 2: found a NUL character"),
+        "more cells": (
+            sheet(train.replace("\n", "\tx\n") + test),
+            "line 2: found 8 cells; expected at most 7",
+        ),
+        "huge cell": (
+            sheet(train.replace("a.nii", "a" * 200_000) + test),
+            "line 2: found a line that cannot",
+        ),
+        "UTF-16": (sheet(train + test, "utf-16"), "no table"),
+        "commas": (sheet((train + test).replace("\t", ",")), "line 2: .*movie ''"),
+        "decimal comma": (sheet(train.replace("\t2\t", "\t2,0\t") + test), "tr '2,0'; expected seconds"),
+        "twice": (sheet(train + train + test), "repeat 1 twice"),
+        "no test movie": (sheet(train), "no movie of part test"),
+        "no rows": (sheet(""), "no rows"),
+        "files missing": (sheet(train + test), "4 files are missing"),
+    }
+    for name, (make, message) in rows.items():
+        yield Row(f"sheet {name}", READ, make, message)
+
+
 def rest_rows() -> Iterator[Row]:
     """Names of rest runs that are of another grid, or not cleaned."""
     for name in (
@@ -317,5 +355,6 @@ def data_set_rows() -> Iterator[Row]:
     yield from algonauts_rows()
     yield from pickle_rows()
     yield from package_rows()
+    yield from sheet_rows()
     yield from rest_rows()
     yield from volume_rows()

@@ -47,9 +47,11 @@ def arrays_rows() -> Iterator[Row]:
         header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
         other = struct.pack("<Q", len(header)) + header + bytes(4)
         yield Row(f"{name} of others", command, write(name, other), f"{name}: found")
-        for text in (b"[" * 9999, b'{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}', b"{}{}"):
+        unknown = b'{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}'
+        brain_float = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+        for text in (b"[" * 9999, unknown, brain_float, b"{}{}"):
             content = struct.pack("<Q", len(text)) + text + bytes(4)
-            yield Row(f"{name} header {text[:12]!r}", command, write(name, content), f"{name}: found")
+            yield Row(f"{name} header {text[:19]!r}", command, write(name, content), f"{name}: found")
 
 
 def movie_rows() -> Iterator[Row]:

@@ -25,6 +25,8 @@ SEAL = "content_sha256"  # key of the metadata under which the hash of the whole
 UNSEALED = "0" * 64
 # In the header the metadata are JSON within JSON, so their quotes are escaped.
 SEALED = re.compile(rb'content_sha256\\": \\"(.{64})', re.DOTALL)
+# Types of safetensors that NumPy has as well.
+NUMPY_TYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 NAME_SHOWN = 60  # letters of a file's name in that of the folder it is written in
 MAKE_AGAIN = "Delete it and run again."
@@ -217,7 +219,17 @@ def open_arrays(path: Path) -> Iterator[Any]:
             raise InputError(
                 path, f"metadata that are no JSON object ({error})", expected, MAKE_AGAIN
             ) from None
+        _refuse_unreadable_types(path, opened)
         yield opened
+
+
+def _refuse_unreadable_types(path: Path, handle: Any) -> None:
+    """Raise InputError where an opened file has an array of a type that NumPy does not know, such as BF16."""
+    for name in handle.keys():  # noqa: SIM118  (no mapping)
+        kind = handle.get_slice(name).get_dtype()
+        if kind not in NUMPY_TYPES:
+            expected = f"one of {', '.join(NUMPY_TYPES)}"
+            raise InputError(path, f"array {name} of type {kind}", expected, MAKE_AGAIN)
 
 
 def read_meta(handle: Any) -> dict[str, Any]:

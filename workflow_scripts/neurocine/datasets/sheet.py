@@ -160,21 +160,18 @@ def read_sheet(path: Path) -> list[Row]:
     InputError : no such file or no table
     InputErrors : all rows that cannot be used
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        todo = "Correct sheet.file in the config."
-        raise InputError(path, f"no table ({error})", "a TSV file of recordings", todo) from None
-    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    table = list(csv.reader((line for _, line in numbered), delimiter="\t"))
+    table = _read_cells(path)
     if len(table) < 2:
         raise InputError(path, "no rows", "a header and a row per run", "Describe your recordings in it.")
-    header = [name.strip() for name in table[0]]
+    header = [name.strip() for name in table[0][1]]
     problems = list(_check_header(path, header))
     if problems:
         raise InputErrors("The sample sheet cannot be used", problems)
     rows = []
-    for (number, _), cells in zip(numbered[1:], table[1:], strict=True):
+    for number, cells in table[1:]:
+        if len(cells) > len(header):
+            found, expected = f"{len(cells)} cells", f"at most {len(header)}, as in the header"
+            problems.append(InputError(f"{path} line {number}", found, expected, "Correct the line."))
         row = USUAL | {key: cell.strip() for key, cell in zip(header, cells, strict=False) if cell.strip()}
         problems += _check_row(f"{path} line {number}", row)
         rows.append(row | {"subject": _label(row.get("subject", ""))})
@@ -182,6 +179,34 @@ def read_sheet(path: Path) -> list[Row]:
     if problems:
         raise InputErrors("The sample sheet cannot be used", problems)
     return rows
+
+
+def _read_cells(path: Path) -> list[tuple[int, list[str]]]:
+    """Read the lines of a table that are not empty and no comments: the number of each, and its cells.
+
+    Raises
+    ------
+    InputError : no such file, another encoding, a quotation that does not end in its line, a NUL
+    """
+    expected = "a TSV file of recordings in UTF-8"
+    try:
+        # Universal newlines; other marks that Unicode counts as ends of lines may stand in names.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"no table ({error})", expected, "Correct sheet.file in the config.") from None
+    table = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            (cells,) = csv.reader([line], delimiter="\t", strict=True)
+        except csv.Error as error:
+            found = f"a line that cannot be read ({error})"
+            raise InputError(f"{path} line {number}", found, expected, "Correct the line.") from None
+        if "\0" in line:
+            raise InputError(f"{path} line {number}", "a NUL character", expected, "Correct the line.")
+        table.append((number, cells))
+    return table
 
 
 def _check_header(path: Path, header: list[str]) -> Iterator[InputError]:
