@@ -202,7 +202,7 @@ def test_training_that_takes_three_time_limits_of_its_partition(drill: Study, un
     assert {(job["partition"], job["limit"], job["memory"]) for job in jobs} == {
         ("brief", f"{BRIEF}:00", "6400M")
     }
-    assert "going on from step" in drill.training_log()
+    assert "resuming from step" in drill.training_log()
     same_scores(drill, undisturbed, trained_only=True)
 
 
