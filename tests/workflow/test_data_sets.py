@@ -1,4 +1,4 @@
-"""HCP 7T and Algonauts 2021: the configs of docs/data.md, on small data, as far as the fMRI."""
+"""HCP 7T and Algonauts 2021: the configs of docs/data.md on small data, from files to scores."""
 
 import re
 import textwrap
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -32,11 +33,26 @@ def make(checkout: Path, arguments: list[str], *targets: str) -> None:
     assert run.returncode == 0, (run.stdout + run.stderr)[-5000:]
 
 
-def test_hcp_7t_from_files_to_samples(tmp_path: Path) -> None:
+# Of a study as small as can be: one condition, one seed, and what would be shown beside the scores left out.
+SMALL = {"conditions": ["fmri"], "generation_seeds": [], "decode": {"steps": 2, "guidance": 2, "every": 1}}
+
+
+def scores_of(checkout: Path, arguments: list[str], subject: str, experiment: str) -> pd.DataFrame:
+    """Go on to the scores of an experiment; check the clips behind them."""
+    result = f"{subject}/neurocine/{experiment}"
+    make(checkout, arguments, f"{result}/scores.tsv")
+    scores = pd.read_csv(checkout / result / "scores.tsv", sep="\t")
+    assert set(scores["condition"]) == {"fmri"}
+    assert np.isfinite(scores["value"]).all()
+    assert scores["chance"].notna().any()
+    return scores
+
+
+def test_hcp_7t_from_files_to_scores(tmp_path: Path) -> None:
     checkout = copy_workflow(tmp_path)
     write_hcp_7t(checkout / "data/hcp_7t", ("100610",))
     section = {"windows": WINDOWS, "validation": ["movie1_2"], "stimulus_versions": {100610: "post"}}
-    small = {"subjects": [100610], "hcp_7t": section, "preprocess_run": {"detrend_order": 1}}
+    small = SMALL | {"subjects": [100610], "hcp_7t": section, "preprocess_run": {"detrend_order": 1}}
     arguments = study(checkout, "HCP 7T movies", small)
     make(checkout, arguments, "-n")
     of_subject = "results/hcp_7t/sub-100610"
@@ -52,13 +68,18 @@ def test_hcp_7t_from_files_to_samples(tmp_path: Path) -> None:
     assert movies_behind([checkout / of_subject / "assemble_train/fmri.safetensors"]) == sorted(lengths)
     frames, _ = read_arrays(checkout / stimuli)
     assert frames["repeated"].shape == (8, 6, 32, 32, 3)
+    scores_of(checkout, arguments, of_subject, "paper_main")
+    decoded = checkout / of_subject / "neurocine/paper_main/decode/fmri.safetensors"
+    clips, _ = read_arrays(decoded)
+    assert clips["repeated"].shape == (8, 6, 32, 32, 3)
+    assert movies_behind([decoded]) == sorted([*lengths, "repeated"])
 
 
-def test_algonauts_2021_from_files_to_samples(tmp_path: Path) -> None:
+def test_algonauts_2021_from_files_to_scores(tmp_path: Path) -> None:
     checkout = copy_workflow(tmp_path)
     write_algonauts_2021(checkout / "data/algonauts_2021", (1,), 16)
     section = {"areas": list(AREA_VOXELS), "videos": 16, "per_movie": 4}
-    small = {"subjects": [1], "algonauts_2021": section}
+    small = SMALL | {"subjects": [1], "algonauts_2021": section}
     arguments = study(checkout, "Algonauts 2021", small)
     make(checkout, arguments, "-n")
     of_subject = "results/algonauts_2021/sub-1"
@@ -74,3 +95,8 @@ def test_algonauts_2021_from_files_to_samples(tmp_path: Path) -> None:
         "videos3",
     ]
     assert "4 files, the last of" in (checkout / report).read_text()
+    scores_of(checkout, arguments, of_subject, "videos")
+    decoded = checkout / of_subject / "neurocine/videos/decode/fmri.safetensors"
+    clips, _ = read_arrays(decoded)
+    assert clips["videos4"].shape[:2] == (4, 6)
+    assert movies_behind([decoded]) == ["videos1", "videos2", "videos3", "videos4"]
