@@ -46,6 +46,7 @@ def copy_workflow(folder: Path) -> Path:
             shutil.copy(ROOT / part, target)
     # Models by which the toy study's graph can be made; the micro study loads them.
     write_tiny_models(folder / "models")
+    (folder / "models/video_prior").symlink_to(ROOT / "studies/toy/models/video_prior")
     (folder / "studies/toy/models").symlink_to(folder / "models")
     return folder
 

@@ -50,3 +50,10 @@ def test_every_deviation_of_the_embedded_study_has_a_reason() -> None:
 def test_a_reason_for_what_is_no_setting_is_refused(name: str) -> None:
     with pytest.raises(InputErrors, match="a section of the config, or section"):
         study(not_as_published={name: "none"})
+
+
+def test_a_prior_to_start_from_is_named_without_its_folder() -> None:
+    reason = {"models.video_prior": "few movies"}
+    config = study(models={"video_prior": "/home/somebody/priors/many_movies"}, not_as_published=reason)
+    rows = [tuple(row) for row in deviation_frame(config).itertuples(index=False)]
+    assert rows == [("models.video_prior", "null", '"many_movies"', "few movies")]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -34,6 +35,11 @@ def deviation_frame(config: Mapping[str, Any], schema: Schema | None = None) -> 
     schema = schema or read_schema()
     reasons = config.get("not_as_published", {})
     rows = []
+    prior = config.get("models", {}).get("video_prior")
+    if prior and "train_video_prior" in compared_sections(config):
+        name = "models.video_prior"
+        here = json.dumps(Path(prior).name)  # the page names no folder of the machine
+        rows.append({"key": name, "published": "null", "here": here, "reason": reasons.get(name, "")})
     for section in compared_sections(config):
         for key, published, here in differences(config[section], schema["properties"][section], schema):
             name = f"{section}.{key}"
