@@ -1,10 +1,12 @@
-# make demo   installs everything into .venv and runs the embedded study, about 20 minutes on two cores
+# make demo   installs everything into .venv and runs the embedded study, under 20 minutes on two cores
 # make help   lists the other targets
 
 SHELL := /bin/bash
 VENV := .venv
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 TOY := --configfile studies/toy/config.yaml
+# The page of the first subject, shown before the study is done.
+FIRST := results/toy/sub-1/browser
 # What is rerun is decided by profiles/default.
 RUN := snakemake --cores $(CORES) --quiet rules reason host
 INSTALLED := $(VENV)/.installed
@@ -28,8 +30,9 @@ help:
 
 demo: $(INSTALLED)
 	@echo "Running the embedded study on $(CORES) cores. Stop it at any time; the same command resumes."
-	@echo "The first subject comes first: results/toy/sub-1/browser/index.html shows its clips, then the other one follows."
-	$(RUN) $(TOY) --prioritize results/toy/sub-1/browser
+	[ -e $(FIRST) ] || $(RUN) $(FIRST) $(TOY) studies/toy/first.yaml
+	@echo "A first page, by ridge regression: $(FIRST)/index.html. Now the trainings."
+	$(RUN) $(TOY) --prioritize $(FIRST)
 	@echo
 	@echo "Done. Open results/toy/browser/index.html in a web browser."
 	@echo "Tables are in results/toy/tables/, decoded clips in results/toy/sub-*/neurocine/paper_main/clips/."
@@ -90,6 +93,9 @@ toy-models: $(INSTALLED)
 	$(RUN) toy_models $(TOY)
 	mkdir -p studies/toy/models
 	cp -R results/toy/toy_models/. studies/toy/models/
+	$(RUN) results/toy_prior/train_video_prior/beta0.75/done.json $(TOY) studies/toy/prior.yaml
+	mkdir -p studies/toy/models/video_prior
+	cp -R results/toy_prior/train_video_prior/beta0.75/unet studies/toy/models/video_prior/
 
 lavis-env: $(INSTALLED)
 	test -x .venv-lavis/bin/python || $(VENV)/bin/python -m venv .venv-lavis
