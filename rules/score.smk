@@ -91,7 +91,7 @@ rule test_order:
         mem_mb=memory(16),
         runtime=minutes(120),
     params:
-        networks=f"clip={model_folder('clip')}",
+        networks=f"clip={MODELS['clip']}",
         seed=config["seed"],
         score=settings("score"),
         settings=settings("test_order"),
