@@ -30,7 +30,7 @@ help:
 
 demo: $(INSTALLED)
 	@echo "Running the embedded study on $(CORES) cores. Stop it at any time; the same command resumes."
-	[ -e $(FIRST) ] || $(RUN) $(FIRST) $(TOY) studies/toy/first.yaml
+	[ -e $(FIRST) ] || $(RUN) $(TOY) studies/toy/first.yaml -- $(FIRST)
 	@echo "A first page, by ridge regression: $(FIRST)/index.html. Now the trainings."
 	$(RUN) $(TOY) --prioritize $(FIRST)
 	@echo
@@ -90,10 +90,10 @@ site: $(INSTALLED)
 	python -m mkdocs build --strict
 
 toy-models: $(INSTALLED)
-	$(RUN) toy_models $(TOY)
+	$(RUN) $(TOY) -- toy_models
 	mkdir -p studies/toy/models
 	cp -R results/toy/toy_models/. studies/toy/models/
-	$(RUN) results/toy_prior/train_video_prior/beta0.75/done.json $(TOY) studies/toy/prior.yaml
+	$(RUN) $(TOY) studies/toy/prior.yaml -- results/toy_prior/train_video_prior/beta0.75/done.json
 	mkdir -p studies/toy/models/video_prior
 	cp -R results/toy_prior/train_video_prior/beta0.75/unet studies/toy/models/video_prior/
 
