@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from accelerate.state import AcceleratorState
 
 BENCH = Path(__file__).parents[1] / "bench"
 SMALL = {
@@ -77,6 +78,7 @@ def test_the_gpu_benchmark_frees_a_training_before_the_next(
     monkeypatch.syspath_prepend(BENCH)
     monkeypatch.syspath_prepend(BENCH.parent / "tests/train")
     gpu, loop = importlib.import_module("gpu"), importlib.import_module("test_loop")
+    AcceleratorState._reset_state(reset_partial_state=True)  # other tests of this process take no bf16
     settings = loop.QUICK.replace(precision="bf16")
     trainer = gpu.Trainer(loop.LineTask(), settings, 0, tmp_path, None, "cpu")
     trainer.train_step()
@@ -89,6 +91,7 @@ def test_the_gpu_benchmark_frees_a_training_before_the_next(
         assert model() is None
     finally:
         gc.enable()
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ def trainings(files: dict[str, Path], folder: Path) -> dict[str, Callable[..., N
 
     def prior(latents: str = "latents", embeddings: str = "embeddings") -> None:
         given = common | {"stable_diffusion": files["stable_diffusion"], "noise_ratio": 0.5}
+        given |= {"start": files["stable_diffusion"]}
         settings = TrainVideoPriorSettings(steps=1)
         train_video_prior.main(
             latents=[files[latents]], embeddings=[files[embeddings]], settings=settings, **given

@@ -95,7 +95,7 @@ def write_trainings(folder: Path, n_frames: int = FRAMES, **loop: Any) -> dict[s
             NETWORK | {"decoder_width": 8, "decoder_depth": 1, "decoder_heads": 2, "shards_in_memory": 2},
         ),
         "train_encoder": (["--fmri", fmri, "--embeddings", embeddings], NETWORK | {"near_trs": 1}),
-        "train_video_prior": ([*model, "--embeddings", embeddings], DENOISING),
+        "train_video_prior": ([*model, "--start", diffusion, "--embeddings", embeddings], DENOISING),
         "train_decoder": (
             [*model, "--fmri", fmri, "--encoder", folder / "encoder", "--prior", folder / "prior"],
             DENOISING,

@@ -20,7 +20,6 @@ from neurocine.animator.reconstruct import (
 )
 from neurocine.diffusion.inversion import invert, renoise
 from neurocine.diffusion.sampling import initial_noise, make_scheduler, sample
-from neurocine.errors import InputError
 from neurocine.models.pretrained import load_scheduler, load_text_encoder, load_unet, load_vae
 from neurocine.models.vae import decode_latents
 from neurocine.seeds import torch_generator
@@ -179,5 +178,5 @@ def test_experiments_outside_their_range_are_refused(key: str, value: Any) -> No
 
 
 def test_noise_beyond_the_schedule_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="renoise: found 1000; expected 0 to 999"):
-        drawn(make(folder, renoise=1000), features())
+    with pytest.raises(ValueError, match="less than or equal to 999"):
+        make(folder, renoise=1000)

@@ -157,7 +157,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         media["agreement"].append(folder / "agree_fmri.tsv")
         agreed = {"condition": "fmri", "seed": 5, "group": "early", "area": "all", "n_vertices": 24}
         agreed |= {"value": 0.44, "null_mean": 0.01, "null_p99": 0.1, "p_value": 0.003, "ci_low": 0.4}
-        agreed |= {"ci_high": 0.48, "noise_ceiling": 0.7666, "n_clips": 60}
+        agreed |= {"ci_high": 0.48, "noise_ceiling": 0.7666, "n_clips": 60, "p_holds": True}
         pd.DataFrame([agreed, agreed | {"area": "V9"}]).to_csv(media["agreement"][-1], sep="\t", index=False)
     frames = {"summary": make_summary(), "comparisons": make_comparisons(), "published": make_published()}
     for name, frame in frames.items():

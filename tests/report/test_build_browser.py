@@ -137,7 +137,7 @@ def test_page_holds_comparisons_ceilings_and_cost(page: Path) -> None:
     looked_at = "2 test1 2 246 1.000 2.000 53 V1 53 41.500 0.250 5 1.000 another TR; early or late"
     assert looked_at in plain
     assert "1 early V1 12 0.400 0.600 0.632 0.778" in plain
-    assert "2 neurocine paper_main fmri early 24 0.440 0.400 – 0.480 0.010 0.003 0.767 60 5" in plain
+    assert "2 neurocine paper_main fmri early 24 0.440 0.400 – 0.480 0.010 0.003 True – 0.767 60 5" in plain
     assert not any("V9" in line for line in plain)
     assert "decode 1 1 2.0 h 2.0 h 4.0 h 2.5 32.0" in plain
     assert "train_video_prior all 1 30.0 min 30.0 min – 2.5 –" in plain

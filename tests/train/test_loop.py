@@ -174,7 +174,7 @@ def test_broken_state_is_skipped_for_the_one_before(
     rest = LineTask()
     report = run(rest, tmp_path, settings)
     assert report.resumed_from == 3
-    assert "is broken" in caplog.text
+    assert "is damaged" in caplog.text
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(rest)[name]), name
 
