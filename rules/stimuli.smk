@@ -33,8 +33,6 @@ LAVIS_PYTHON = CHECKOUT / ".venv-lavis/bin/python"
 
 # Captions of two frames are compared by CLIP.
 TWO_FRAMES = config["caption_clips"]["unit"] == "two_frames"
-CAPTION_JUDGE = {"clip": model_folder("clip"), "seed": config["seed"]} if TWO_FRAMES else {}
-JUDGED_BY = "--clip {params.clip:q} --seed {params.seed:q} " if TWO_FRAMES else ""
 
 
 rule caption_clips:
@@ -59,13 +57,13 @@ rule caption_clips:
         mem_mb=memory(16),
         runtime=minutes(120),
     params:
-        **CAPTION_JUDGE,
         model=model_folder(CAPTIONER),
+        clip=[str(MODELS["clip"])] if TWO_FRAMES else [],
+        seed=config["seed"],
         settings=settings("caption_clips"),
     shell:
         '{resources.python:q} "$NEUROCINE/caption_clips.py" --stimuli {input.stimuli:q} --model {params.model:q} '
-        + JUDGED_BY
-        + "--settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
+        "--clip {params.clip:q} --seed {params.seed:q} --settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule embed_clips:

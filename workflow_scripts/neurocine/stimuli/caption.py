@@ -147,7 +147,6 @@ def make_judge(folder: Path, device: torch.device | str, batch_size: int) -> Cap
     device : where it is put
     batch_size : texts or frames that go through it together
     """
-    from neurocine.metrics.embeddings import unit
     from neurocine.models.pretrained import load_clip
     from neurocine.stimuli.embed import embed_images, embed_texts
 
@@ -155,8 +154,10 @@ def make_judge(folder: Path, device: torch.device | str, batch_size: int) -> Cap
 
     def cosines(captions: Sequence[Sequence[str]], frames: np.ndarray) -> np.ndarray:
         flat = [text for texts in captions for text in texts]
-        texts = unit(embed_texts(model, tokenizer, flat, batch_size).numpy())
-        images = unit(embed_images(model, processor, frames, batch_size).numpy())
+        texts = embed_texts(model, tokenizer, flat, batch_size).numpy().astype(np.float64)
+        images = embed_images(model, processor, frames, batch_size).numpy().astype(np.float64)
+        texts /= np.linalg.norm(texts, axis=-1, keepdims=True)
+        images /= np.linalg.norm(images, axis=-1, keepdims=True)
         return np.einsum("nke,ne->nk", texts.reshape(len(captions), -1, images.shape[1]), images)
 
     return cosines
