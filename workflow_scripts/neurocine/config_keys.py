@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, create_model
 
 from neurocine.animator.features import DecodeFeaturesSettings
-from neurocine.animator.reconstruct import ReconstructExperiment, ReconstructSettings
+from neurocine.animator.reconstruct import ReconstructSettings
 from neurocine.check import CheckDataSettings
 from neurocine.conditions import CONDITIONS, DEFAULT_CONDITIONS
 from neurocine.data_set_keys import Algonauts2021Keys, Hcp7TKeys, Word
 from neurocine.datasets import LAYOUTS
 from neurocine.diffusion.decode import DecodeSettings
+from neurocine.experiment_keys import AnimatorExperiment, Experiment, RidgeExperiment
 from neurocine.fmri.assemble import AssembleTestSettings, AssembleTrainSettings
 from neurocine.fmri.ceiling import MeasureNoiseCeilingSettings
 from neurocine.fmri.inspect import InspectRunsSettings
@@ -46,7 +47,6 @@ from neurocine.settings import (
     Positive,
     Seed,
     Settings,
-    Share,
     Unique,
     Unit,
 )
@@ -67,7 +67,7 @@ from neurocine.surface.plot import PlotAgreementSettings, PlotSurfaceSettings
 from neurocine.surface.plot_areas import PlotAreasSettings
 from neurocine.surface.rank_areas import RankAreasSettings
 from neurocine.train.decoder import TrainDecoderSettings
-from neurocine.train.encoder import EncoderExperiment, TrainEncoderSettings
+from neurocine.train.encoder import TrainEncoderSettings
 from neurocine.train.motion import TrainMotionSettings
 from neurocine.train.pretrain import PretrainEncoderSettings
 from neurocine.train.semantic import TrainSemanticSettings
@@ -235,48 +235,6 @@ class ComputeKeys(Settings):
     """Jobs request this fraction of the memory that the published size needs, never below 3 GB."""
     time_share: Positive = 1.0
     """Jobs request this fraction of the time that the published size needs, never below 30 min."""
-
-
-class Experiment(EncoderExperiment):
-    """One row of the ablation."""
-
-    method: Literal["neurocine"] = "neurocine"
-    """The experiment is decoded by this method, which decides what the other keys of the row are."""
-    sc_frames: Literal["prev2", "first_prev", "own"] | None = None
-    """Self-attention of this experiment sees these frames; null takes those of train_video_prior."""
-    sc_include_self: bool | None = None
-    """Self-attention of this experiment sees its own frame too, or not; null does as train_video_prior."""
-    temporal_position: Literal["after_self", "block_end"] | None = None
-    """Temporal attention of this experiment stands here; null takes the place of train_video_prior."""
-    noise_ratio: Share = 0.75
-    """The frames of a clip share this fraction of the noise's variance (beta); 0 is independent noise, 1 the
-    same noise in all frames.
-    """
-
-
-class AnimatorExperiment(ReconstructExperiment):
-    """One row of Mind-Animator."""
-
-    method: Literal["mind_animator"]
-    """The experiment is decoded by this method, which decides what the other keys of the row are."""
-    memory_tokens: Annotated[Count, Unit("tokens")] = 1
-    """The fMRI becomes this many tokens in the motion generator."""
-    motion_from: Literal["fmri", "frame"] = "fmri"
-    """The motion generator sees fMRI and the first frame, or the first frame alone (frame, a control)."""
-
-
-class RidgeExperiment(Settings):
-    """One row of ridge regression."""
-
-    method: Literal["ridge"]
-    """The experiment is decoded by this method, which decides what the other keys of the row are."""
-    target: Literal["clip", "latents", "caption"] = "latents"
-    """Show the training clip with the nearest embedding (clip), or decode predicted latents by the VAE.
-
-    With caption, the video prior samples clips from the training caption with the nearest embedding.
-    """
-    noise_ratio: Share = 0.75
-    """Frames share this fraction of the noise in training the video prior; read where target is caption."""
 
 
 class StudyKeys(Settings):
