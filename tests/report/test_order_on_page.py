@@ -5,7 +5,8 @@ import re
 import pandas as pd
 from markupsafe import escape
 
-from neurocine.metrics.order import AGAINST, P_MEANS
+from neurocine.metrics.meanings import P_MEANS
+from neurocine.metrics.order import AGAINST
 from neurocine.report.browser import BuildBrowserSettings, build_browser
 from neurocine.report.gather import StudyFiles
 from neurocine.report.study import Results

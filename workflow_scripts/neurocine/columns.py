@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from neurocine.io import write_json, write_table
-from neurocine.metrics.meanings import asks
-from neurocine.metrics.order import P_MEANS
+from neurocine.metrics.meanings import P_MEANS, asks
 from neurocine.version import code_version, package_versions
 
 # Column -> what it holds, and its unit where it has one.

@@ -39,6 +39,19 @@ MEANINGS = (
 )
 
 
+# What the p-value of each comparison of test_order says.
+P_MEANS = {
+    "permuted": "share of other orders of the frames, each the same for all clips, whose mean over clips "
+    "is at least as good: (1 + as good) / (1 + orders)",
+    "reversed": "how often the mean difference from the same frames in reversed time would be as large in "
+    "either direction if blocks of time had random signs",
+    "other_clip": "share of pairings with other clips of the movie, shifted in time, whose mean is at least "
+    "as good: (1 + as good) / (1 + pairings)",
+    "held": "how often the mean difference from the first frame held would be as large in either direction "
+    "if blocks of time had random signs",
+}
+
+
 def asks(metric: str) -> str:
     """Say what a metric asks; empty for one that is not known."""
     return next((meaning.asks for meaning in MEANINGS if metric.startswith(meaning.start)), "")

@@ -35,17 +35,6 @@ MEASURES = ("clip_pcc_unthresholded", "epe_farneback", "flow_cos", "ssim_mv")
 ALL, IDENTIFIED = "all", "identified"
 FEWEST_CLIPS = 10  # of a sample
 AGAINST = ("permuted", "reversed", "other_clip", "held")
-# What a p-value of each comparison says.
-P_MEANS = {
-    "permuted": "share of other orders of the frames, each the same for all clips, whose mean over clips "
-    "is at least as good: (1 + as good) / (1 + orders)",
-    "reversed": "how often the mean difference from the same frames in reversed time would be as large in "
-    "either direction if blocks of time had random signs",
-    "other_clip": "share of pairings with other clips of the movie, shifted in time, whose mean is at least "
-    "as good: (1 + as good) / (1 + pairings)",
-    "held": "how often the mean difference from the first frame held would be as large in either direction "
-    "if blocks of time had random signs",
-}
 ORDER_COLUMNS = [
     *("condition", "seed", "sample", "metric", "value"),
     *(name for against in AGAINST for name in (against, f"{against}_p")),
@@ -360,8 +349,8 @@ def test_order(
     -------
     columns `ORDER_COLUMNS`, a row per condition, sample of clips (all; those identified with another seed)
     and measure: its value, mean over clips; beside it the mean of each comparison with its p-value
-    (`P_MEANS`; NaN where scores change too slowly to tell); "evidence" where the value is better than all
-    four with p-values no larger than ``evidence_p``
+    (`neurocine.metrics.meanings.P_MEANS`; NaN where scores change too slowly to tell); "evidence" where the
+    value is better than all four with p-values no larger than ``evidence_p``
 
     Raises
     ------

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from neurocine.conditions import CONDITIONS, describe
 from neurocine.made_by import is_mixed, rerun
-from neurocine.metrics.order import P_MEANS
+from neurocine.metrics.meanings import P_MEANS
 from neurocine.naming import natural
 from neurocine.report import sections
 from neurocine.report.comparisons import (

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from neurocine.conditions import describe
-from neurocine.metrics.order import P_MEANS
+from neurocine.metrics.meanings import P_MEANS
 from neurocine.metrics.registry import lower_is_better
 from neurocine.report.markup import Cell, Column, Row, table
 from neurocine.report.sections import WHOLE_GROUP
