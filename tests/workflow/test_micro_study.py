@@ -147,7 +147,7 @@ def test_deleted_clips_are_made_again_and_nothing_else(study: Path) -> None:
     times = [path.stat().st_mtime_ns for path in others]
     decoded.unlink()
     assert planned(study) == {
-        *("decode", "score", "show_clips", "test_order", "agree_fmri", "plot_agreement"),
+        *("decode", "score", "show_clips", "test_order", "agree_fmri", "plot_agreement", "export_maps"),
         "build_subject_browser",
         *("tabulate_scores", "compare_results", "write_methods", "build_browser"),
     }
@@ -212,6 +212,9 @@ SHARED = {
 }
 
 
+RIDGE_ROWS = ("ridge_retrieval", "ridge_latents", "ridge_caption")
+
+
 def test_a_second_method_goes_on_from_the_finished_first(study: Path) -> None:
     """To the page; what both methods share is not made again, and the first method's scores stay."""
     config = "tests/micro/animator.yaml"
@@ -227,7 +230,7 @@ def test_a_second_method_goes_on_from_the_finished_first(study: Path) -> None:
     assert first.read_bytes() == before
     page = (study / RESULTS / "browser/index.html").read_text()
     made = {"animator": "mind_animator", "animator_no_motion": "mind_animator"}
-    for experiment, method in (made | {"ridge_retrieval": "ridge", "ridge_latents": "ridge"}).items():
+    for experiment, method in (made | dict.fromkeys(RIDGE_ROWS, "ridge")).items():
         folder = study / RESULTS / f"sub-3/{method}/{experiment}"
         scores = pd.read_csv(folder / "scores.tsv", sep="\t")
         assert set(scores["method"]) == {method}
