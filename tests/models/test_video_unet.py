@@ -316,3 +316,17 @@ def test_keys_of_other_frames_have_the_bits_of_an_index(kind: str, include_self:
         found.append((keys.detach(), leaf.grad))
     for value, reference in zip(found[1], found[0], strict=True):
         assert torch.equal(value, reference)
+
+
+def test_a_saved_network_does_not_name_the_folder_it_came_from(tmp_path: Path) -> None:
+    image_unet().save_pretrained(tmp_path / "image")
+    folder = tmp_path / "image"
+    for name in ("first", "second"):
+        if name == "first":
+            unet = VideoUNet.from_unet2d(UNet2DConditionModel.from_pretrained(folder))
+        else:
+            unet = VideoUNet.from_pretrained(folder)
+        folder = tmp_path / name
+        unet.save_pretrained(folder)
+        assert str(tmp_path) not in (folder / "config.json").read_text()
+        assert VideoUNet.from_pretrained(folder).config["sc_frames"] == "prev2"

@@ -300,6 +300,11 @@ class VideoUNet(UNet2DConditionModel):
             raise ValueError(f"image UNet lacks {missing[:5]} and has unknown {mismatch.unexpected_keys[:5]}")
         return nn.Module.to(net, dtype=image_unet.dtype)  # diffusers' own warns of layers that need float32
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save as diffusers does, without the folder that an earlier network was loaded from."""
+        self.register_to_config(_name_or_path="")
+        super().save_pretrained(*args, **kwargs)
+
     @classmethod
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, **kwargs: Any
