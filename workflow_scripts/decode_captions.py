@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-from torch import nn
-
 from neurocine.cli import program
-from neurocine.diffusion.captions import decode_captions, require_caption_condition
+from neurocine.diffusion.captions import decode_captions, require_caption_condition, sampler_of_prior
 from neurocine.diffusion.decode import DecodeSettings, write_decoding
 from neurocine.io import file_sha256
-from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
-from neurocine.models.video_unet import VideoUNet
+from neurocine.models.pretrained import pick_device
 from neurocine.stimuli.cached import TextStates
 
 
@@ -49,18 +46,12 @@ def main(
     drawn_from = list(training or []) if condition == "training_caption" else []
     where = pick_device(device)
     files = [prior / "unet/diffusion_pytorch_model.safetensors", *sorted({*embeddings, *drawn_from})]
-    unet = VideoUNet.from_pretrained(prior / "unet")
-    nn.Module.to(unet, device=where)
+    captions = TextStates.read(embeddings)
     result = decode_captions(
-        unet,
-        load_scheduler(stable_diffusion).config,
-        load_vae(stable_diffusion, where),
-        TextStates.read(embeddings),
+        sampler_of_prior(prior, stable_diffusion, captions, noise_ratio, settings, seed, where),
+        captions,
         TextStates.read(drawn_from) if condition == "training_caption" else None,
         condition,
-        noise_ratio,
-        settings,
-        seed,
         state,
         [file_sha256(path) for path in files],
     )

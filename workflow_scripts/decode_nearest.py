@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from torch import nn
-
 from neurocine.cli import program
+from neurocine.diffusion.captions import sampler_of_prior
 from neurocine.diffusion.decode import DecodeSettings, write_decoding
 from neurocine.diffusion.nearest import decode_nearest
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.io import file_sha256
 from neurocine.models.fmri_encoder import FmriEncoder
-from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
-from neurocine.models.video_unet import VideoUNet
+from neurocine.models.pretrained import pick_device
 from neurocine.provenance import refuse_overlap
 from neurocine.stimuli.cached import CachedClips, TextStates
 
@@ -53,19 +51,13 @@ def main(
     test = SubjectFmri.read(fmri, with_repeats=False).bold
     for path in embeddings:
         refuse_overlap(path, test)
-    unet = VideoUNet.from_pretrained(prior / "unet")
-    nn.Module.to(unet, device=where)
+    captions = TextStates.read(embeddings)
     result = decode_nearest(
         FmriEncoder.from_pretrained(encoder).to(where),
-        unet,
-        load_scheduler(stable_diffusion).config,
-        load_vae(stable_diffusion, where),
+        sampler_of_prior(prior, stable_diffusion, captions, noise_ratio, settings, seed, where),
         test,
         CachedClips.read(embeddings, "text"),
-        TextStates.read(embeddings),
-        noise_ratio,
-        settings,
-        seed,
+        captions,
         state,
         [file_sha256(path) for path in files],
     )

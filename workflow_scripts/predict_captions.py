@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from torch import nn
-
 from neurocine.cli import program
+from neurocine.diffusion.captions import sampler_of_prior
 from neurocine.diffusion.decode import DecodeSettings, write_decoding
 from neurocine.io import file_sha256, open_arrays, read_meta
-from neurocine.models.pretrained import load_scheduler, load_vae, pick_device
-from neurocine.models.video_unet import VideoUNet
+from neurocine.models.pretrained import pick_device
 from neurocine.provenance import refuse_overlap
 from neurocine.ridge.captions import predict_captions
 from neurocine.stimuli.cached import CachedClips, TextStates
@@ -50,18 +48,12 @@ def main(
     predicted = CachedClips.read([features], "embedding")
     for path in embeddings:
         refuse_overlap(path, {movie for movie, _ in predicted.clips})
-    unet = VideoUNet.from_pretrained(prior / "unet")
-    nn.Module.to(unet, device=where)
+    captions = TextStates.read(embeddings)
     result = predict_captions(
         predicted,
-        unet,
-        load_scheduler(stable_diffusion).config,
-        load_vae(stable_diffusion, where),
+        sampler_of_prior(prior, stable_diffusion, captions, noise_ratio, settings, seed, where),
         CachedClips.read(embeddings, "text"),
-        TextStates.read(embeddings),
-        noise_ratio,
-        settings,
-        seed,
+        captions,
         state,
         [condition, *(file_sha256(path) for path in files)],
     )

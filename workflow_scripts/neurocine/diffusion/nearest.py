@@ -6,27 +6,16 @@ comparison.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from torch import Tensor
 
-from neurocine.diffusion.decode import (
-    DecodeSettings,
-    Decoding,
-    Sampler,
-    decode_clips,
-    decoded_arrays,
-    make_sampler,
-)
+from neurocine.diffusion.captions import sample_captions
+from neurocine.diffusion.decode import Decoding, Sampler
 from neurocine.errors import InputError
 from neurocine.fmri.windows import FmriWindows
 from neurocine.models.fmri_encoder import FmriEncoder
-from neurocine.models.video_unet import VideoUNet
-from neurocine.naming import Clip
 from neurocine.stimuli.cached import CachedClips, TextStates
 
 WINDOWS = 64  # of fMRI, that the encoder sees per pass
@@ -83,63 +72,29 @@ def nearest_captions(
     return captions.index.rows.reshape(-1)[torch.cat(places).numpy()].astype(np.int64)
 
 
-def sample_captions(
-    sampler: Sampler,
-    clips: Sequence[Clip],
-    captions: TextStates,
-    rows: np.ndarray,
-    state_dir: Path | None,
-    identity: Any,
-) -> Decoding:
-    """Sample clips from one training caption each.
-
-    Parameters
-    ----------
-    sampler : of the video prior
-    clips : movie and index of all n clips of the test movies
-    captions : of the training movies
-    rows : (n,) i64, rows of ``captions.states``
-    state_dir : folder of finished groups; None keeps none
-    identity : of what the clips depend on, by which finished groups of others are recognised
-    """
-    table, index = torch.from_numpy(captions.states), torch.from_numpy(rows)
-
-    def states(chosen: Tensor) -> Tensor:
-        return table[index[chosen]].float()
-
-    decoded, store = decode_clips(sampler, clips, states, state_dir, identity)
-    return Decoding(decoded_arrays(decoded), list(decoded), sampler.settings, store)
-
-
 def decode_nearest(
     encoder: FmriEncoder,
-    prior: VideoUNet,
-    scheduler_config: dict[str, Any],
-    vae: AutoencoderKL,
+    sampler: Sampler,
     test: Mapping[str, np.ndarray],
     text: CachedClips,
     captions: TextStates,
-    noise_ratio: float,
-    settings: DecodeSettings,
-    seed: int,
-    state_dir: Path | None = None,
-    identity: Any = None,
+    state: Path | None = None,
+    identity: Sequence[str] = (),
 ) -> Decoding:
     """Decode test movies from the training captions nearest to what the encoder makes of their fMRI.
 
     Parameters
     ----------
-    encoder, prior : of train_encoder and train_video_prior, on one device
-    scheduler_config, vae : of Stable Diffusion
+    encoder : of train_encoder, on its device
+    sampler : of the video prior
     test : movie -> (T, V) standardised fMRI
     text, captions : of the training movies, see `caption_embeddings`
-    noise_ratio : correlation between the noise of frames (beta), 0 to 1
-    settings : section decode of the config
-    seed : of the initial noise, the same as that of decode
-    state_dir, identity : see `sample_captions`
+    state, identity : see `sample_captions`
+
+    Raises
+    ------
+    InputError : see `caption_embeddings`
     """
     windows = FmriWindows.of_means(test, encoder.config.window)
     rows = nearest_captions(encoder, windows, text, captions)
-    null = torch.from_numpy(captions.null).float()
-    sampler = make_sampler(prior, scheduler_config, vae, null, noise_ratio, settings, seed)
-    return sample_captions(sampler, windows.clips, captions, rows, state_dir, ["nearest_caption", identity])
+    return sample_captions(sampler, windows.clips, captions, rows, state, ["nearest_caption", *identity])
