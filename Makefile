@@ -30,8 +30,8 @@ help:
 
 demo: $(INSTALLED)
 	@echo "Running the embedded study on $(CORES) cores. Stop it at any time; the same command resumes."
-	[ -e $(FIRST) ] || $(RUN) $(TOY) studies/toy/first.yaml -- $(FIRST)
-	@echo "A first page, by ridge regression: $(FIRST)/index.html. Now the trainings."
+	[ -e $(FIRST) ] || { $(RUN) $(TOY) studies/toy/first.yaml -- $(FIRST) && \
+	    echo "A first page, by ridge regression: $(FIRST)/index.html. Now the trainings."; }
 	$(RUN) $(TOY) --prioritize $(FIRST)
 	@echo
 	@echo "Done. Open results/toy/browser/index.html in a web browser."
