@@ -153,7 +153,7 @@ rule train_video_prior:
         latents=train_files(results("encode_latents/{batch}.safetensors")),
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         stable_diffusion=MODEL_FILES["stable_diffusion"],
-        start=MODEL_FILES.get("video_prior", []),
+        start=lambda wildcards: MODEL_FILES[start_of_prior(wildcards)],
     output:
         config=results("train_video_prior/{prior}/unet/config.json"),
         weights=results("train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors"),
@@ -172,7 +172,7 @@ rule train_video_prior:
         mem_mb=memory(64),
         runtime=minutes(1440),
     params:
-        start=model_folder("video_prior" if "video_prior" in MODELS else "stable_diffusion"),
+        start=lambda wildcards: str(MODELS[start_of_prior(wildcards)]),
         stable_diffusion=model_folder("stable_diffusion"),
         train_movies=TRAIN,
         validation=config["movies"]["validation"],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from neurocine.cli import program
 from neurocine.io import file_sha256
+from neurocine.models.catalogue import weight_files
 from neurocine.models.pretrained import load_scheduler, load_vae
 from neurocine.pictures import write_picture
 from neurocine.provenance import header, refuse_leaks, stamp_weights
@@ -51,6 +52,7 @@ def main(
     clips = CachedClips.read(latents)
     captions = TextStates.read(embeddings, list(dict.fromkeys(movie for movie, _ in clips.clips)))
     inputs = {str(path): file_sha256(path) for path in [*latents, *embeddings]}
+    started_from = [file_sha256(path) for path in weight_files(start / "unet")]
     unet, report, picture = train_video_prior(
         load_start(start),
         load_scheduler(stable_diffusion).config,
@@ -62,7 +64,7 @@ def main(
         seed,
         state,
         vae=load_vae(stable_diffusion),
-        identity=sorted(inputs.values()),
+        identity=sorted([*inputs.values(), *started_from]),
         device=device,
     )
     if is_main_process():
@@ -70,7 +72,7 @@ def main(
         stamp_weights(out / "unet", behind, "train_video_prior")
         assert picture is not None
         write_picture(out / "samples.png", picture, smallest=False)
-        facts = {"seed": seed, "noise_ratio": noise_ratio, "inputs": inputs}
+        facts = {"seed": seed, "noise_ratio": noise_ratio, "inputs": inputs, "started_from": started_from}
         facts["report"] = dataclasses.asdict(report)
         finish_training(state, out, header("train_video_prior", settings, behind, **facts))
 

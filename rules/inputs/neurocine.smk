@@ -33,10 +33,19 @@ def prior_file(wildcards):
     return results(f"train_video_prior/{prior}/unet/diffusion_pytorch_model.safetensors")
 
 
+def own_layers(wildcards):
+    """What experiments have in place of the settings of a video prior's layers."""
+    return {key: value for key, value in PRIORS[wildcards.prior].items() if key != "noise_ratio"}
+
+
 def prior_settings(wildcards):
     """The settings of a video prior: those of the section, or what its experiments have in their place."""
-    layers = {key: value for key, value in PRIORS[wildcards.prior].items() if key != "noise_ratio"}
-    return json.dumps(config["train_video_prior"] | layers, sort_keys=True)
+    return json.dumps(config["train_video_prior"] | own_layers(wildcards), sort_keys=True)
+
+
+def start_of_prior(wildcards):
+    """The network that a video prior starts from; layers of its own fit no other video prior."""
+    return "video_prior" if "video_prior" in MODELS and not own_layers(wildcards) else "stable_diffusion"
 
 
 def noise_ratio(wildcards):

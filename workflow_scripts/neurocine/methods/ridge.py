@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from neurocine.conditions import made_by
 from neurocine.methods.base import Config, Method, Row, Training
-from neurocine.methods.neurocine import prior_key
+from neurocine.methods.neurocine import prior_key, prior_parameters
 
 
 class Ridge(Method):
@@ -26,9 +26,7 @@ class Ridge(Method):
         """Name the video prior, which only captions need."""
         if row["target"] != "caption":
             return ()
-        return (
-            Training("train_video_prior", prior_key(row), {"noise_ratio": row["noise_ratio"]}, of="study"),
-        )
+        return (Training("train_video_prior", prior_key(row), prior_parameters(row), of="study"),)
 
     def used(self, row: Row) -> dict[str, Any]:
         """Return the parameters that an experiment uses."""
