@@ -29,12 +29,3 @@ def finish(folder: Path, *arguments: str) -> None:
     """Run these targets and configs to their end."""
     run = snakemake(folder, *arguments, "--cores", "8", "--quiet", "all")
     assert run.returncode == 0, run.stdout + run.stderr
-
-
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
-    """Jobs per rule that a run would do."""
-    run = snakemake(folder, *arguments, "-n", "-q", "rules")
-    said = run.stdout + run.stderr
-    assert run.returncode == 0, said
-    rows = re.findall(r"^(\w+) +(\d+)$", said, flags=re.MULTILINE)
-    return {name: int(count) for name, count in rows if name not in ("all", "total")}

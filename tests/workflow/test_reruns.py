@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from finished import copy_without_programs, finish, planned, write
+from finished import copy_without_programs, finish, write
+from plans import TOY, planned
 
 from workflow_copy import ROOT, snakemake
 
-TOY = ("--configfile", "studies/toy/config.yaml")
 DATA = "data/toy/video_fmri_dataset"
 TRAININGS = {"pretrain_encoder", "train_encoder", "train_video_prior", "train_decoder"}
 MADE_ANEW = re.compile(r"(pre)?train_|encode_latents|embed_|caption_")
