@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,97 +29,77 @@ def cifti_rows() -> Iterator[Row]:
     run, bold = RUN, -4 * VOLUMES * 91_282
     values = np.full(VOLUMES, np.nan, "<f4").tobytes()
     damage: list[tuple[str, Callable[..., Any], str]] = [
-        ("empty", lambda **k: write(run, b"", **k), "truncated or damaged"),
-        ("text", lambda **k: write(run, b"no image" * 99, **k), "no NIfTI-2 header"),
-        ("zeros", lambda **k: write(run, bytes(9999), **k), "no NIfTI-2 header"),
-        ("cut in header", lambda **k: cut(run, 300, **k), "truncated or damaged"),
-        ("cut in extension", lambda **k: cut(run, 9000, **k), "truncated or damaged"),
-        ("cut in XML", lambda **k: cut(run, 300_000, **k), "truncated or damaged"),
-        ("cut in matrix", lambda **k: cut(run, -4000, **k), r"truncated.*6 volumes"),
-        ("one byte short", lambda **k: cut(run, -1, **k), "truncated or damaged"),
-        ("folder", lambda **k: folder_for(run, **k), "no such file"),
-        ("absent", lambda **k: write(run, None, **k), "no such file"),
+        ("empty", partial(write, run, b""), "truncated or damaged"),
+        ("text", partial(write, run, b"no image" * 99), "no NIfTI-2 header"),
+        ("zeros", partial(write, run, bytes(9999)), "no NIfTI-2 header"),
+        ("cut in header", partial(cut, run, 300), "truncated or damaged"),
+        ("cut in extension", partial(cut, run, 9000), "truncated or damaged"),
+        ("cut in XML", partial(cut, run, 300_000), "truncated or damaged"),
+        ("cut in matrix", partial(cut, run, -4000), r"truncated.*6 volumes"),
+        ("one byte short", partial(cut, run, -1), "truncated or damaged"),
+        ("folder", partial(folder_for, run), "no such file"),
+        ("absent", partial(write, run, None), "no such file"),
         (
             "offset missing",
-            lambda **k: replace(run, b'IndexOffset="29696"', b'IndexXffset="29696"', **k),
+            partial(replace, run, b'IndexOffset="29696"', b'IndexXffset="29696"'),
             "from no row",
         ),
         (
             "offset zero",
-            lambda **k: replace(run, b'IndexOffset="29696"', b'IndexOffset="00000"', **k),
+            partial(replace, run, b'IndexOffset="29696"', b'IndexOffset="00000"'),
             "CORTEX_RIGHT",
         ),
         (
             "offset overlaps",
-            lambda **k: replace(run, b'IndexOffset="29696"', b'IndexOffset="29695"', **k),
+            partial(replace, run, b'IndexOffset="29696"', b'IndexOffset="29695"'),
             "CORTEX_RIGHT",
         ),
         (
             "offset negative",
-            lambda **k: replace(run, b'IndexOffset="29696"', b'IndexOffset="-2969"', **k),
+            partial(replace, run, b'IndexOffset="29696"', b'IndexOffset="-2969"'),
             "from -2969",
         ),
-        (
-            "offset huge",
-            lambda **k: replace(run, b'IndexOffset="29696"', b'IndexOffset="99999"', **k),
-            "from 99999",
-        ),
-        (
-            "offset text",
-            lambda **k: replace(run, b'IndexOffset="29696"', b'IndexOffset="right"', **k),
-            "from right",
-        ),
+        ("offset huge", partial(replace, run, b'IndexOffset="29696"', b'IndexOffset="99999"'), "from 99999"),
+        ("offset text", partial(replace, run, b'IndexOffset="29696"', b'IndexOffset="right"'), "from right"),
         (
             "count too small",
-            lambda **k: replace(run, b'IndexCount="29716"', b'IndexCount="29715"', **k),
+            partial(replace, run, b'IndexCount="29716"', b'IndexCount="29715"'),
             "rows from 59412",
         ),
-        (
-            "count text",
-            lambda **k: replace(run, b'IndexCount="29716"', b'IndexCount="many!"', **k),
-            "damaged",
-        ),
+        ("count text", partial(replace, run, b'IndexCount="29716"', b'IndexCount="many!"'), "damaged"),
         (
             "structure twice",
-            lambda **k: replace(run, b"STRUCTURE_CORTEX_RIGHT", b"STRUCTURE_CORTEX_LEFT ", **k),
+            partial(replace, run, b"STRUCTURE_CORTEX_RIGHT", b"STRUCTURE_CORTEX_LEFT "),
             "found",
         ),
-        ("other mesh", lambda **k: replace(run, b'Vertices="32492"', b'Vertices="59292"', **k), "meshes of"),
-        ("unit", lambda **k: replace(run, b'"SECOND"', b'"HERTZ "', **k), "series in HERTZ"),
-        ("points", lambda **k: replace(run, b'SeriesPoints="6"', b'SeriesPoints="7"', **k), "series points"),
-        ("exponent", lambda **k: replace(run, b'Exponent="0"', b'Exponent="x"', **k), "damaged"),
+        ("other mesh", partial(replace, run, b'Vertices="32492"', b'Vertices="59292"'), "meshes of"),
+        ("unit", partial(replace, run, b'"SECOND"', b'"HERTZ "'), "series in HERTZ"),
+        ("points", partial(replace, run, b'SeriesPoints="6"', b'SeriesPoints="7"'), "series points"),
+        ("exponent", partial(replace, run, b'Exponent="0"', b'Exponent="x"'), "damaged"),
         (
             "version",
-            lambda **k: replace(run, b'CIFTI Version="2', b'CIFTI Version="1', **k),
+            partial(replace, run, b'CIFTI Version="2', b'CIFTI Version="1'),
             "wb_command -file-convert",
         ),
-        ("XML broken", lambda **k: replace(run, b"</CIFTI>", b"</CIFT!>", **k), "damaged"),
+        ("XML broken", partial(replace, run, b"</CIFTI>", b"</CIFT!>"), "damaged"),
         (
             "map of another kind",
-            lambda **k: replace(run, b"TYPE_SERIES", b"TYPE_LABELS", **k),
+            partial(replace, run, b"TYPE_SERIES", b"TYPE_LABELS"),
             "time series by brain",
         ),
-        ("data type unknown", lambda **k: patch(run, 12, struct.pack("<h", 9999), **k), "data type 9999"),
-        ("data type RGB", lambda **k: patch(run, 12, struct.pack("<h", 128), **k), "data type 128"),
-        ("data type complex", lambda **k: patch(run, 12, struct.pack("<h", 32), **k), "data type 32"),
-        (
-            "matrix offset negative",
-            lambda **k: patch(run, 168, struct.pack("<q", -5), **k),
-            "header of -5 bytes",
-        ),
-        ("matrix offset huge", lambda **k: patch(run, 168, struct.pack("<q", 2**60), **k), "a header of"),
-        ("dimensions", lambda **k: patch(run, 56, struct.pack("<q", 2**40), **k), "a matrix"),
-        (
-            "NaN in a volume",
-            lambda **k: patch(run, bold + 4, values[:4], **k),
-            "NaN or infinite values in 1 of",
-        ),
+        ("data type unknown", partial(patch, run, 12, struct.pack("<h", 9999)), "data type 9999"),
+        ("data type RGB", partial(patch, run, 12, struct.pack("<h", 128)), "data type 128"),
+        ("data type complex", partial(patch, run, 12, struct.pack("<h", 32)), "data type 32"),
+        ("matrix offset negative", partial(patch, run, 168, struct.pack("<q", -5)), "header of -5 bytes"),
+        ("matrix offset huge", partial(patch, run, 168, struct.pack("<q", 2**60)), "a header of"),
+        ("dimensions", partial(patch, run, 56, struct.pack("<q", 2**40)), "a matrix"),
+        ("NaN in a volume", partial(patch, run, bold + 4, values[:4]), "NaN or infinite values in 1 of"),
         (
             "infinite",
-            lambda **k: patch(run, bold + 4, struct.pack("<f", np.inf), **k),
+            partial(patch, run, bold + 4, struct.pack("<f", np.inf)),
             "NaN or infinite values in 1 of",
         ),
-        ("all zero", lambda **k: patch(run, bold, bytes(4 * VOLUMES * 91_282), **k), "vertices constant"),
+        ("all zero", partial(patch, run, bold, bytes(4 * VOLUMES * 91_282)), "vertices constant"),
     ]
     for name, make, told in damage:
         yield Row(f"run: {name}", "preprocess_run", make(), told)
