@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from neurocine.cli import progress
 from neurocine.errors import InputError
@@ -21,9 +22,8 @@ Backend = Literal["transformers", "lavis", "file"]
 CaptionUnit = Literal["clip", "frame", "two_frames"]
 WHOLE_CLIP = -1  # frame number of a caption that holds for the whole clip
 COLUMNS = ["movie", "clip", "frame", "caption"]
-ALIKE = (
-    0.05  # two captions whose cosines with the middle frame differ by no more tell the same (Mind-Animator)
-)
+# Two captions whose cosines with the middle frame differ by no more tell the same (Mind-Animator).
+ALIKE = 0.05
 
 # Captions (n of two texts) and frames (n, H, W, 3) -> cosines of both texts with the frame, (n, 2)
 CaptionJudge = Callable[[Sequence[Sequence[str]], np.ndarray], np.ndarray]
@@ -63,6 +63,23 @@ class CaptionClipsSettings(Settings):
     """This many frames are captioned at once."""
 
 
+def _search(settings: CaptionClipsSettings) -> dict[str, int]:
+    return {"num_beams": settings.num_beams, "max_new_tokens": settings.max_new_tokens}
+
+
+def _in_batches(
+    frames: np.ndarray, batch_size: int, generate: Callable[[list[np.ndarray]], Tensor], tokenizer: Any
+) -> list[str]:
+    """Caption frames (n, H, W, 3); ``generate`` gives the tokens of a batch without those of the prompt."""
+    captions: list[str] = []
+    starts = range(0, len(frames), batch_size)
+    for start in progress(starts, len(starts), "caption batch"):
+        tokens = generate(list(frames[start : start + batch_size]))
+        texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        captions.extend(" ".join(text.split()) for text in texts)
+    return captions
+
+
 @torch.inference_mode()
 def caption_frames(
     captioner: tuple[Any, Any, Any], frames: np.ndarray, settings: CaptionClipsSettings
@@ -80,10 +97,8 @@ def caption_frames(
     n captions, in lower case as BLIP writes them
     """
     model, processor, tokenizer = captioner
-    captions: list[str] = []
-    starts = range(0, len(frames), settings.batch_size)
-    for start in progress(starts, len(starts), "caption batch"):
-        batch = list(frames[start : start + settings.batch_size])
+
+    def generate(batch: list[np.ndarray]) -> Tensor:
         inputs = dict(processor(batch, return_tensors="pt"))
         prompt_length = 1
         if settings.prompt:
@@ -93,12 +108,9 @@ def caption_frames(
             inputs |= dict(prompt)
             prompt_length = prompt["input_ids"].shape[1] - 1  # generation drops the closing [SEP]
         inputs = {name: value.to(model.device) for name, value in inputs.items()}
-        tokens = model.generate(
-            **inputs, num_beams=settings.num_beams, max_new_tokens=settings.max_new_tokens
-        )
-        texts = tokenizer.batch_decode(tokens[:, prompt_length:], skip_special_tokens=True)
-        captions.extend(" ".join(text.split()) for text in texts)
-    return captions
+        return model.generate(**inputs, **_search(settings))[:, prompt_length:]
+
+    return _in_batches(frames, settings.batch_size, generate, tokenizer)
 
 
 @torch.inference_mode()
@@ -122,20 +134,16 @@ def caption_frames_blip2(
     start = [model.config.image_token_index] * model.config.num_query_tokens + prompt
     # A language model without an encoder repeats what it was given.
     given = 0 if model.config.text_config.is_encoder_decoder else len(start)
-    captions: list[str] = []
-    starts = range(0, len(frames), settings.batch_size)
-    for first in progress(starts, len(starts), "caption batch"):
-        batch = list(frames[first : first + settings.batch_size])
-        pixels = processor(batch, return_tensors="pt")["pixel_values"].to(model.device)
+
+    def generate(batch: list[np.ndarray]) -> Tensor:
         tokens = model.generate(
-            pixel_values=pixels,
+            pixel_values=processor(batch, return_tensors="pt")["pixel_values"].to(model.device),
             input_ids=torch.tensor([start] * len(batch), device=model.device),
-            num_beams=settings.num_beams,
-            max_new_tokens=settings.max_new_tokens,
+            **_search(settings),
         )
-        texts = tokenizer.batch_decode(tokens[:, given:], skip_special_tokens=True)
-        captions.extend(" ".join(text.split()) for text in texts)
-    return captions
+        return tokens[:, given:]
+
+    return _in_batches(frames, settings.batch_size, generate, tokenizer)
 
 
 def make_judge(folder: Path, device: torch.device | str, batch_size: int) -> CaptionJudge:
