@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-import decode_captions
 import decode_nearest
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.diffusion.nearest import nearest_captions
@@ -19,6 +18,7 @@ from neurocine.models.pretrained import load_unet
 from neurocine.models.video_unet import VideoUNet
 from neurocine.provenance import stamp_weights
 from neurocine.stimuli.cached import CachedClips, TextStates
+from tiny_captions import clips_of_rows
 from tiny_study import FRAMES, TR, stable_diffusion, tiny_encoder, write_embeddings, write_fmri
 
 TRAIN, TEST = ["seg1", "seg2"], ["test1", "test2"]
@@ -111,20 +111,7 @@ def test_clips_are_those_of_the_captions(given: dict[str, Any], tmp_path: Path) 
     assert arrays["test2/clip"].tolist() == [0, 2, 4]
     assert not (tmp_path / "state").exists()
 
-    told = read_arrays(given["embeddings"][0])[0]
-    texts = {name: told[name] for name in ("text_states", "null_states")}
-    for movie, rows in slow_rows(given).items():
-        texts[f"{movie}/state_index"] = np.array(rows)[:, None]
-        texts[f"{movie}/text"] = np.zeros((TR, 1, 8), np.float32)
-    write_arrays(tmp_path / "told.safetensors", texts, {"movies": TEST, "computed_from": TEST})
-    names = ("prior", "stable_diffusion", "noise_ratio", "seed", "settings", "device")
-    decode_captions.main(
-        **{name: given[name] for name in names},
-        embeddings=[tmp_path / "told.safetensors"],
-        condition="caption",
-        out=tmp_path / "captions.safetensors",
-    )
-    expected = read_arrays(tmp_path / "captions.safetensors")[0]
+    expected = clips_of_rows(given, slow_rows(given), tmp_path)
     for movie in TEST:
         np.testing.assert_array_equal(arrays[movie], expected[movie])
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import decode_captions
 import predict_captions
 from neurocine.diffusion.decode import DecodeSettings
 from neurocine.errors import InputError
@@ -17,6 +16,7 @@ from neurocine.models.pretrained import load_unet
 from neurocine.models.video_unet import VideoUNet
 from neurocine.provenance import stamp_weights
 from ridge.tiny import TEST, TRAIN
+from tiny_captions import clips_of_rows
 from tiny_study import FRAMES, stable_diffusion
 
 QUICK = DecodeSettings(steps=2, guidance=2.0, batch_size=5, every=2)
@@ -68,21 +68,9 @@ def test_clips_are_those_of_the_nearest_captions(given: dict[str, Any], tmp_path
     arrays, meta = read_arrays(out)
     assert (meta["condition"], meta["step"]) == ("fmri", "predict_captions")
     assert not (tmp_path / "state").exists()
-    texts = {name: read_arrays(given["embeddings"][0])[0][name] for name in ("text_states", "null_states")}
     chosen = slow_rows(given)
     assert len({row for rows in chosen.values() for row in rows}) > 1
-    for movie, rows in chosen.items():
-        texts[f"{movie}/state_index"] = np.array(rows)[:, None]
-        texts[f"{movie}/text"] = np.zeros((len(rows), 1, 8), np.float32)
-    write_arrays(tmp_path / "texts.safetensors", texts, {"movies": TEST, "computed_from": TEST})
-    names = ("prior", "stable_diffusion", "noise_ratio", "seed", "settings", "device")
-    decode_captions.main(
-        **{name: given[name] for name in names},
-        embeddings=[tmp_path / "texts.safetensors"],
-        condition="caption",
-        out=tmp_path / "captions.safetensors",
-    )
-    expected = read_arrays(tmp_path / "captions.safetensors")[0]
+    expected = clips_of_rows(given, chosen, tmp_path)
     for movie in TEST:
         np.testing.assert_array_equal(arrays[movie], expected[movie])
 
