@@ -8,12 +8,12 @@ import numpy as np
 
 from neurocine.cli import program
 from neurocine.columns import write_described_table
-from neurocine.errors import InputError
 from neurocine.fmri.assemble import SubjectFmri
 from neurocine.fmri.vertices import VertexSelection
-from neurocine.io import fixed_digits, open_arrays, read_meta, read_table, write_arrays
+from neurocine.io import fixed_digits, read_table, write_arrays
 from neurocine.metrics.fmri_agreement import AgreeFmriSettings, ClipFeatures, agree_fmri
 from neurocine.metrics.motion_energy import motion_energy
+from neurocine.metrics.score import Predictions
 from neurocine.metrics.settings import ScoreSettings
 from neurocine.models.pretrained import load_clip, pick_device
 from neurocine.provenance import header, movies_behind, refuse_leaks, refuse_overlap
@@ -48,29 +48,22 @@ def shown_features(
     return {movie: np.concatenate([part[movie] for part in parts], axis=1) for movie in there}
 
 
-def read_decoded(path: Path, clip: tuple, seed: int, settings: AgreeFmriSettings) -> ClipFeatures:
-    """Compute the features of the clips of a decoded file, in the order of their indices."""
+def decoded_features(decoded: Predictions, clip: tuple, settings: AgreeFmriSettings) -> ClipFeatures:
+    """Compute the features of decoded clips, in the order of their indices."""
     clips, features, sources = {}, {}, {}
-    with open_arrays(path) as handle:
-        meta = read_meta(handle)
-        arrays = set(handle.keys())
-        for name in sorted(name for name in arrays if name.endswith("/clip")):
-            movie, index = name.removesuffix("/clip"), handle.get_tensor(name)
-            order = np.argsort(index, kind="stable")
-            videos = handle.get_tensor(movie)[order]
-            clips[movie] = index[order]
-            if f"{movie}/source" in arrays:
-                sources[movie] = handle.get_tensor(f"{movie}/source")[order]
-            parts = []
-            if "clip" in settings.features:
-                parts.append(embed_movie(videos, clip, settings.batch_size).mean(axis=1, dtype=np.float64))
-            if "motion_energy" in settings.features:
-                parts.append(motion_energy(videos))
-            features[movie] = np.concatenate(parts, axis=1)
-    if not clips:
-        raise InputError(path, "no array named <movie>/clip", "decoded clips of each movie", "Decode again.")
-    condition, made_with = str(meta.get("condition", path.stem)), int(meta.get("seed", seed))
-    return ClipFeatures(condition, made_with, clips, features, sources)
+    for movie, index in decoded.clips.items():
+        order = np.argsort(index, kind="stable")
+        videos = decoded.read(movie)[order]
+        clips[movie] = index[order]
+        if movie in decoded.sources:
+            sources[movie] = decoded.sources[movie][order]
+        parts = []
+        if "clip" in settings.features:
+            parts.append(embed_movie(videos, clip, settings.batch_size).mean(axis=1, dtype=np.float64))
+        if "motion_energy" in settings.features:
+            parts.append(motion_energy(videos))
+        features[movie] = np.concatenate(parts, axis=1)
+    return ClipFeatures(decoded.condition, decoded.seed, clips, features, sources)
 
 
 @program
@@ -121,7 +114,8 @@ def main(
     model = fit_ridge_of_movies(known, training, settings)
     log.info("penalties from %.3g to %.3g", model.penalties.min(), model.penalties.max())
     parts = load_clip(clip, pick_device(device))
-    conditions = [read_decoded(path, parts, seed, settings) for path in decoded]
+    files = [Predictions.from_file(path, seed) for path in decoded]
+    conditions = [decoded_features(one, parts, settings) for one in files]
     shown = shown_features(test_embeddings, stimuli or [], test, settings)
     clips = conditions[0].clips
     of_originals = {movie: shown[movie][index] for movie, index in clips.items()}
