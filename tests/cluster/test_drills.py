@@ -222,7 +222,7 @@ def test_six_tries_ask_for_more_memory_only_after_a_shortage(drill: Study, undis
     (drill.folder / f"workflow_scripts/{TRAINING}.py").write_text(GREEDY)
     (decoder,) = (undisturbed.folder / f"results/micro/sub-1/{TRAINING}").iterdir()
     target = f"results/micro/sub-1/{TRAINING}/{decoder.name}/done.json"
-    assert drill.run(target, how=("--profile", "slurm", "--retries", "5")) == 1
+    assert drill.run(target, seconds=4 * SLOW, how=("--profile", "slurm", "--retries", "5")) == 1
     jobs = of_training(drill)
     shortages = [job["state"] != "TIMEOUT" for job in jobs]
     assert len(jobs) == 6, drill.tell()
