@@ -240,6 +240,11 @@ def test_a_second_method_goes_on_from_the_finished_first(study: Path) -> None:
         assert experiment in page
     comparisons = pd.read_csv(study / RESULTS / "tables/comparisons.tsv", sep="\t")
     assert set(comparisons["kind"]) == {"condition", "experiment", "method", "to beat"}
+    # keep.latents is false: what clips were drawn from is gone, its scores stay, nothing asks for it again.
+    subject = study / RESULTS / "sub-3"
+    assert len(list((subject / "score_features").glob("*.tsv"))) == 2
+    for name in ("decode_features", "predict_features"):
+        assert not list((subject / name).rglob("*.safetensors"))
     assert planned(study, config) == set()
 
 

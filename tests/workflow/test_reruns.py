@@ -183,3 +183,49 @@ def test_clips_that_are_not_kept_are_deleted_and_no_later_run_makes_them_again(t
     assert not movie.keys() & {"assemble_train", "train_encoder", "train_decoder"}
     asked = "results/toy/sub-1/neurocine/paper_main/decode/fmri.safetensors"
     assert planned(study, asked, *TOY, "mine.yaml") == {"decode": 1}
+
+
+def features_of(study: Path, subject: str) -> set[str]:
+    """Name what lies there of the latents that other methods decode."""
+    folder = study / f"results/toy/sub-{subject}"
+    found = [*folder.glob("decode_features/**/*.safetensors"), *folder.glob("predict_features/*.safetensors")]
+    return {str(path.relative_to(folder)) for path in found}
+
+
+def test_latents_that_are_not_kept_are_deleted_and_no_later_run_makes_them_again(tmp_path: Path) -> None:
+    study = copy_without_programs(tmp_path)
+    text = "keep: {latents: false}\nconditions: [fmri, shifted, features, caption]\n"
+    rows = "run_experiments: [paper_main, animator, ridge_latents]\n"
+    both = (*TOY, "studies/toy/animator.yaml")
+    finish(study, *both, write(study, "mine.yaml", text + rows))
+    results = study / "results/toy/sub-1"
+    assert features_of(study, "1") == features_of(study, "3") == set()
+    assert (results / "mind_animator/animator/reconstruct/fmri.safetensors").is_file()
+    assert (results / "ridge/ridge_latents/scores.tsv").is_file()
+    assert (results / "score_features/ridge.tsv").is_file()
+    assert planned(study, *both, "mine.yaml") == {}
+    assert planned(study, *both, "mine.yaml", "--profile", "slurm") == {}
+    # Another subject: its own alone.
+    jobs = planned(study, *both, write(study, "more.yaml", f"{text}{rows}subjects: [1, 2, 3]\n"))
+    assert jobs["predict_features"] == jobs["train_motion"] == 1
+    assert jobs["decode_features"] == 3
+    # An experiment that shares them asks for them, and so has the clips of both drawn; it trains nothing.
+    rows = "run_experiments: [paper_main, animator, animator_no_motion, ridge_latents]\n"
+    jobs = planned(study, *both, write(study, "sharing.yaml", text + rows))
+    assert jobs["decode_features"] == 6
+    assert jobs["reconstruct"] == 12
+    assert not [name for name in jobs if MADE_ANEW.match(name) or name in ("predict_features", "decode")]
+    # By name.
+    (decoders,) = (results / "train_motion").iterdir()
+    asked = f"results/toy/sub-1/decode_features/{decoders.name}/fmri.safetensors"
+    assert planned(study, asked, *both, "mine.yaml") == {"decode_features": 1}
+
+
+def test_latents_are_kept_unless_the_config_says_otherwise(tmp_path: Path) -> None:
+    study = copy_without_programs(tmp_path)
+    text = "conditions: [fmri, shifted]\nrun_experiments: [ridge_latents]\nsubjects: [1]\n"
+    finish(study, *TOY, "studies/toy/animator.yaml", write(study, "mine.yaml", text))
+    assert features_of(study, "1") == {
+        "predict_features/fmri.safetensors",
+        "predict_features/shifted.safetensors",
+    }
