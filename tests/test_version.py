@@ -39,6 +39,18 @@ def test_a_checkout_names_its_commit(checkout: Path) -> None:
 
 
 @needs_git
+def test_the_checkout_of_somebody_else_names_its_commit(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an installation that a lab shares, where git tells other people nothing by default."""
+    commit = git(checkout, "rev-parse", "--short=10", "HEAD")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for such tests
+    with pytest.raises(subprocess.CalledProcessError):
+        git(checkout, "status")
+    assert code_version(checkout) == f"{__version__}+g{commit}"
+
+
+@needs_git
 def test_edited_code_is_marked_an_edited_config_is_not(checkout: Path) -> None:
     (checkout / "config.yaml").write_text("seed: 2")
     (checkout / "results").mkdir()

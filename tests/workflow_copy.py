@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,15 @@ def workflow_environment(*programs: Path) -> dict[str, str]:
 
 
 def snakemake(
-    folder: Path, *arguments: str, programs: tuple[Path, ...] = ()
+    folder: Path, *arguments: str, programs: tuple[Path, ...] = (), through: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a folder, with the programs' ``python`` being this one."""
-    command = [str(Path(sys.executable).parent / "snakemake"), *arguments]
+    """Run Snakemake in a folder, with the programs' ``python`` being this one.
+
+    Parameters
+    ----------
+    programs : folders whose programs come before all others
+    through : a command that runs the one behind it, such as setpriv
+    """
+    command = [*through, str(Path(sys.executable).parent / "snakemake"), *arguments]
     environment = workflow_environment(*programs)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

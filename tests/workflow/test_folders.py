@@ -3,6 +3,9 @@
 import os
 import re
 import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,59 @@ def test_a_study_is_run_in_its_folder_and_leaves_the_checkout_alone(lab: Path, t
     assert (study / "logs/micro/select_vertices/select_vertices.log").is_file()
     assert content(lab) == before
     assert not [path for top in (lab.parents[1], tmp_path) for path in top.rglob("ran1")]
+
+
+def somebody_else() -> list[str]:
+    """A command that runs another as a person who may write own files alone: where root tests, as nobody."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root may write everywhere, and there is no setpriv (util-linux) to become somebody else")
+    # Reading all is allowed, since Python may be installed in root's home.
+    read = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *read, "--"]
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that others may enter; those that pytest makes are closed."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def installed(shared: Path) -> Iterator[Path]:
+    """A checkout of the lab's maintainer, in which nobody may write."""
+    checkout = copy_workflow(shared / "installed/neurocine")
+    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "first"]):
+        subprocess.run([*git, *words], check=True)
+    subprocess.run(["chmod", "-R", "a-w", checkout.parent], check=True)
+    yield checkout
+    subprocess.run(["chmod", "-R", "u+w", checkout.parent], check=True)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_lab_shares_an_installation_that_nobody_may_write(
+    installed: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through, study = somebody_else(), shared / "study"
+    study.mkdir()
+    if through:
+        os.chown(study, 65534, 65534)
+    for name in ("home", "results", "logs"):
+        refused = subprocess.run([*through, "touch", installed / name], capture_output=True, check=False)
+        assert refused.returncode != 0
+    monkeypatch.setenv("HOME", str(study))
+    where = ("--snakefile", str(installed / "Snakefile"), "--directory", str(study))
+    config = ("--configfile", str(installed / "tests/micro/config.yaml"))
+    for words in (("--profile", str(installed / "slurm"), "-n"), (VERTICES, "--cores", "1")):
+        run = snakemake(study, *where, *words, *config, through=through)
+        assert run.returncode == 0, run.stdout + run.stderr
+    # Results name its commit, though it belongs to somebody else.
+    version = read_arrays(study / VERTICES)[1]["version"]
+    assert re.fullmatch(r"[0-9.]+\+g[0-9a-f]{10}", version), version
 
 
 def test_a_moved_checkout_reruns_nothing(tmp_path: Path) -> None:
