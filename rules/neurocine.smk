@@ -443,8 +443,8 @@ rule plot_surface:
 rule export_maps:
     input:
         attention=rules.extract_attention.output.maps,
-        agreement=of_neurocine("maps/agree_fmri.safetensors"),
-        areas=of_neurocine("maps/rank_areas.safetensors"),
+        agreement=evaluated("agree_fmri"),
+        areas=evaluated("rank_areas"),
     output:
         maps=of_neurocine(export_names(config)[0]),
         described=of_neurocine(export_names(config)[1]),

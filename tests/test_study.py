@@ -90,6 +90,15 @@ def test_files_of_a_result_follow_the_conditions() -> None:
     ]
 
 
+def test_a_result_has_the_evaluations_that_are_requested() -> None:
+    tables = {"test_order.tsv", "agree_fmri.tsv", "rank_areas.tsv"}
+    maps = {"maps/agree_fmri.png", "maps/rank_areas.png"}
+    assert tables | maps <= set(result_files(config(), NEUROCINE))
+    without = set(result_files(config(evaluate=["rank_areas"]), NEUROCINE))
+    assert without & (tables | maps) == {"rank_areas.tsv", "maps/rank_areas.png"}
+    assert "scores.tsv" in set(result_files(config(evaluate=[]), NEUROCINE)) - tables - maps
+
+
 def test_trainings_are_counted_once_per_key() -> None:
     toy = config()
     toy["experiments"] = {name: toy["experiments"][name] for name in toy["ablation_experiments"]}

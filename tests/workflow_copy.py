@@ -27,6 +27,7 @@ PARTS = (
 STUDIES = (
     "studies/cards",
     "studies/toy/config.yaml",
+    "studies/toy/first.yaml",
     "studies/toy/animator.yaml",
     "studies/toy/animator_rows.yaml",
     "studies/toy/turned.yaml",

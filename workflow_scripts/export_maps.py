@@ -19,8 +19,8 @@ def main(
     out: Path,
     page: Path,
     name: str = "",
-    agreement: Path | None = None,
-    areas: Path | None = None,
+    agreement: list[Path] = [],  # noqa: B006  (never changed; a command line has no other empty list)
+    areas: list[Path] = [],  # noqa: B006
 ) -> None:
     """Write all maps into one file, a description beside it, and the occlusion map as a page.
 
@@ -31,8 +31,8 @@ def main(
     out : CIFTI scalars (.dscalar.nii), or NIfTI (.nii.gz) of maps on volumes
     page : HTML that needs no network
     name : what the maps show, for example "subject 1, paper_main"
-    agreement : maps of agree_fmri
-    areas : maps of rank_areas
+    agreement : maps of agree_fmri, or none
+    areas : maps of rank_areas, or none
     """
     arrays, meta = read_arrays(attention)
     maps, occlusion = select_maps(arrays, meta["stages"], meta["layers"], settings.quantity)
@@ -40,12 +40,12 @@ def main(
     grid = VoxelGrid.from_meta(meta["grid"]) if "grid" in meta else None
     made_by = {"Name": "neurocine", "Version": code_version()}
     named, behind = named_maps(maps, occlusion, scales), set(meta["computed_from"])
-    if agreement is not None:
-        of_conditions, agreed = read_arrays(agreement)
+    for path in agreement:
+        of_conditions, agreed = read_arrays(path)
         named += agreement_maps({each: of_conditions[each] for each in agreed["conditions"]}, settings)
         behind |= set(agreed["computed_from"])
-    if areas is not None:
-        of_areas, ranked = read_arrays(areas)
+    for path in areas:
+        of_areas, ranked = read_arrays(path)
         named += area_maps(of_areas)
         behind |= set(ranked["computed_from"])
     sources = {

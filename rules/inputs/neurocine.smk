@@ -22,6 +22,11 @@ def decoder_file(name):
     return path
 
 
+def evaluated(step):
+    """The maps of an evaluation, if the study asks for it."""
+    return [of_neurocine(f"maps/{step}.safetensors")] if step in config["evaluate"] else []
+
+
 def contrastive_file(wildcards):
     """The weights of the encoder after phase 1 that an experiment uses."""
     return of_subject(f"train_encoder/{encoder_key(neurocine_row(wildcards))}/encoder/model.safetensors")

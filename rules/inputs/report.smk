@@ -67,6 +67,14 @@ def tables_of(method):
     return method.tables(config)
 
 
+def agreement_of(method):
+    return studies.evaluation_tables(config, "agree_fmri")
+
+
+def order_of(method):
+    return studies.evaluation_tables(config, "test_order")
+
+
 def areas_of(method):
     return studies.area_tables(config, method)
 

@@ -83,8 +83,8 @@ def test_maps_of_agreement_and_of_areas_are_among_them(tmp_path: Path) -> None:
         attention=tmp_path / "attention.safetensors",
         **given,
         out=tmp_path / "maps.dscalar.nii",
-        agreement=agreement,
-        areas=areas,
+        agreement=[agreement],
+        areas=[areas],
     )
     image = nibabel.load(tmp_path / "maps.dscalar.nii")
     listed = list(image.header.get_axis(0).name)[1 + len(STAGES) * len(LAYERS) :]

@@ -58,6 +58,25 @@ def test_all_conditions_and_seeds_are_one_list_each(checkout: Path, tmp_path: Pa
     assert not jobs.keys() & {"decode_captions", "decode_nearest", "make_baselines", "retrieve_clips"}
 
 
+EVALUATED = {"test_order", "agree_fmri", "plot_agreement", "rank_areas", "plot_areas"}
+
+
+def test_only_the_evaluations_asked_for_are_run(checkout: Path, tmp_path: Path) -> None:
+    assert set(planned(checkout, *TOY)) >= EVALUATED
+    fewer = tmp_path / "fewer.yaml"
+    fewer.write_text("evaluate: [test_order]\n")
+    jobs = planned(checkout, *TOY, str(fewer))
+    assert EVALUATED & set(jobs) == {"test_order"}
+    assert {"score", "export_maps", "build_browser"} <= set(jobs)  # exports are then those of attention
+
+
+def test_the_first_page_of_the_demo_waits_for_no_encoder(checkout: Path) -> None:
+    jobs = planned(checkout, "results/toy/sub-1/browser", *TOY, "studies/toy/first.yaml")
+    assert {name for name in jobs if name.startswith("train_")} == {"train_video_prior"}
+    assert {"predict_captions", "score", "build_subject_browser"} <= set(jobs)
+    assert not EVALUATED & set(jobs)
+
+
 def test_one_subject_needs_nothing_of_the_others(checkout: Path) -> None:
     jobs = planned(checkout, "sub_3", *TOY)
     assert jobs["train_decoder"] == 1

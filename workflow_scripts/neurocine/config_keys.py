@@ -62,6 +62,7 @@ from neurocine.stimuli.latents import EncodeLatentsSettings
 from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.show import ShowClipsSettings
 from neurocine.stimuli.variants import EmbedVariantsSettings
+from neurocine.study import EVALUATIONS
 from neurocine.surface.attention import ExtractAttentionSettings
 from neurocine.surface.plot import PlotAgreementSettings, PlotSurfaceSettings
 from neurocine.surface.plot_areas import PlotAreasSettings
@@ -316,6 +317,13 @@ class StudyKeys(Settings):
     """Name the conditions to score, all in the same way; fmri must be among them.
 
     docs/scoring.md lists what the clips of each condition are made from and what their scores tell.
+    """
+    evaluate: Annotated[tuple[Annotated[str, OneOf(EVALUATIONS)], ...], Unique()] = EVALUATIONS
+    """Name the steps that examine a result further, once it is scored; those left out are not run.
+
+    The page has no section of them then. test_order tests whether frames are in the order of the clip;
+    agree_fmri compares what the clips predict with the measured fMRI; rank_areas finds the areas that are
+    decoded from.
     """
     generation_seeds: Annotated[tuple[Seed, ...], Unique()] = ()
     """Clips are decoded from fMRI once more with each of these seeds of the initial noise.

@@ -23,6 +23,8 @@ from neurocine.vertex_choice import vertices_known
 
 Config = Mapping[str, Any]
 SHOWN = ("random", "best", "median", "worst")  # choices of clips, one sheet and one film each
+# Steps that examine a scored result further, each a table of its name; the config chooses among them.
+EVALUATIONS = ("test_order", "agree_fmri", "rank_areas")
 STRIPS = tuple(f"strips/{choice}.{kind}" for choice in SHOWN for kind in ("png", "mp4"))
 
 
@@ -419,13 +421,19 @@ def clip_films(config: Config) -> list[str]:
 def result_maps(config: Config, method: Method) -> list[str]:
     """Name the brain maps of a result: the method's, its areas, and its agreement with the measured brain."""
     areas = ["maps/rank_areas.png"] if area_tables(config, method) else []
-    agreement = ["maps/agree_fmri.png"] if vertices_known(config) else []
-    return [*method.maps(config), *areas, *agreement]
+    agreement = ["maps/agree_fmri.png"] if evaluation_tables(config, "agree_fmri") else []
+    return [*method.maps(config), *areas, *(agreement if vertices_known(config) else [])]
+
+
+def evaluation_tables(config: Config, *steps: str) -> list[str]:
+    """Name the tables of those of these evaluations that the study asks for."""
+    return [f"{step}.tsv" for step in steps if step in config["evaluate"]]
 
 
 def area_tables(config: Config, method: Method) -> list[str]:
     """Name the table of the areas that a method decodes from, where its networks and the vertices tell."""
-    return ["rank_areas.tsv"] if method.ranks_areas and vertices_known(config) else []
+    known = method.ranks_areas and vertices_known(config)
+    return evaluation_tables(config, "rank_areas") if known else []
 
 
 def result_files(config: Config, method: Method) -> list[str]:
@@ -438,11 +446,11 @@ def result_files(config: Config, method: Method) -> list[str]:
     decoded = decoded_from_fmri(config, method) if config["keep"]["decoded"] else []
     return [
         *(f"{method.step}/{name}.safetensors" for name in decoded),
-        *("scores.tsv", "clip_scores.tsv", "test_order.tsv"),
+        *("scores.tsv", "clip_scores.tsv"),
+        *evaluation_tables(config, "test_order", "agree_fmri"),
         *clip_films(config),
         *STRIPS,
         *(f"controls/{name}/{SHOWN[0]}.jpg" for name in shown_controls(config, method)),
-        "agree_fmri.tsv",
         *method.tables(config),
         *area_tables(config, method),
         *result_maps(config, method),
