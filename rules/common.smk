@@ -79,7 +79,8 @@ TRAIN, TEST = config["movies"]["train"], config["movies"]["test"]
 MOVIES = TRAIN + TEST
 REST = STUDY.rest
 SIMULATED = config["simulate"]
-EXPERIMENTS = config["experiments"]
+# Those of the config, and each of them again with every seed of train_seeds.
+EXPERIMENTS = studies.repeated_rows(config, config["experiments"])
 USED_METHODS = methods_of(EXPERIMENTS)
 FMRI_FROM = config["fmri_from"]
 FROM_RUNS = FMRI_FROM == "runs"

@@ -5,13 +5,14 @@ include: "inputs/animator.smk"
 
 
 ANIMATOR = METHODS["mind_animator"]
-VARIANTS = studies.trainings(config, ANIMATOR, "train_structure")
 MOTIONS = studies.trainings(config, ANIMATOR, "train_motion")
+VARIANTS = dict.fromkeys(training.parameters["variant"] for training in MOTIONS.values())
 FEATURES_OF = studies.conditions_among(config, ANIMATOR.fmri_conditions)
 
 
 wildcard_constraints:
     variant=one_of(VARIANTS),
+    training="(_train[0-9]+)?",
     motion=one_of(MOTIONS),
 
 
@@ -75,14 +76,14 @@ rule train_semantic:
         embeddings=train_files(results("embed_clips/{batch}.safetensors")),
         variants=train_files(results("embed_variants/{batch}.safetensors")),
     output:
-        weights=of_subject("train_semantic/{variant}/decoder/model.safetensors"),
-        config=of_subject("train_semantic/{variant}/decoder/config.json"),
-        log=of_subject("train_semantic/{variant}/log.jsonl"),
-        done=of_subject("train_semantic/{variant}/done.json"),
+        weights=of_subject("train_semantic/{variant}{training}/decoder/model.safetensors"),
+        config=of_subject("train_semantic/{variant}{training}/decoder/config.json"),
+        log=of_subject("train_semantic/{variant}{training}/log.jsonl"),
+        done=of_subject("train_semantic/{variant}{training}/done.json"),
     log:
-        log_file("train_semantic/sub-{subject}_{variant}"),
+        log_file("train_semantic/sub-{subject}_{variant}{training}"),
     benchmark:
-        benchmark_file("train_semantic/sub-{subject}_{variant}")
+        benchmark_file("train_semantic/sub-{subject}_{variant}{training}")
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
@@ -93,9 +94,9 @@ rule train_semantic:
     params:
         train_movies=TRAIN,
         validation=config["movies"]["validation"],
-        seed=config["seed"],
+        seed=seed_of_variant,
         settings=settings("train_semantic"),
-        state=state_dir("train_semantic/sub-{subject}_{variant}"),
+        state=state_dir("train_semantic/sub-{subject}_{variant}{training}"),
         out=output_folder("done"),
     shell:
         '{resources.launcher} "$NEUROCINE/train_semantic.py" --fmri {input.fmri:q} --embeddings {input.embeddings:q} '
@@ -109,14 +110,14 @@ rule train_structure:
         fmri=of_subject("assemble_train/fmri.safetensors"),
         latents=train_files(results("encode_latents/{batch}.safetensors")),
     output:
-        weights=of_subject("train_structure/{variant}/decoder/model.safetensors"),
-        config=of_subject("train_structure/{variant}/decoder/config.json"),
-        log=of_subject("train_structure/{variant}/log.jsonl"),
-        done=of_subject("train_structure/{variant}/done.json"),
+        weights=of_subject("train_structure/{variant}{training}/decoder/model.safetensors"),
+        config=of_subject("train_structure/{variant}{training}/decoder/config.json"),
+        log=of_subject("train_structure/{variant}{training}/log.jsonl"),
+        done=of_subject("train_structure/{variant}{training}/done.json"),
     log:
-        log_file("train_structure/sub-{subject}_{variant}"),
+        log_file("train_structure/sub-{subject}_{variant}{training}"),
     benchmark:
-        benchmark_file("train_structure/sub-{subject}_{variant}")
+        benchmark_file("train_structure/sub-{subject}_{variant}{training}")
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
@@ -127,9 +128,9 @@ rule train_structure:
     params:
         train_movies=TRAIN,
         validation=config["movies"]["validation"],
-        seed=config["seed"],
+        seed=seed_of_variant,
         settings=settings("train_structure"),
-        state=state_dir("train_structure/sub-{subject}_{variant}"),
+        state=state_dir("train_structure/sub-{subject}_{variant}{training}"),
         out=output_folder("done"),
     shell:
         '{resources.launcher} "$NEUROCINE/train_structure.py" --fmri {input.fmri:q} --latents {input.latents:q} '
@@ -166,7 +167,7 @@ rule train_motion:
         variant=motion_parameter("variant"),
         memory_tokens=motion_parameter("memory_tokens"),
         motion_from=motion_parameter("motion_from"),
-        seed=config["seed"],
+        seed=lambda wildcards: training_seed(MOTIONS[wildcards.motion]),
         settings=settings("train_motion"),
         state=state_dir("train_motion/sub-{subject}_{motion}"),
         out=output_folder("done"),

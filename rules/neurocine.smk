@@ -18,9 +18,9 @@ PERMUTATIONS = {
 }
 # Ridge regression's captions are sampled by it too.
 PRIORS = {
-    key: parameters
+    key: training
     for method in USED_METHODS
-    for key, parameters in studies.trainings(config, method, "train_video_prior").items()
+    for key, training in studies.trainings(config, method, "train_video_prior").items()
 }
 
 
@@ -134,9 +134,9 @@ rule train_encoder:
         pretrained=input_folder("pretrained"),
         train_movies=TRAIN,
         validation=config["movies"]["validation"],
-        seed=config["seed"],
+        seed=lambda wildcards: training_seed(trained_encoder(wildcards)),
         settings=settings("train_encoder"),
-        experiment=lambda wildcards: json.dumps(ENCODERS[PERMUTATIONS[wildcards.encoder][0]]),
+        experiment=lambda wildcards: json.dumps(trained_encoder(wildcards).parameters),
         permutation=lambda wildcards: PERMUTATIONS[wildcards.encoder][1],
         state=state_dir("train_encoder/sub-{subject}_{encoder}"),
         out=output_folder("done"),
@@ -176,8 +176,8 @@ rule train_video_prior:
         stable_diffusion=model_folder("stable_diffusion"),
         train_movies=TRAIN,
         validation=config["movies"]["validation"],
-        noise_ratio=lambda wildcards: PRIORS[wildcards.prior]["noise_ratio"],
-        seed=config["seed"],
+        noise_ratio=lambda wildcards: PRIORS[wildcards.prior].parameters["noise_ratio"],
+        seed=lambda wildcards: training_seed(PRIORS[wildcards.prior]),
         settings=prior_settings,
         state=state_dir("train_video_prior/{prior}"),
         out=output_folder("done"),
@@ -221,8 +221,8 @@ rule train_decoder:
         stable_diffusion=model_folder("stable_diffusion"),
         train_movies=TRAIN,
         validation=config["movies"]["validation"],
-        noise_ratio=lambda wildcards: PRIORS[wildcards.prior]["noise_ratio"],
-        seed=config["seed"],
+        noise_ratio=lambda wildcards: PRIORS[wildcards.prior].parameters["noise_ratio"],
+        seed=lambda wildcards: training_seed(trained_encoder(wildcards)),
         settings=settings("train_decoder"),
         state=state_dir("train_decoder/sub-{subject}_{encoder}_{prior}"),
         out=output_folder("done"),
@@ -363,7 +363,7 @@ rule decode_nearest:
         encoder=input_folder("encoder"),
         prior=lambda wildcards, input: str(Path(input.prior).parents[1]),
         stable_diffusion=model_folder("stable_diffusion"),
-        noise_ratio=lambda wildcards: PRIORS[wildcards.prior]["noise_ratio"],
+        noise_ratio=lambda wildcards: PRIORS[wildcards.prior].parameters["noise_ratio"],
         seed=config["seed"],
         settings=settings("decode"),
         state=state_dir("decode_nearest/sub-{subject}_{encoder}_{prior}"),

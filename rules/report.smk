@@ -28,7 +28,7 @@ rule tabulate_scores:
     params:
         arguments=arguments_file(),
         study=STUDY.facts(),
-        experiments=json.dumps({"rows": EXPERIMENTS}, sort_keys=True),
+        experiments=json.dumps({"rows": config["experiments"]}, sort_keys=True),
         settings=settings("tabulate_scores"),
     shell:
         'python "$NEUROCINE/tabulate_scores.py" --arguments {params.arguments:q} --study {params.study:q} '
@@ -39,7 +39,7 @@ rule tabulate_scores:
 
 rule compare_results:
     input:
-        clip_scores=each_result(["clip_scores.tsv"], config["run_experiments"]),
+        clip_scores=each_result(["clip_scores.tsv"], with_repeats(config["run_experiments"])),
         scores=results("tables/scores.tsv"),
     output:
         results=results("tables/results.tsv"),
@@ -55,14 +55,10 @@ rule compare_results:
         mem_mb=memory(4),
         runtime=minutes(30),
     params:
-        arguments=arguments_file(),
-        study=STUDY.facts(),
-        networks=[f"{name}={folder}" for name, folder in SCORING_NETWORKS.items()],
-        seed=config["seed"],
-        settings=settings("compare_results"),
+        **compare_params(config["run_experiments"]),
     shell:
         'python "$NEUROCINE/compare_results.py" --arguments {params.arguments:q} '
-        "--study {params.study:q} --networks {params.networks:q} --seed {params.seed:q} "
+        "--study {params.study:q} --trained {params.trained:q} --networks {params.networks:q} --seed {params.seed:q} "
         "--settings {params.settings:q} --out-results {output.results:q} --out-comparisons {output.comparisons:q} "
         "--out-published {output.published:q} 2> >(tee {log:q} >&2)"
 
@@ -241,7 +237,7 @@ use rule tabulate_scores as tabulate_ablation with:
 
 use rule compare_results as compare_ablation with:
     input:
-        clip_scores=each_result(["clip_scores.tsv"], config["ablation_experiments"]),
+        clip_scores=each_result(["clip_scores.tsv"], with_repeats(config["ablation_experiments"])),
         scores=results("ablation/tables/scores.tsv"),
     output:
         results=results("ablation/tables/results.tsv"),
@@ -251,6 +247,8 @@ use rule compare_results as compare_ablation with:
         log_file("compare_results/ablation"),
     benchmark:
         benchmark_file("compare_results/ablation")
+    params:
+        **compare_params(config["ablation_experiments"]),
 
 
 use rule write_methods as write_ablation_methods with:

@@ -35,7 +35,7 @@ rule score:
         by_encoder=encoder_clips,
         stimuli=test_files(results("prepare_stimuli/{batch}.safetensors")),
         train_stimuli=train_files(results("prepare_stimuli/{batch}.safetensors")),
-        latents=test_files(results("encode_latents/{batch}.safetensors")) if "vae" in CONDITIONS else [],
+        latents=scored_latents,
         stable_diffusion=MODEL_FILES["stable_diffusion"],
         networks=[MODEL_FILES[name] for name in SCORING_NETWORKS],
     output:

@@ -19,15 +19,15 @@ TABLES = {
     "p_value draws memory_tr p_holds baseline_constant baseline_mean_frame ci_low ci_high "
     "block_tr n_clips seed p_holm",
     "results": "dataset subject method experiment condition metric value ci_low ci_high n_clips seeds "
-    "seed_sd chance null_mean baseline_constant baseline_mean_frame p_holm",
+    "seed_sd trainings train_sd chance null_mean baseline_constant baseline_mean_frame p_holm",
     "main": "dataset seed n_clips ssim_mv ssim_mv_ci ssim_mv_null ssim_mv_p ssim_mv_baseline "
     "acc_image_50_any3_ci",
     "ablation": "spatial_ratio temporal_ratio spatial_weight temporal_weight noise_ratio baseline "
     "published comparable",
     "published": "source reading system year named n_way top_k published std value seeds comparable reason "
     "note",
-    "comparisons": "kind first second metric n_clips first_seeds second_seeds difference block_tr p_value "
-    "p_family",
+    "comparisons": "kind first second metric n_clips first_seeds second_seeds trainings difference block_tr "
+    "tested_over p_value p_family",
     "agree_fmri": " ".join(["condition", "seed", *fmri_agreement.VALUE_COLUMNS]),
     "test_order": "condition seed sample metric value permuted permuted_p reversed reversed_p other_clip "
     "other_clip_p held held_p orders n_clips evidence",

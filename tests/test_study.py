@@ -16,8 +16,10 @@ from neurocine.study import (
     Study,
     control_strips,
     decoded_from_fmri,
+    repeated_rows,
     result_files,
     row_of,
+    trained_rows,
     trainings,
     trainings_behind,
 )
@@ -103,6 +105,36 @@ def test_trainings_are_counted_once_per_key() -> None:
     toy = config()
     toy["experiments"] = {name: toy["experiments"][name] for name in toy["ablation_experiments"]}
     assert len(trainings(toy, NEUROCINE, "train_encoder")) == 8
-    assert trainings(toy, NEUROCINE, "train_video_prior")["beta0.25"] == {"noise_ratio": 0.25}
+    assert trainings(toy, NEUROCINE, "train_video_prior")["beta0.25"].parameters == {"noise_ratio": 0.25}
     behind = {training.folder for training in trainings_behind(toy, ["exp00", "exp01"])}
     assert {"pretrain_encoder", "train_video_prior/beta0", "train_decoder/plain_beta0"} <= behind
+
+
+def test_experiments_are_repeated_with_every_training_seed_but_share_their_pretraining() -> None:
+    ridge = {"ridge_latents": {"method": "ridge"}, "ridge_caption": {"method": "ridge", "target": "caption"}}
+    toy = config(train_seeds=[7, 8], experiments=ridge)
+    names = ["paper_main", "ridge_latents", "ridge_caption"]
+    assert list(repeated_rows(toy, names)) == [
+        *("paper_main", "paper_main_train7", "paper_main_train8"),
+        "ridge_latents",  # solved, not trained
+        *("ridge_caption", "ridge_caption_train7", "ridge_caption_train8"),
+    ]
+    assert row_of(toy, "paper_main_train7", "neurocine")["train_seed"] == 7
+    every = trainings(toy, NEUROCINE, "train_encoder")
+    of_main = {training.folder: training.seed for training in trainings_behind(toy, ["paper_main"])}
+    assert set(of_main.values()) == {None}
+    encoder = next(folder for folder in of_main if folder.startswith("train_encoder/")).partition("/")[2]
+    assert [every[key].seed for key in (encoder, f"{encoder}_train7", f"{encoder}_train8")] == [None, 7, 8]
+    assert set(trainings(toy, NEUROCINE, "pretrain_encoder")) == {""}
+    priors = trainings(toy, NEUROCINE, "train_video_prior")
+    assert priors["beta0.25_train8"].parameters == priors["beta0.25"].parameters
+    said = trained_rows(toy, ["paper_main", "ridge_latents"])
+    assert said["paper_main_train8"] == said["paper_main"] | {"train_seed": 8}
+    assert set(said["paper_main"]["trainings"]) == set(of_main)
+    assert said["ridge_latents"] == {"experiment": "ridge_latents", "train_seed": None, "trainings": []}
+
+
+def test_a_study_without_training_seeds_has_its_own_experiments_alone() -> None:
+    toy = config()
+    assert toy["train_seeds"] == []
+    assert repeated_rows(toy, toy["experiments"]) == toy["experiments"]

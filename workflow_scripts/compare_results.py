@@ -13,6 +13,7 @@ from neurocine.metrics.comparisons import CompareResultsSettings
 from neurocine.metrics.judges import parse_networks
 from neurocine.metrics.published import StudyFacts
 from neurocine.metrics.results import compare_results
+from neurocine.metrics.trainings import TrainedRows
 
 OWNER = re.compile(r"sub-(?P<subject>[^/]+)/(?P<method>[^/]+)/(?P<experiment>[^/]+)/[^/]+$")
 
@@ -32,6 +33,7 @@ def main(
     clip_scores: list[Path],
     scores: Path,
     study: StudyFacts,
+    trained: TrainedRows,
     seed: int,
     settings: CompareResultsSettings,
     out_results: Path,
@@ -39,13 +41,14 @@ def main(
     out_published: Path,
     networks: list[str],
 ) -> None:
-    """Summarise results over seeds, test their differences, and put them beside published values.
+    """Summarise results over trainings and seeds, test differences, and put them beside published values.
 
     Parameters
     ----------
     clip_scores : scores of single clips (score), .../sub-<subject>/<method>/<experiment>/clip_scores.tsv
     scores : long table of tabulate_scores
     study : what decides whether published values may be compared, as JSON
+    trained : which experiments are another one trained again, and on which trainings each rests, as JSON
     seed : of the draws
     settings : section compare_results of the config, as JSON
     out_results : minimal table: value, interval, null, baselines, clips and seeds of each result (TSV)
@@ -55,7 +58,7 @@ def main(
     """
     clips = [read_clips(path) for path in clip_scores]
     long = read_table(scores, ["dataset", "metric", "null_mean", "p_holm"])
-    tables = compare_results(clips, long, parse_networks(networks), study, settings, seed)
+    tables = compare_results(clips, long, parse_networks(networks), study, settings, seed, trained)
     for path, table in zip((out_results, out_comparisons, out_published), tables, strict=True):
         write_described_table(path, fixed_digits(table))
 

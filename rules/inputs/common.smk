@@ -58,6 +58,11 @@ def seed_of(wildcards):
     return int(wildcards.condition.partition("_seed")[2] or config["seed"])
 
 
+def training_seed(training):
+    """The seed of a training: the study's, or one of train_seeds."""
+    return config["seed"] if training.seed is None else training.seed
+
+
 # Command lines have a limit, so what grows with the study is given in a file. It is written here and not by a handler
 # of the start, which Snakemake drops where this workflow is a module of another one.
 

@@ -8,6 +8,11 @@ def neurocine_row(wildcards):
     return row_of(wildcards.experiment, NEUROCINE.name)
 
 
+def trained_encoder(wildcards):
+    """The training of an encoder; also of a null of rank_areas, and of the decoder that is made of it."""
+    return ENCODERS[PERMUTATIONS[wildcards.encoder][0]]
+
+
 def of_neurocine(path):
     """A file of one subject under one experiment of this method."""
     return of_subject(f"{NEUROCINE.name}/{{experiment}}/{path}")
@@ -40,7 +45,8 @@ def prior_file(wildcards):
 
 def own_layers(wildcards):
     """What experiments have in place of the settings of a video prior's layers."""
-    return {key: value for key, value in PRIORS[wildcards.prior].items() if key != "noise_ratio"}
+    parameters = PRIORS[wildcards.prior].parameters
+    return {key: value for key, value in parameters.items() if key != "noise_ratio"}
 
 
 def prior_settings(wildcards):

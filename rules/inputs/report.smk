@@ -4,6 +4,23 @@
 RUN_TABLES = ["runs.tsv"] if FROM_RUNS else []
 
 
+def with_repeats(experiments):
+    """Experiments, each followed by those that are it trained again."""
+    return list(studies.repeated_rows(config, experiments))
+
+
+def compare_params(experiments):
+    """The params of the comparison of these experiments."""
+    return {
+        "arguments": arguments_file(),
+        "study": STUDY.facts(),
+        "trained": json.dumps({"rows": studies.trained_rows(config, experiments)}, sort_keys=True),
+        "networks": [f"{name}={folder}" for name, folder in SCORING_NETWORKS.items()],
+        "seed": config["seed"],
+        "settings": settings("compare_results"),
+    }
+
+
 def each_result(names, experiments, subjects=SUBJECTS):
     """Files of every subject under each experiment; ``names``, or a function of the method, tells which.
 

@@ -1,10 +1,20 @@
 """Which clips are scored and shown under an experiment."""
 
 
+def trained_again(wildcards):
+    """Whether an experiment is one of the config trained with a seed of train_seeds."""
+    return "train_seed" in row_of(wildcards.experiment, wildcards.method)
+
+
 def scored_clips(wildcards):
-    """The files that are scored under an experiment, one per condition and seed."""
-    row_of(wildcards.experiment, wildcards.method)
+    """The files that are scored under an experiment, one per condition and seed.
+
+    Of an experiment that is trained again those of its fMRI: controls are made once.
+    """
     method = METHODS[wildcards.method]
+    if trained_again(wildcards):
+        names = studies.generations(config, method)
+        return [of_experiment(f"{method.step}/{name}.safetensors") for name in names]
     return [
         *(
             of_experiment(f"{method.step}/{name}.safetensors")
@@ -19,6 +29,12 @@ def scored_clips(wildcards):
             for name in studies.conditions_among(config, made_by("make_baselines"))
         ),
     ]
+
+
+def scored_latents(wildcards):
+    """The latents of the test movies, where the image compressor's clips are scored."""
+    wanted = "vae" in CONDITIONS and not trained_again(wildcards)
+    return test_files(results("encode_latents/{batch}.safetensors")) if wanted else []
 
 
 def decoded_from_fmri(wildcards):

@@ -12,13 +12,12 @@ import compare_results as program
 from metrics.tiny import write_classifiers
 from neurocine.errors import InputError
 from neurocine.io import read_table, write_table
+from neurocine.metrics.clip_scores import average_seeds, paired_differences
 from neurocine.metrics.comparisons import (
     CompareResultsSettings,
-    average_seeds,
     compare_clips,
     compare_pair,
     correct_families,
-    paired_differences,
     pairs_to_compare,
     summarise_clips,
 )
@@ -30,6 +29,7 @@ from neurocine.metrics.statistics import (
     mean_intervals,
     sign_flip_p,
 )
+from neurocine.metrics.trainings import TrainedRows
 from neurocine.seeds import numpy_generator
 from neurocine.simulate.courses import COURSES
 from tiny_models import write_clip
@@ -216,13 +216,16 @@ def test_equal_and_missing_differences() -> None:
     assert found[2] == pytest.approx(2 / 16, abs=0.03)  # four blocks of one sign, or of the other
 
 
-def test_experiments_of_one_training_each_have_no_p() -> None:
-    table = pd.DataFrame({"kind": "experiment", "block_tr": [6], "p_value": [0.001]})
-    others = table.assign(kind="method")
+def test_each_kind_of_test_is_a_family_of_its_own() -> None:
+    table = pd.DataFrame({"kind": "experiment", "block_tr": [6], "p_value": [0.001], "tested_over": "clips"})
+    untested = table.assign(p_value=np.nan, tested_over="none: trained once")
+    trained = [table.assign(p_value=p, tested_over="trainings and clips") for p in (0.01, 0.03, 0.04)]
     differences = simulated("scenes", 1, 2)
-    corrected = correct_families([table, others], [differences, differences], SETTINGS, 0)
-    assert corrected[0][["p_value", "p_family"]].isna().all(axis=None)
-    assert corrected[1][["p_value", "p_family"]].notna().all(axis=None)
+    corrected = correct_families([table, untested, *trained], [differences] * 5, SETTINGS, 0)
+    alone = correct_families([table], [differences], SETTINGS, 0)[0]
+    pd.testing.assert_frame_equal(corrected[0], alone)
+    assert corrected[1]["p_family"].isna().all()
+    assert [part["p_family"].item() for part in corrected[2:]] == pytest.approx([0.03, 0.06, 0.06])
 
 
 def test_other_clips_are_not_compared() -> None:
@@ -271,10 +274,12 @@ def test_every_experiment_is_compared_with_every_baseline_method_and_methods_by_
 
 def test_metrics_that_a_condition_lacks_are_left_out_there_only() -> None:
     lacking = owned(clip_table(0.2).assign(ssim_mv=np.nan), "1", "e1", "caption")
-    summary, comparisons = compare_clips([owned(clip_table(0.3), "1", "e1"), lacking], "toy", SETTINGS, 0)
+    summary, comparisons = compare_clips(
+        [owned(clip_table(0.3), "1", "e1"), lacking], "toy", SETTINGS, 0, TrainedRows()
+    )
     assert summary.groupby("condition")["metric"].count().to_dict() == {"caption": 1, "fmri": 2}
     assert comparisons["metric"].tolist() == ["acc_image_50_any3"]
-    alone, nothing = compare_clips([lacking], "toy", SETTINGS, 0)
+    alone, nothing = compare_clips([lacking], "toy", SETTINGS, 0, TrainedRows())
     assert (len(alone), len(nothing)) == (1, 0)
 
 
@@ -308,6 +313,7 @@ def test_program(tmp_path: Path) -> None:
     given = {"scores": tmp_path / "scores.tsv", "study": facts, "seed": 3, "settings": SETTINGS}
     image, video = write_classifiers(tmp_path)
     write_clip(tmp_path / "vifi")
+    given["trained"] = TrainedRows()
     given["networks"] = [
         f"image_classifier={image}",
         f"video_classifier={video}",

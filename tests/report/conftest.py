@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import build_browser as program
+from neurocine.metrics.comparisons import NOT_TESTED, OVER_CLIPS
 from neurocine.report.browser import BuildBrowserSettings
 from neurocine.report.gather import StudyFiles
 from neurocine.stimuli.video import write_video
@@ -47,10 +48,16 @@ def make_comparisons() -> pd.DataFrame:
     shared |= {"second_seeds": 1, "difference": 0.25, "ci_low": 0.2, "ci_high": 0.3, "p_value": 0.0001}
     return pd.DataFrame(
         [
-            {**shared, "kind": kind, "first": first, "second": second, "p_family": 0.02}
-            for kind, first, second in (
-                ("condition", "neurocine paper_main fmri", "neurocine paper_main shifted"),
-                ("method", "other paper_main", "neurocine paper_main"),
+            {**shared, "kind": kind, "first": first, "second": second, **tested}
+            for kind, first, second, tested in (
+                (
+                    *("condition", "neurocine paper_main fmri", "neurocine paper_main shifted"),
+                    {"trainings": 1, "tested_over": OVER_CLIPS, "p_family": 0.02},
+                ),
+                (
+                    *("method", "other paper_main", "neurocine paper_main"),
+                    {"trainings": 2, "tested_over": NOT_TESTED, "p_value": np.nan, "p_family": np.nan},
+                ),
             )
         ]
     )

@@ -133,7 +133,10 @@ def test_page_holds_comparisons_ceilings_and_cost(page: Path) -> None:
     assert f"{ours} yes paper_main {where}" in plain
     assert f"Someone ssim 0.225 – – not comparable: its subjects are not stated {where}" in plain
     conditions = "neurocine paper_main fmri neurocine paper_main shifted"
-    assert f"2 condition {conditions} ssim_mv 0.250 0.200 – 0.300 &lt; 0.001 0.020 60" in plain
+    assert f"2 condition {conditions} ssim_mv 0.250 0.200 – 0.300 &lt; 0.001 1 clips 0.020 60" in plain
+    apart = "none: trained apart, fewer than 3 trainings each"
+    methods = "other paper_main neurocine paper_main"
+    assert f"2 method {methods} ssim_mv 0.250 0.200 – 0.300 – 2 {apart} – 60" in plain
     looked_at = "2 test1 2 246 1.000 2.000 53 V1 53 41.500 0.250 5 1.000 another TR; early or late"
     assert looked_at in plain
     assert "1 early V1 12 0.400 0.600 0.632 0.778" in plain

@@ -89,6 +89,52 @@ def test_all_rows_of_the_second_method_share_trainings(checkout: Path) -> None:
     assert jobs["score"] == 12 * 2
 
 
+def test_training_seeds_train_again_what_depends_on_chance_and_nothing_else(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """Three trainings of each experiment that is trained; one pretraining, one set of controls, one page."""
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "train_seeds: [7, 8]\ngeneration_seeds: [1]\nsubjects: [1]\n"
+        "conditions: [fmri, shifted, caption, nearest_caption, vae]\n"
+        "run_experiments: [paper_main, animator, ridge_latents, ridge_caption]\n"
+    )
+    run = snakemake(checkout, *ANIMATOR, str(mine), "-n", "-p")
+    said = run.stdout + run.stderr
+    assert run.returncode == 0, said
+    commands = [line for line in said.splitlines() if line.startswith("Shell command:")]
+
+    def of(step: str) -> list[str]:
+        return [line for line in commands if f"/{step}.py" in line]
+
+    for step in ("train_semantic", "train_structure", "train_motion"):
+        seeds = sorted(int(re.findall(r"--seed (\d+)", line)[0]) for line in of(step))
+        assert seeds == [7, 8, 3407], step
+        for line in of(step):
+            seed, out = (re.findall(rf"--{key} (\S+)", line)[0] for key in ("seed", "out"))
+            assert out.endswith("" if seed == "3407" else f"_train{seed}")
+            assert f"_train{7 if seed == '8' else 8}" not in line
+    for step in ("train_encoder", "train_video_prior", "train_decoder"):  # ridge_caption has the same prior
+        seeds = sorted(int(re.findall(r"--seed (\d+)", line)[0]) for line in of(step))
+        assert seeds == [7, 8, 3407], step
+        for line in of(step):
+            others = {f"_train{seed}" for seed in (7, 8) if f"--seed {seed} " not in line}
+            assert not [name for name in others if f"{name}/" in line], line
+    assert len(of("pretrain_encoder")) == 1
+    assert len(of("decode")) == 3 * 2 + 1  # three trainings, two generations each; shifted once
+    assert len(of("decode_nearest")) == 3
+    assert len(of("score")) == 3 + 3 + 1 + 3
+    again = [line for line in of("score") if "--experiment paper_main_train7" in line]
+    assert len(again) == 1
+    assert re.search(r"--latents +--stable-diffusion", again[0])  # the image compressor is scored once
+    assert "shifted" not in again[0]
+    assert "caption.safetensors" not in again[0]
+    for step in ("agree_fmri", "test_order", "show_clips"):
+        assert len(of(step)) == 4
+    compared = of("compare_results")[0]
+    assert '"paper_main_train8": {"experiment": "paper_main", "train_seed": 8' in compared
+
+
 def test_the_turned_world_is_a_study_of_its_own(checkout: Path) -> None:
     jobs = planned(checkout, *ANIMATOR, "studies/toy/turned.yaml")
     assert jobs["simulate_movies"] == jobs["train_structure"] == 1

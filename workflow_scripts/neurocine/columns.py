@@ -29,6 +29,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "null_p99": ("what 99 % of these pairings do not reach", "that of the metric"),
     "p_value": ("of the permutation test over these pairings, not corrected", ""),
     "p_holm": ("the same, corrected over the metrics of a result by Holm", ""),
+    "tested_over": ("what p and interval generalise to; or why there is no p", ""),
     "p_family": ("of the difference, corrected over its family", ""),
     "p_holds": ("whether scores change fast enough for p to hold", ""),
     "draws": ("pairings of the permutation test", ""),
@@ -42,6 +43,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "n_clips": ("clips that were scored", "clips"),
     "seeds": ("generations that the value is a mean of", ""),
     "seed_sd": ("standard deviation over generations", "that of the metric"),
+    "trainings": ("of each result, averaged or compared; those of one seed belong together", ""),
+    "train_sd": ("standard deviation over trainings", "that of the metric"),
     # order of frames
     "sample": ("clips that are tested: all, or identified with other seeds of generation", ""),
     "permuted": ("mean with the frames in other orders, the same for all clips", "that of the metric"),

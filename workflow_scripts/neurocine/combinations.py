@@ -12,6 +12,7 @@ from neurocine.conditions import made_by
 from neurocine.datasets import data_set
 from neurocine.errors import InputError
 from neurocine.methods import method_of, methods_of
+from neurocine.methods.base import of_seed
 from neurocine.schema_words import Config, Schema, dotted, resolve
 from neurocine.section_checks import SECTION_CHECKS
 from neurocine.vertex_choice import vertices_known, vertices_per_subject
@@ -101,6 +102,15 @@ def _check_seeds(config: Config) -> Iterator[InputError]:
     if config["seed"] in config["generation_seeds"]:
         todo = "Clips are decoded with this seed anyway; name others."
         yield InputError("generation_seeds", str(config["seed"]), "seeds other than seed", todo)
+    if config["seed"] in config["train_seeds"]:
+        todo = "Everything is trained with this seed anyway; name others."
+        yield InputError("train_seeds", str(config["seed"]), "seeds other than seed", todo)
+    for name in config["experiments"]:
+        for seed in config["train_seeds"]:
+            if of_seed(name, {"train_seed": seed}) in config["experiments"]:
+                taken = of_seed(name, {"train_seed": seed})
+                todo = f"Give it another name: so is {name} called when it is trained with seed {seed}."
+                yield InputError(f"experiments.{taken}", "a name that train_seeds need", "another one", todo)
 
 
 def _check_lengths(config: Config) -> Iterator[InputError]:

@@ -330,6 +330,12 @@ class StudyKeys(Settings):
 
     Tables give the mean and the spread over seeds.
     """
+    train_seeds: Annotated[tuple[Seed, ...], Unique()] = ()
+    """Each experiment is trained once more with each of these seeds, and its clips from fMRI are scored.
+
+    Tables give the mean and the spread over trainings. Two such seeds, three trainings with that of seed, are
+    the fewest with which experiments that were trained apart are tested. Pretraining is not repeated.
+    """
     not_as_published: Mapping[str, str] = {}
     """Map a section of the config, or a key as section.key, to the reason why it is not as published.
 

@@ -18,6 +18,7 @@ from neurocine.datasets.hcp_rest import find_rest, rest_run, rest_subjects
 from neurocine.errors import InputError
 from neurocine.first_run import FirstRun, batches, write_json
 from neurocine.methods import Method, Training, method_of
+from neurocine.methods.base import of_seed
 from neurocine.models.catalogue import MissingModels, model_files, used_models
 from neurocine.vertex_choice import vertices_known
 
@@ -356,6 +357,22 @@ class Study:
         return json.dumps(facts)
 
 
+def repeated_rows(config: Config, experiments: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """Map experiments to their settings, and after each the same trained again with each of ``train_seeds``.
+
+    A repeated one is an experiment of its own, with the key ``train_seed`` and a name that tells it. What is
+    solved and not trained is not repeated.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for name in experiments:
+        found[name] = row = config["experiments"][name]
+        for seed in config["train_seeds"]:
+            again = {**row, "train_seed": seed}
+            if any(training.seed is not None for training in method_of(row).trainings(again, config)):
+                found[of_seed(name, again)] = again
+    return found
+
+
 def row_of(config: Config, experiment: str, method: str) -> Mapping[str, Any]:
     """Return the settings of an experiment.
 
@@ -363,7 +380,8 @@ def row_of(config: Config, experiment: str, method: str) -> Mapping[str, Any]:
     ------
     InputError : it is of another method than the path says that asks for it
     """
-    row: Mapping[str, Any] = config["experiments"][experiment]
+    rows = config["experiments"]
+    row: Mapping[str, Any] = (rows if experiment in rows else repeated_rows(config, rows))[experiment]
     own = method_of(row).name
     if own != method:
         found = f"experiment {experiment} is of method {own}"
@@ -372,11 +390,12 @@ def row_of(config: Config, experiment: str, method: str) -> Mapping[str, Any]:
     return row
 
 
-def trainings(config: Config, method: Method, step: str) -> dict[str, Mapping[str, Any]]:
-    """Return key -> parameters of the trainings of one step that experiments of a method ask for."""
-    rows = [row for row in config["experiments"].values() if method_of(row).name == method.name]
+def trainings(config: Config, method: Method, step: str) -> dict[str, Training]:
+    """Return key -> training, of the trainings of one step that experiments of a method ask for."""
+    every = repeated_rows(config, config["experiments"]).values()
+    rows = [row for row in every if method_of(row).name == method.name]
     found = [training for row in rows for training in method.trainings(row, config)]
-    return {training.key: training.parameters for training in found if training.step == step}
+    return {training.key: training for training in found if training.step == step}
 
 
 def trainings_behind(config: Config, experiments: Iterable[str]) -> list[Training]:
@@ -390,10 +409,30 @@ def conditions_among(config: Config, names: Iterable[str]) -> list[str]:
     return [name for name in names if name in config["conditions"]]
 
 
+def trained_rows(config: Config, experiments: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Say of experiments, and of those trained again, whose training each is and on which it rests.
+
+    Returns
+    -------
+    name -> ``experiment``, ``train_seed`` and ``trainings``, those of the experiment with the study's seed
+    """
+    found = {}
+    for name in experiments:
+        for repeated, row in repeated_rows(config, [name]).items():
+            behind = sorted({training.folder for training in trainings_behind(config, [name])})
+            seed = row.get("train_seed")
+            found[repeated] = {"experiment": name, "train_seed": seed, "trainings": behind}
+    return found
+
+
 def decoded_from_fmri(config: Config, method: Method) -> list[str]:
     """List what a method decodes from fMRI under each experiment: conditions, and fmri with other seeds."""
-    seeds = [f"fmri_seed{seed}" for seed in config["generation_seeds"] if method.draws]
-    return conditions_among(config, method.fmri_conditions) + seeds
+    return conditions_among(config, method.fmri_conditions) + generations(config, method)[1:]
+
+
+def generations(config: Config, method: Method) -> list[str]:
+    """Name the clips decoded from the fMRI of the clip itself: fmri, and the same with other seeds."""
+    return ["fmri", *(f"fmri_seed{seed}" for seed in config["generation_seeds"] if method.draws)]
 
 
 def shown_controls(config: Config, method: Method) -> list[str]:

@@ -22,17 +22,25 @@ class Training:
     parameters : what of an experiment it depends on; the same for all experiments that share it
     of : whose it is: of the study, of each subject, or of those who share vertices (each subject where all
         have their own, else the study)
+    seed : one of ``train_seeds``; None for the study's own
     """
 
     step: str
     key: str = ""
     parameters: Row = field(default_factory=dict)
     of: Literal["study", "subject", "vertices"] = "subject"
+    seed: int | None = None
 
     @property
     def folder(self) -> str:
         """Its folder below that of its owner."""
         return f"{self.step}/{self.key}" if self.key else self.step
+
+
+def of_seed(key: str, row: Row) -> str:
+    """Name the training ``key`` of an experiment that is trained with a seed of ``train_seeds``."""
+    seed = row.get("train_seed")
+    return key if seed is None else f"{key}_train{seed}"
 
 
 class Method(ABC):

@@ -5,13 +5,18 @@ from typing import Any, ClassVar
 
 from neurocine.conditions import made_by
 from neurocine.errors import InputError
-from neurocine.methods.base import Config, Method, Row, Training
+from neurocine.methods.base import Config, Method, Row, Training, of_seed
+
+
+def variant_key(row: Row) -> str:
+    """Name the semantic and the structure decoder of an experiment; those of one variant share them."""
+    return of_seed(row["variant"], row)
 
 
 def motion_key(row: Row) -> str:
     """Name the motion generator of an experiment; experiments with the same name share all trainings."""
     blind = "" if row["motion_from"] == "fmri" else "_blind"
-    return f"{row['variant']}_tok{row['memory_tokens']}{blind}"
+    return of_seed(f"{row['variant']}_tok{row['memory_tokens']}{blind}", row)
 
 
 class MindAnimator(Method):
@@ -37,12 +42,12 @@ class MindAnimator(Method):
 
     def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
         """List the trainings behind an experiment; what is left out in drawing trains nothing of its own."""
-        variant = {"variant": row["variant"]}
+        variant, seed = {"variant": row["variant"]}, row.get("train_seed")
         motion = {**variant, "memory_tokens": row["memory_tokens"], "motion_from": row["motion_from"]}
         return (
-            Training("train_semantic", row["variant"], variant),
-            Training("train_structure", row["variant"], variant),
-            Training("train_motion", motion_key(row), motion),
+            Training("train_semantic", variant_key(row), variant, seed=seed),
+            Training("train_structure", variant_key(row), variant, seed=seed),
+            Training("train_motion", motion_key(row), motion, seed=seed),
         )
 
     def used(self, row: Row) -> dict[str, Any]:
@@ -51,7 +56,7 @@ class MindAnimator(Method):
 
     def decoders(self, row: Row) -> dict[str, str]:
         """Name the three decoders."""
-        variant = row["variant"]
+        variant = variant_key(row)
         return {
             "semantic": f"train_semantic/{variant}/decoder",
             "structure": f"train_structure/{variant}/decoder",

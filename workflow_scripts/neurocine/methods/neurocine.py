@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from neurocine.conditions import made_by
 from neurocine.errors import InputError
-from neurocine.methods.base import Config, Method, Row, Training
+from neurocine.methods.base import Config, Method, Row, Training, of_seed
 from neurocine.vertex_choice import vertices_known
 
 STAGES = ("pretrained", "contrastive", "full")  # of the encoder, one map each per layer
@@ -51,7 +51,8 @@ def encoder_key(row: Row) -> str:
             f"spa{row['spatial_ratio']:.3g}_tem{row['temporal_ratio']:.3g}"
             f"_mu{row['spatial_weight']:.3g}-{row['temporal_weight']:.3g}"
         )
-    return "_".join([views, *(choice_name(key, value) for key, value in chosen(row).items())])
+    name = "_".join([views, *(choice_name(key, value) for key, value in chosen(row).items())])
+    return of_seed(name, row)
 
 
 def distribution(row: Row, config: Config) -> dict[str, Any]:
@@ -80,7 +81,8 @@ def prior_key(row: Row) -> str:
     named = chosen_layers(row)
     if "sc_include_self" in named:
         named["sc_include_self"] = "self" if named["sc_include_self"] else "others"
-    return "_".join([f"beta{row['noise_ratio']:.3g}", *(name.replace("_", "-") for name in named.values())])
+    name = "_".join([f"beta{row['noise_ratio']:.3g}", *(name.replace("_", "-") for name in named.values())])
+    return of_seed(name, row)
 
 
 def decoder_key(row: Row) -> str:
@@ -119,16 +121,19 @@ class NeuroCine(Method):
     ranks_areas = True
 
     def trainings(self, row: Row, config: Config) -> tuple[Training, ...]:
-        """List the trainings behind an experiment: the first is shared by all, the others by parameters."""
-        encoder, prior = encoder_parameters(row), prior_parameters(row)
+        """List the trainings behind an experiment: the first is shared by all, the others by parameters.
+
+        The first is not repeated with other seeds.
+        """
+        encoder, prior, seed = encoder_parameters(row), prior_parameters(row), row.get("train_seed")
         pretraining = (
             [] if config["pretrain_on"] == "published" else [Training("pretrain_encoder", of="vertices")]
         )
         return (
             *pretraining,
-            Training("train_encoder", encoder_key(row), encoder),
-            Training("train_video_prior", prior_key(row), prior, of="study"),
-            Training("train_decoder", decoder_key(row), {**encoder, **prior}),
+            Training("train_encoder", encoder_key(row), encoder, seed=seed),
+            Training("train_video_prior", prior_key(row), prior, of="study", seed=seed),
+            Training("train_decoder", decoder_key(row), {**encoder, **prior}, seed=seed),
         )
 
     def used(self, row: Row) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class Ridge(Method):
         """Name the video prior, which only captions need."""
         if row["target"] != "caption":
             return ()
-        return (Training("train_video_prior", prior_key(row), prior_parameters(row), of="study"),)
+        key, seed = prior_key(row), row.get("train_seed")
+        return (Training("train_video_prior", key, prior_parameters(row), of="study", seed=seed),)
 
     def used(self, row: Row) -> dict[str, Any]:
         """Return the parameters that an experiment uses."""

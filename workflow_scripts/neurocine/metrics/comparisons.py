@@ -1,39 +1,49 @@
 """Compare results clip by clip: means over seeds, paired differences with intervals and p-values.
 
 Everything here works on the scores of single clips, so nothing is computed twice and any two results of the
-same clips can be compared. Intervals and p-values say what other clips might have shown of *these trained
-networks*; another training of the same experiment may differ by more.
+same clips can be compared. With one training of each experiment, intervals and p-values say what other clips
+might have shown of *these trained networks*: another training of the same experiment may differ by more, so
+what was trained apart gets no p. With three or more they hold for other trainings too.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from neurocine.errors import InputError
 from neurocine.methods import METHODS
+from neurocine.metrics.clip_scores import RESULT, ClipScores
 from neurocine.metrics.registry import value_range
 from neurocine.metrics.statistics import (
     Intervals,
     PairedDifferences,
     doubled_blocks,
     family_p,
+    holm,
     mean_intervals,
     sign_flip_p,
 )
-from neurocine.naming import natural
+from neurocine.metrics.trainings import (
+    FEWEST,
+    Crossed,
+    Result,
+    TrainedRows,
+    average_trainings,
+    crossed_mean,
+    group_trainings,
+    pair_trainings,
+)
 from neurocine.seeds import numpy_generator
 from neurocine.settings import Count, Settings, Unit
 
-RESULT = ["subject", "method", "experiment", "condition"]  # what the scores of clips belong to
-NOT_METRICS = {*RESULT, "dataset", "movie", "clip", "seed"}
 MAIN = "fmri"
+OVER_CLIPS, OVER_TRAININGS = "clips", "trainings and clips"
+NOT_TESTED = f"none: trained apart, fewer than {FEWEST} trainings each"
 COMPARISON_COLUMNS = [
     *("dataset", "subject", "kind", "first", "second", "metric", "n_clips", "first_seeds", "second_seeds"),
-    *("difference", "ci_low", "ci_high", "block_tr", "p_value", "p_family"),
+    *("trainings", "difference", "ci_low", "ci_high", "block_tr", "tested_over", "p_value", "p_family"),
 ]
 
 
@@ -48,52 +58,6 @@ class CompareResultsSettings(Settings):
     """The bootstrap and the permutation test take this many draws."""
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Intervals have this level of confidence."""
-
-
-@dataclass(frozen=True)
-class ClipScores:
-    """Scores of one result, mean over seeds.
-
-    Parameters
-    ----------
-    values : index (movie, clip), one column per metric
-    seeds : how many generations were averaged
-    seed_means : (n_seeds, n_metrics), mean over clips of each generation
-    """
-
-    values: pd.DataFrame
-    seeds: int
-    seed_means: np.ndarray
-
-    def of_movies(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Per movie, the values (n, n_metrics) and the clip indices (n,)."""
-        parts = [part for _, part in self.values.groupby(level="movie", sort=False)]
-        clips = [part.index.get_level_values("clip").to_numpy() for part in parts]
-        return [part.to_numpy(float) for part in parts], clips
-
-
-def average_seeds(table: pd.DataFrame, where: str) -> ClipScores:
-    """Average the scores of clips over generation seeds.
-
-    Parameters
-    ----------
-    table : columns movie, clip, seed and one per metric, of one result
-    where : names it in messages
-
-    Raises
-    ------
-    InputError : a clip that is not there once per seed
-    """
-    metrics = [name for name in table.columns if name not in NOT_METRICS]
-    counts = table.groupby(["movie", "clip"])["seed"].nunique()
-    if table.duplicated(["movie", "clip", "seed"]).any() or counts.nunique() > 1:
-        todo = "Run score again."
-        raise InputError(where, "clips twice or with some seeds only", "each clip once per seed", todo)
-    order = sorted(table["movie"].unique(), key=natural)
-    table = table.assign(movie=pd.Categorical(table["movie"], order, ordered=True))
-    values = table.groupby(["movie", "clip"], observed=True)[metrics].mean()
-    seed_means = table.groupby("seed", sort=False)[metrics].mean().to_numpy(float)
-    return ClipScores(values, len(seed_means), seed_means)
 
 
 def summarise_clips(scores: ClipScores, settings: CompareResultsSettings, seed: int) -> pd.DataFrame:
@@ -120,25 +84,40 @@ def summarise_clips(scores: ClipScores, settings: CompareResultsSettings, seed: 
     )
 
 
+def summarise_result(result: Result, settings: CompareResultsSettings, seed: int) -> pd.DataFrame:
+    """Bring one result of several trainings together: as ``summarise_clips``, with trainings and train_sd.
+
+    Values are means over trainings; from three trainings on intervals are about other trainings too.
+    ``train_sd`` is the standard deviation (N - 1) between trainings, NaN for a single one; ``seed_sd`` is
+    that between generations within a training.
+    """
+    trainings = list(result.scores.values())
+    if len(trainings) == 1:
+        return summarise_clips(trainings[0], settings, seed).assign(trainings=1, train_sd=np.nan)
+    table = summarise_clips(average_trainings(trainings), settings, seed)
+    means = pd.DataFrame([one.values.mean() for one in trainings])
+    table = table.assign(trainings=len(trainings), train_sd=means.std(ddof=1), seeds=result.first.seeds)
+    if result.first.seeds > 1:
+        variances = [one.seed_means.var(axis=0, ddof=1) for one in trainings]
+        table["seed_sd"] = np.sqrt(np.mean(variances, axis=0))
+    if len(trainings) >= FEWEST:
+        crossed = _crossed(trainings, settings)
+        lowest, highest = np.transpose([value_range(str(name)) for name in table.index])
+        limits = np.maximum(crossed.low, lowest), np.minimum(crossed.high, highest)
+        table = table.assign(ci_low=limits[0], ci_high=limits[1])
+    return table
+
+
+def _crossed(trainings: Sequence[ClipScores], settings: CompareResultsSettings) -> Crossed:
+    parts = [scores.of_movies() for scores in trainings]
+    return crossed_mean([values for values, _ in parts], parts[0][1], settings.block_tr, settings.level)
+
+
 def _intervals(
     values: list[np.ndarray], clips: list[np.ndarray], settings: CompareResultsSettings, seed: int
 ) -> Intervals:
     generator = numpy_generator(seed, "compare_results", "bootstrap")
     return mean_intervals(values, clips, settings.block_tr, settings.draws, generator, settings.level)
-
-
-def paired_differences(first: ClipScores, second: ClipScores, where: str) -> ClipScores:
-    """Return first minus second, clip by clip, in the metrics of both.
-
-    Raises
-    ------
-    InputError : they hold different clips
-    """
-    if not first.values.index.equals(second.values.index):
-        found = f"{len(first.values)} and {len(second.values)} clips"
-        raise InputError(where, found, "the same clips in both", "Decode with the same decode.every.")
-    metrics = [name for name in first.values.columns if name in second.values.columns]
-    return ClipScores(first.values[metrics] - second.values[metrics], 1, np.empty(0))
 
 
 def compare_pair(
@@ -183,6 +162,40 @@ def compare_pair(
     return table, differences
 
 
+def compare_trainings(
+    pairs: Sequence[ClipScores], same_trainings: bool, settings: CompareResultsSettings, seed: int
+) -> tuple[pd.DataFrame, PairedDifferences]:
+    """Compare two results of the same clips, each of one training or of several.
+
+    Parameters
+    ----------
+    pairs : of ``pair_trainings``, one per training
+    same_trainings : whether both rest on the same trainings, so that they differ in how clips are made
+    settings, seed : see ``compare_pair``
+
+    Returns
+    -------
+    table : as of ``compare_pair``, with the number of trainings and what p is tested over. From three
+        trainings on interval and p hold for other trainings and clips; with fewer they hold for other clips
+        of these trained networks, and what was trained apart has no p
+    differences : means over trainings, for ``family_p``
+    """
+    table, differences = compare_pair(average_trainings(pairs), settings, seed)
+    table = table.assign(trainings=len(pairs), tested_over=OVER_CLIPS)
+    if len(pairs) >= FEWEST:
+        crossed = _crossed(pairs, settings)
+        table = table.assign(
+            ci_low=crossed.low,
+            ci_high=crossed.high,
+            block_tr=crossed.block_tr,
+            p_value=crossed.p_value,
+            tested_over=OVER_TRAININGS,
+        )
+    elif not same_trainings:
+        table = table.assign(p_value=np.nan, tested_over=NOT_TESTED)
+    return table, differences
+
+
 def correct_families(
     tables: list[pd.DataFrame],
     differences: list[PairedDifferences],
@@ -191,23 +204,26 @@ def correct_families(
 ) -> list[pd.DataFrame]:
     """Add ``p_family`` to comparisons: corrected over metrics, pairs and subjects of each kind.
 
-    Experiments are compared without p: each is one training, and how much two trainings of one experiment
-    differ is not known from clips. Their intervals are about these trained networks.
+    Tests over clips and tests over trainings are families of their own: the first by common sign flips, the
+    second, of which there are too few trainings to flip, by Holm's method.
 
     Parameters
     ----------
-    tables : of ``compare_pair``, with column kind
+    tables : of ``compare_trainings``, with column kind
     differences : the same comparisons
     settings : section compare_results
     seed : of the flipped signs, with the kind of comparison
     """
     corrected = [table.assign(p_family=np.nan) for table in tables]
-    kinds = [str(table["kind"].iloc[0]) for table in tables]
-    for kind in dict.fromkeys(kinds):
-        members = [place for place, name in enumerate(kinds) if name == kind]
-        if kind == "experiment":
-            for place in members:
-                corrected[place]["p_value"] = np.nan
+    families = [(str(table["kind"].iloc[0]), str(table["tested_over"].iloc[0])) for table in tables]
+    for kind, tested in dict.fromkeys(families):
+        members = [place for place, family in enumerate(families) if family == (kind, tested)]
+        if tested == OVER_TRAININGS:
+            every = holm(np.concatenate([tables[place]["p_value"].to_numpy() for place in members]))
+            ends = np.cumsum([len(tables[place]) for place in members])[:-1]
+            for place, values in zip(members, np.split(every, ends), strict=True):
+                corrected[place]["p_family"] = values
+        if tested != OVER_CLIPS:
             continue
         generator = numpy_generator(seed, "compare_results", "family", kind)
         found = family_p(
@@ -265,9 +281,13 @@ def label(result: tuple[str, str, str], kind: str) -> str:
 
 
 def compare_clips(
-    clips: Sequence[pd.DataFrame], dataset: str, settings: CompareResultsSettings, seed: int
+    clips: Sequence[pd.DataFrame],
+    dataset: str,
+    settings: CompareResultsSettings,
+    seed: int,
+    trained: TrainedRows,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Summarise all results over seeds and compare them clip by clip.
+    """Summarise all results over trainings and seeds, and compare them clip by clip.
 
     Parameters
     ----------
@@ -276,20 +296,18 @@ def compare_clips(
     dataset : name for the tables
     settings : section compare_results of the config
     seed : of all draws; all metrics and all results share them
+    trained : which experiments are another one trained again, and on which trainings each rests
 
     Returns
     -------
-    summary : columns dataset, `RESULT`, metric and those of `summarise_clips`
+    summary : columns dataset, `RESULT`, metric and those of `summarise_result`; without trainings and
+        train_sd where each experiment was trained once
     comparisons : `COMPARISON_COLUMNS`
     """
-    results: dict[tuple[str, str, str, str], ClipScores] = {}
-    for table in clips:
-        for keys, part in table.groupby(RESULT, sort=False):
-            name = tuple(map(str, keys))
-            results[name] = average_seeds(part.dropna(axis=1, how="all"), " ".join(name))  # type: ignore[index]
+    results = group_trainings(clips, trained)
     summaries, compared, differences = [], [], []
-    for name, scores in results.items():
-        part = summarise_clips(scores, settings, seed).reset_index()
+    for name, result in results.items():
+        part = summarise_result(result, settings, seed).reset_index()
         summaries.append(part.assign(dataset=dataset, **dict(zip(RESULT, name, strict=True))))
     for subject in dict.fromkeys(name[0] for name in results):
         own = [name[1:] for name in results if name[0] == subject]
@@ -297,15 +315,18 @@ def compare_clips(
             names = label(first, kind), label(second, kind)
             sides = results[subject, *first], results[subject, *second]
             where = f"subject {subject}: {' and '.join(names)}"
-            part, paired = compare_pair(paired_differences(*sides, where), settings, seed)
+            same = kind == "condition" or sides[0].trainings == sides[1].trainings
+            part, paired = compare_trainings(pair_trainings(*sides, where), same, settings, seed)
             given: dict[str, Any] = {"dataset": dataset, "subject": subject, "kind": kind}
             given |= dict(zip(("first", "second"), names, strict=True))
-            given |= {"first_seeds": sides[0].seeds, "second_seeds": sides[1].seeds}
+            given |= {"first_seeds": sides[0].first.seeds, "second_seeds": sides[1].first.seeds}
             compared.append(part.reset_index().assign(**given))
             differences.append(paired)
     summary = pd.concat(summaries, ignore_index=True)
     columns = ["dataset", *RESULT, "metric"]
     summary = summary[[*columns, *[name for name in summary.columns if name not in columns]]]
+    if (summary["trainings"] == 1).all():
+        summary = summary.drop(columns=["trainings", "train_sd"])
     if not compared:
         return summary, pd.DataFrame(columns=COMPARISON_COLUMNS)
     corrected = correct_families(compared, differences, settings, seed)

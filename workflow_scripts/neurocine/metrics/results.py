@@ -14,6 +14,7 @@ from neurocine.metrics.published import (
     published_table,
     read_published,
 )
+from neurocine.metrics.trainings import TrainedRows
 from neurocine.models.catalogue import describe_network, describe_processor
 
 
@@ -40,8 +41,9 @@ def compare_results(
     facts: StudyFacts,
     settings: CompareResultsSettings,
     seed: int,
+    trained: TrainedRows,
 ) -> StudyResults:
-    """Summarise results over seeds, test their differences, and put them beside published values.
+    """Summarise results over trainings and seeds, test differences, and put them beside published values.
 
     Parameters
     ----------
@@ -52,11 +54,12 @@ def compare_results(
     facts : what decides whether a published value is comparable with ours
     settings : section compare_results of the config
     seed : of all draws
+    trained : which experiments are another one trained again, and on which trainings each rests
 
     Returns
     -------
     results as of ``minimal_table``, comparisons as of ``compare_clips``, published as of ``published_table``
     """
-    summary, comparisons = compare_clips(clips, facts.dataset, settings, seed)
+    summary, comparisons = compare_clips(clips, facts.dataset, settings, seed, trained)
     published = published_table(summary, read_published(), facts, networks_used(folders))
     return StudyResults(minimal_table(summary, scores), comparisons, published)

@@ -169,14 +169,68 @@ def mean_intervals(
     return Intervals(low, high, (lengths * spacing[:, None]).max(axis=0))
 
 
-def _width_factor(counts: np.ndarray, blocks: np.ndarray, times: np.ndarray, level: float) -> np.ndarray:
-    """How much wider intervals must be than the bootstrap's: movies (m,), their blocks (m,), (k,) -> (k,)."""
+def _variance_factor(counts: np.ndarray, blocks: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """How much larger variances are than the bootstrap's: movies (m,), their blocks (m,), (k,) -> (k,)."""
     blocks_ratio = counts.sum() / np.maximum(counts - blocks, 1).sum()
     length = np.average(blocks, weights=counts)
     cut = np.minimum((times - 1 / times) / (2 * length), 0.5)
-    freedom = max(1.0, (counts / blocks - 1).sum())
+    return np.asarray(blocks_ratio / (1 - cut))
+
+
+def _freedom(counts: np.ndarray, blocks: np.ndarray) -> float:
+    """Degrees of freedom: as many as there are blocks less movies."""
+    return max(1.0, float((counts / blocks - 1).sum()))
+
+
+def _width_factor(counts: np.ndarray, blocks: np.ndarray, times: np.ndarray, level: float) -> np.ndarray:
+    """How much wider intervals must be than the bootstrap's: movies (m,), their blocks (m,), (k,) -> (k,)."""
     tail = (1 + level) / 2
-    return np.sqrt(blocks_ratio / (1 - cut)) * t.ppf(tail, freedom) / norm.ppf(tail)
+    width = np.sqrt(_variance_factor(counts, blocks, times))
+    return width * t.ppf(tail, _freedom(counts, blocks)) / norm.ppf(tail)
+
+
+@dataclass(frozen=True)
+class MeanVariances:
+    """Variances of means over clips (n_metrics,), their degrees of freedom, and the blocks, TR."""
+
+    variance: np.ndarray
+    freedom: np.ndarray
+    block_tr: np.ndarray
+
+
+def mean_variances(
+    values: Sequence[np.ndarray],
+    clips: Sequence[np.ndarray],
+    block_tr: float,
+    like: Sequence[np.ndarray] | None = None,
+) -> MeanVariances:
+    """Variances of means over clips, as ``mean_intervals`` has them, without random draws.
+
+    A movie of the block bootstrap is a sum of blocks that begin anywhere with the same probability, so its
+    variance is that of one block times their number.
+
+    Parameters
+    ----------
+    values : per movie, (n_clips, n_metrics)
+    clips : per movie, (n_clips,) clip indices, TR
+    block_tr : TR, the shortest block (``fitting_blocks``)
+    like : values whose blocks are taken; these if None
+    """
+    lengths, times = fitting_blocks(values if like is None else like, clips, block_tr)
+    counts = np.array([len(scores) for scores in values])
+    variance, freedom = np.empty(len(times)), np.empty(len(times))
+    for blocks in np.unique(lengths, axis=1).T:
+        columns = np.flatnonzero((lengths == blocks[:, None]).all(axis=0))
+        total = np.zeros(len(columns))
+        for scores, length in zip(values, blocks, strict=True):
+            full, rest = divmod(len(scores), int(length))
+            total += full * _ring_sums(scores[:, columns], int(length)).var(axis=0)
+            total += _ring_sums(scores[:, columns], rest).var(axis=0) if rest else 0
+        drawn = total / counts.sum() ** 2
+        variance[columns] = drawn * _variance_factor(counts, blocks, times[columns])
+        freedom[columns] = _freedom(counts, blocks)
+    spacing = np.array([clip_spacing(index) for index in clips])
+    return MeanVariances(variance, freedom, (lengths * spacing[:, None]).max(axis=0))
 
 
 def interval(means: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,7 @@ from neurocine.report.comparisons import (
     FEATURES,
     ORDER,
     PUBLISHED,
+    REPEATED,
     RUNS,
     SUMMARY,
     against_caption,
@@ -148,6 +149,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
     meaning = meaning_frame(results.scores)
     choices = _choices(records, [*results.strips, *results.clips, *results.maps], order)
     folder = Path(__file__).parent / "templates"
+    summary = (*SUMMARY, *REPEATED) if "trainings" in results.summary else SUMMARY
     conditions = {name: describe(name).text for name in CONDITIONS if name in choices["condition"]}
     kinds = results.comparisons.get("kind", pd.Series(dtype=str)).unique()
     systems = results.published.get("system", pd.Series(dtype=str)).unique()
@@ -173,7 +175,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
         **{
             name: frame_table(f"{name}-table", caption, frame, columns, settings.digits)
             for name, caption, frame, columns in (
-                ("summary", "Mean over generation seeds", results.summary, SUMMARY),
+                ("summary", "Mean over trainings and generation seeds", results.summary, summary),
                 ("meaning", "What metrics ask, and what trivial clips reach", meaning, MEANING),
                 ("comparisons", "Paired differences of results", results.comparisons, COMPARISONS),
                 ("published", "Published values beside ours", results.published, PUBLISHED),

@@ -55,6 +55,10 @@ SUMMARY = (
     Shown("seeds", kind="count", hint="generations of the same clips, averaged", minor=True),
     Shown("seed_sd", "seed sd", "number", "standard deviation between generations", minor=True),
 )
+REPEATED = (  # where experiments were trained several times
+    Shown("trainings", kind="count", hint="of the experiment, averaged", minor=True),
+    Shown("train_sd", "training sd", "number", "standard deviation between trainings"),
+)
 PUBLISHED = (
     *(
         Shown("system"),
@@ -69,12 +73,16 @@ PUBLISHED = (
 COMPARISONS = (
     *(Shown("subject"), Shown("kind", "compared"), Shown("first"), Shown("second"), Shown("metric")),
     Shown("difference", kind="number", hint="first minus second, mean over the same clips"),
-    Shown("ci_low", "95 % interval", "interval", "paired block bootstrap inside movies", minor=True),
+    Shown("ci_low", "95 % interval", "interval", "over what p is tested over, else over clips", minor=True),
     Shown(
-        *("p_value", "p", "p"),
-        "two-sided, signs of whole blocks of time flipped; none between experiments of one training each",
+        "p_value",
+        "p",
+        "p",
+        "two-sided; none where what differs was trained fewer than three times",
         minor=True,
     ),
+    Shown("trainings", kind="count", hint="of each, compared seed by seed", minor=True),
+    Shown("tested_over", "tested over", hint="what p and interval generalise to, or why there is no p"),
     Shown("p_family", "p family", "p", "corrected over metrics, pairs and subjects of its kind"),
     Shown("n_clips", "clips", "count", minor=True),
 )
@@ -270,7 +278,8 @@ def against_caption(comparisons: pd.DataFrame, metric: str, digits: int) -> str:
 
     Returns
     -------
-    a phrase per subject and result, by the paired 95 % interval; empty where they were not compared
+    a phrase per subject and result, by the paired 95 % interval, with the number of trainings it is about;
+    empty where they were not compared
     """
     if comparisons.empty:
         return ""
@@ -279,7 +288,8 @@ def against_caption(comparisons: pd.DataFrame, metric: str, digits: int) -> str:
     for row in comparisons[pairs & (comparisons["metric"] == metric)].to_dict("records"):
         verdict = "beats it" if row["ci_low"] > 0 else "loses" if row["ci_high"] < 0 else "undecided"
         difference = f"{row['difference']:+.{digits}f}"
-        phrases.append(f"subject {row['subject']}: {verdict} ({metric} {difference})")
+        trained = f"{row['trainings']} trainings" if row["trainings"] > 1 else "one training"
+        phrases.append(f"subject {row['subject']}: {verdict} ({metric} {difference}, {trained})")
     return "; ".join(phrases)
 
 
