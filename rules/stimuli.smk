@@ -30,7 +30,8 @@ BY_LAVIS = config["caption_clips"]["backend"] == "lavis"
 CAPTIONER = "lavis" if BY_LAVIS else "blip"
 LAVIS_PYTHON = CHECKOUT / ".venv-lavis/bin/python"
 
-
+CAPTION_TABLE = config["caption_clips"]["file"]
+CAPTION_LISTS = [one["file"] for one in config["caption_clips"]["lists"]]
 # Captions of two frames are compared by CLIP.
 TWO_FRAMES = config["caption_clips"]["unit"] == "two_frames"
 
@@ -39,7 +40,7 @@ rule caption_clips:
     input:
         stimuli=results("prepare_stimuli/{batch}.safetensors"),
         model=MODEL_FILES[CAPTIONER],
-        table=[config["caption_clips"]["file"]] if config["caption_clips"]["backend"] == "file" else [],
+        files=[CAPTION_TABLE] if CAPTION_TABLE else CAPTION_LISTS,
         judge=MODEL_FILES["clip"] if TWO_FRAMES else [],
     output:
         results("caption_clips/{batch}.tsv"),
@@ -59,11 +60,13 @@ rule caption_clips:
     params:
         model=model_folder(CAPTIONER),
         clip=[str(MODELS["clip"])] if TWO_FRAMES else [],
+        listed_movies=STUDY.listed_movies(),
         seed=config["seed"],
         settings=settings("caption_clips"),
     shell:
         '{resources.python:q} "$NEUROCINE/caption_clips.py" --stimuli {input.stimuli:q} --model {params.model:q} '
-        "--clip {params.clip:q} --seed {params.seed:q} --settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
+        "--clip {params.clip:q} --listed-movies {params.listed_movies:q} --seed {params.seed:q} "
+        "--settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule embed_clips:

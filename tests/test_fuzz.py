@@ -17,7 +17,7 @@ from neurocine.fmri.cifti import check_dtseries, read_dtseries, write_dtseries
 from neurocine.fmri.grayordinates import GRAYORDINATES
 from neurocine.io import read_arrays, write_arrays
 from neurocine.models.weights import safetensors_size
-from neurocine.stimuli.caption import read_captions
+from neurocine.stimuli.caption_files import read_captions
 
 ROOT = Path(__file__).parents[1]
 STUDY = yaml.safe_load((ROOT / "config.yaml").read_text())

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from neurocine.config import complete_config
+from neurocine.datasets.base import Movie
 from neurocine.errors import InputError
 from neurocine.first_run import batches
 from neurocine.methods import METHODS
@@ -41,6 +42,17 @@ def test_batches_have_names_of_their_own() -> None:
     named = batches(movies, 2, movies)
     assert list(named.values()) == [["a", "b"], ["a-b", "a"], ["b"]]
     assert not {name for name, group in named.items() if len(group) > 1} & set(movies)
+
+
+def test_movies_of_lists_of_captions_have_the_lengths_of_the_study() -> None:
+    assert Study.find(config(), ["recordings"]).listed_movies() == []
+    movies = ["seg9", "seg5", "seg4", "seg3", "seg2", "seg1", "test1", "test2"]
+    lists = [{"file": "a.txt", "movies": movies}]
+    study = Study.find(config(caption_clips={"backend": "file", "lists": lists}), ["recordings"])
+    study.found.movies["seg1"] = Movie("seg1", 7, 2.0)
+    listed = [Movie.read(text) for text in study.listed_movies()]
+    assert [movie.name for movie in listed] == movies
+    assert [movie.n_clips for movie in listed] == [240] * 5 + [7] + [240] * 2
 
 
 def test_a_simulated_study_names_its_files_without_looking() -> None:

@@ -6,7 +6,7 @@ from neurocine.cli import program
 from neurocine.io import open_arrays, write_table
 from neurocine.stimuli.augment import AugmentCaptionsSettings, augment_captions, usable_synonyms
 from neurocine.stimuli.cached import movies_in
-from neurocine.stimuli.caption import read_captions
+from neurocine.stimuli.caption_files import read_captions
 
 
 @program

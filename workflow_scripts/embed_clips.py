@@ -7,7 +7,7 @@ from neurocine.io import open_arrays, refuse_nonfinite, write_arrays
 from neurocine.models.pretrained import load_clip, load_text_encoder, pick_device
 from neurocine.provenance import header
 from neurocine.stimuli.cached import clip_shapes
-from neurocine.stimuli.caption import read_captions
+from neurocine.stimuli.caption_files import read_captions
 from neurocine.stimuli.embed import EmbedClipsSettings, embed_clips
 
 

@@ -7,7 +7,7 @@ from neurocine.io import open_arrays, write_arrays
 from neurocine.models.pretrained import load_clip, pick_device
 from neurocine.provenance import header
 from neurocine.stimuli.cached import movies_in
-from neurocine.stimuli.caption import read_captions
+from neurocine.stimuli.caption_files import read_captions
 from neurocine.stimuli.variants import EmbedVariantsSettings, embed_variants, read_variants
 
 

@@ -1,5 +1,6 @@
-"""Files between steps, movies, tables of captions and folders of networks."""
+"""Files between steps, movies, tables and lists of captions, and folders of networks."""
 
+import io
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from bad_inputs.table import (
     given,
     write,
 )
+from neurocine.datasets.base import Movie
 
 
 def arrays_rows() -> Iterator[Row]:
@@ -127,6 +129,57 @@ def caption_rows() -> Iterator[Row]:
     for name, (content, told) in tables.items():
         yield Row(f"captions {name}", "caption_clips", write(CAPTIONS, content), told)
     yield Row("captions a folder", "caption_clips", folder_for(CAPTIONS), "cannot be read")
+
+
+def listed(file: str, *movies: str) -> Arguments:
+    """Take captions from a list that follows movies of two clips each."""
+    settings = {"backend": "file", "lists": [{"file": file, "movies": list(movies)}]}
+    return {"settings": settings, "listed_movies": [Movie(movie, 2, 2.0).text() for movie in movies]}
+
+
+def caption_list_rows() -> Iterator[Row]:
+    """Lists of captions as authors release them, which say nothing of movies and clips."""
+    lists: dict[str, tuple[str, bytes, str]] = {
+        "too short": ("a.txt", b"a\n", "1 captions; expected 2, one for each clip of seg1 .2."),
+        "too long": ("a.json", b'["a", "b", "c"]', "3 captions; expected 2.*Name in caption_clips.lists all"),
+        "empty": ("a.txt", b"", "0 captions; expected 2"),
+        "a line empty": ("a.txt", b"a\n \n", 'caption 2 of 2 is " "; expected a text for every clip'),
+        "null": ("a.json", b'["a", null]', "caption 2 of 2 is null"),
+        "a number": ("a.json", b'["a", 7]', "caption 2 of 2 is 7"),
+        "an object": ("a.json", b'{"seg1": "a"}', "no list"),
+        "JSON cut": ("a.json", b'["a", "b', "cannot be read"),
+        "Latin-1": ("a.txt", b"\xe9\nb\n", "cannot be read"),
+        "UTF-16": ("a.csv", "caption\na\nb\n".encode("utf-16"), "cannot be read"),
+        "another column": ("a.csv", b"text\na\nb\n", "columns text, not one named caption"),
+        "two columns": ("a.tsv", b"caption\tcaption\na\tb\n", "columns caption, caption"),
+        "fields": ("a.csv", b"caption\na,b\nb\n", "row 2 has 2 of 1 fields"),
+        "open quote": ("a.csv", b'caption\n"a\nb\n', "cannot be read"),
+        "pickle": ("a.npy", npy(np.array(["a", "b"], dtype=object)), "cannot be read .*allow_pickle"),
+        "numbers": ("a.npy", npy(np.arange(2)), "no array of one axis of texts"),
+        "two axes": ("a.npy", npy(np.array([["a", "b"]])), "no array of one axis of texts"),
+        "cut": ("a.npy", npy(np.array(["a", "b"]))[:-3], "cannot be read"),
+        "HDF5": ("a.h5", b"no HDF5", "pip install h5py|cannot be read"),
+        "another ending": ("a.pkl", b"a\nb\n", r"a file \.pkl; expected \.txt, \.json"),
+    }
+    for name, (file, content, told) in lists.items():
+        yield Row(f"list {name}", "caption_clips", write(file, content, **listed(file, "seg1")), told)
+    yield Row("list absent", "caption_clips", given(**listed("a.txt", "seg1")), "No such file")
+    yield Row("list a folder", "caption_clips", folder_for("a.txt", **listed("a.txt", "seg1")), "cannot be")
+    other = write("a.txt", b"a\nb\n", **listed("a.txt", "seg2"))
+    yield Row("list of another movie", "caption_clips", other, "0 captions of seg1; expected 2")
+    longer = write("a.txt", b"a\nb\nc\n", **listed("a.txt", "seg1"))
+
+    def of_three(folder: Path) -> Arguments:
+        return longer(folder) | {"listed_movies": [Movie("seg1", 3, 2.0).text()]}
+
+    yield Row("list of a longer movie", "caption_clips", of_three, "3 captions of seg1; expected 2")
+
+
+def npy(array: np.ndarray) -> bytes:
+    """Save an array as bytes."""
+    handle = io.BytesIO()
+    np.save(handle, array, allow_pickle=True)
+    return handle.getvalue()
 
 
 def model_rows() -> Iterator[Row]:

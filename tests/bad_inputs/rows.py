@@ -7,7 +7,7 @@ them, and returns the arguments that differ from those of `bad_inputs.table.COMM
 from bad_inputs.animator_rows import decoder_rows, motion_rows, synonym_rows
 from bad_inputs.config_rows import config_rows
 from bad_inputs.data_set_rows import data_set_rows
-from bad_inputs.file_rows import arrays_rows, caption_rows, model_rows, movie_rows
+from bad_inputs.file_rows import arrays_rows, caption_list_rows, caption_rows, model_rows, movie_rows
 from bad_inputs.run_rows import cifti_rows, run_rows
 
 ROWS = [
@@ -17,6 +17,7 @@ ROWS = [
     *arrays_rows(),
     *movie_rows(),
     *caption_rows(),
+    *caption_list_rows(),
     *model_rows(),
     *config_rows(),
     *decoder_rows(),

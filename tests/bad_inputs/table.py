@@ -225,8 +225,9 @@ def as_words(arguments: Arguments, folder: Path) -> list[str]:
 
     def text(key: str, value: Any) -> str:
         if isinstance(value, dict):
-            named = {name: str(folder / value[name]) for name in SETTINGS_FILES if name in value}
-            return json.dumps(value | named)
+            named = {name: str(folder / value[name]) for name in SETTINGS_FILES if value.get(name)}
+            lists = [entry | {"file": str(folder / entry["file"])} for entry in value.get("lists", ())]
+            return json.dumps(value | named | ({"lists": lists} if lists else {}))
         return str(folder / value) if key in FILES else str(value)
 
     words = []

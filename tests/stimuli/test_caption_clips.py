@@ -21,8 +21,8 @@ from neurocine.stimuli.caption import (
     join_captions,
     make_captioner,
     make_judge,
-    read_captions,
 )
+from neurocine.stimuli.caption_files import read_captions
 from neurocine.stimuli.embed import embed_images, embed_texts
 from tiny_models import SIZE, write_blip2, write_clip
 

@@ -183,6 +183,16 @@ def _check_package(config: Config) -> Iterator[InputError]:
             yield InputError(f"movies.{part}", ", ".join(movies), ", ".join(ordered), todo)
 
 
+def _check_captions(config: Config) -> Iterator[InputError]:
+    """Lists of captions cover every movie of the study."""
+    section, movies = config["caption_clips"], config["movies"]
+    covered = {movie for one in section["lists"] for movie in one["movies"]}
+    missing = [movie for movie in (*movies["train"], *movies["test"]) if movie not in covered]
+    if section["lists"] and missing:
+        todo = "Add it to the list that has its captions, in the order of the list."
+        yield InputError("caption_clips.lists", f"no captions of {', '.join(missing)}", "all movies", todo)
+
+
 def _check_reasons(config: Config) -> Iterator[InputError]:
     for name in config["not_as_published"]:
         section, _, key = name.partition(".")
@@ -212,6 +222,7 @@ def check_combinations(config: Config, schema: Schema) -> list[InputError]:
         _check_reliability,
         _check_space,
         _check_package,
+        _check_captions,
         _check_reasons,
         *(method.check for method in methods_of(config["experiments"])),
     )

@@ -87,10 +87,18 @@ def frames_within_tr(section: Section) -> Iterator[InputError]:
 
 
 def file_of_captions(section: Section) -> Iterator[InputError]:
-    """A table of captions is named where it is read, and only there."""
-    if (section["backend"] == "file") != bool(section["file"]):
-        expected = "a table if, and only if, caption_clips.backend is file"
-        yield InputError("file", json.dumps(section["file"]), expected, CHANGE_ONE)
+    """A table or lists of captions are named where they are read, and only there."""
+    named = [key for key in ("file", "lists") if section[key]]
+    if len(named) == 2:
+        yield InputError("lists", "lists and a table (file)", "one of the two", CHANGE_ONE)
+    elif (section["backend"] == "file") != bool(named):
+        key = named[0] if named else "file"
+        expected = "a table (or lists) if, and only if, caption_clips.backend is file"
+        yield InputError(key, json.dumps(section[key]), expected, CHANGE_ONE)
+    movies = [movie for one in section["lists"] for movie in one["movies"]]
+    if twice := sorted({movie for movie in movies if movies.count(movie) > 1}):
+        todo = "Leave it in the list that has its captions."
+        yield InputError("lists", f"{', '.join(twice)} twice", "each movie in one list", todo)
 
 
 def two_frames_by_transformers(section: Section) -> Iterator[InputError]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from neurocine.conditions import made_by
 from neurocine.datasets import data_set
-from neurocine.datasets.base import DataSet, Found, MissingFiles, Run
+from neurocine.datasets.base import DataSet, Found, MissingFiles, Movie, Run
 from neurocine.datasets.hcp_rest import find_rest, rest_run, rest_subjects
 from neurocine.errors import InputError
 from neurocine.first_run import FirstRun, batches, write_json
@@ -285,6 +285,13 @@ class Study:
     def movies(self, movies: Iterable[str]) -> list[str]:
         """Describe movies for programs, in the order of ``videos``."""
         return [self.found.movies[movie].text() for movie in movies]
+
+    def listed_movies(self) -> list[str]:
+        """Describe the movies of lists of captions; one that the study leaves out is of the usual length."""
+        usual = self.config["prepare_stimuli"]
+        names = [name for one in self.config["caption_clips"]["lists"] for name in one["movies"]]
+        others = {name: Movie(name, usual["clips_per_movie"], usual["tr"]) for name in names}
+        return [{**others, **self.found.movies}[name].text() for name in names]
 
     @functools.cached_property
     def _runs_of(self) -> dict[tuple[str, str], list[Run]]:

@@ -1,8 +1,6 @@
-"""Captions of clips: by BLIP, or from a table of the user's own."""
+"""Captions of clips: by BLIP, or from files."""
 
-import csv
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,11 +15,10 @@ from neurocine.errors import InputError
 from neurocine.section_checks import file_of_captions, two_frames_by_transformers
 from neurocine.seeds import numpy_generator
 from neurocine.settings import Check, Count, CountOrZero, Settings, Unit
+from neurocine.stimuli.caption_files import CaptionList, caption_table, copy_captions, share_lists
 
 Backend = Literal["transformers", "lavis", "file"]
 CaptionUnit = Literal["clip", "frame", "two_frames"]
-WHOLE_CLIP = -1  # frame number of a caption that holds for the whole clip
-COLUMNS = ["movie", "clip", "frame", "caption"]
 # Two captions whose cosines with the middle frame differ by no more tell the same (Mind-Animator).
 ALIKE = 0.05
 
@@ -44,6 +41,9 @@ class CaptionClipsSettings(Settings):
     """
     file: str = ""
     """Name a TSV with the columns movie, clip, caption and, for captions per frame, frame; with backend file.
+    """
+    lists: tuple[CaptionList, ...] = ()
+    """Name lists of captions without names of movies, as authors release them; with backend file, for file.
     """
     unit: CaptionUnit = "clip"
     """Each clip has one caption, or each of its frames has one, or the first and last frame make one.
@@ -194,16 +194,6 @@ def join_captions(
     ]
 
 
-def caption_table(movie: str, captions: Sequence[Sequence[str]]) -> pd.DataFrame:
-    """Make the table movie, clip, frame, caption from (n_clips, K) captions; K = 1 means the whole clip."""
-    rows = [
-        (movie, clip, frame if len(texts) > 1 else WHOLE_CLIP, text)
-        for clip, texts in enumerate(captions)
-        for frame, text in enumerate(texts)
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
 def make_captioner(
     settings: CaptionClipsSettings, folder: Path, device: torch.device | str
 ) -> Callable[[np.ndarray], list[str]]:
@@ -277,103 +267,6 @@ def caption_movie(
     return caption_table(movie, of_clips)
 
 
-def read_captions(path: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, list[list[str]]]:
-    """Read captions from a table and check that every clip has its own.
-
-    Parameters
-    ----------
-    path : TSV with columns movie, clip (from 0), caption and optionally frame (from 0, or -1 for the whole
-        clip). Rows may come in any order; movies that are not asked for are passed over.
-    shapes : movie -> (n_clips, F)
-
-    Returns
-    -------
-    movie -> n_clips lists of one caption, or of F captions
-
-    Raises
-    ------
-    InputError : columns, clips or frames are missing, double or too many
-    """
-    table = _read_rows(path)
-    captions = {}
-    for movie, (n_clips, n_frames) in shapes.items():
-        rows = [(clip, frame, text) for name, clip, frame, text in table if name == movie]
-        given = {(clip, frame): text for clip, frame, text in rows}
-        frames = [WHOLE_CLIP] if all(frame == WHOLE_CLIP for _, frame in given) else list(range(n_frames))
-        wanted = [(clip, frame) for clip in range(n_clips) for frame in frames]
-        if len(rows) != len(wanted) or set(given) != set(wanted):
-            raise _wrong_captions(path, movie, len(rows), given.keys(), wanted)
-        captions[movie] = [[given[clip, frame] for frame in frames] for clip in range(n_clips)]
-    return captions
-
-
-def _read_rows(path: Path) -> list[tuple[str, int, int, str]]:
-    """Read movie, clip, frame and caption of each row; a caption stays as it was written.
-
-    Raises
-    ------
-    InputError : no such file, no UTF-8, quotation marks or columns that do not add up, clips without numbers
-    """
-    expected = "columns movie, clip, caption and perhaps frame, with tabs between them, in UTF-8"
-    todo = "Save it as text with tabs in UTF-8, without quotation marks at the start of a caption."
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.reader(handle, delimiter="\t", strict=True))
-    except (OSError, UnicodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(path, f"a table that cannot be read ({reason})", expected, todo) from None
-    columns = rows[0] if rows else []
-    if not {"movie", "clip", "caption"} <= set(columns) or len(set(columns)) < len(columns):
-        raise InputError(path, f"columns {', '.join(columns) or 'none'}", expected, "Add or rename columns.")
-    read = []
-    for number, row in enumerate(rows[1:], 2):
-        if not row:  # an empty line
-            continue
-        entry = dict(zip(columns, row, strict=False))
-        where = f"{path} line {number}"
-        if len(row) != len(columns) or "\0" in "".join(row):
-            found = f"{len(row)} fields" if len(row) != len(columns) else "a NUL byte"
-            raise InputError(where, found, f"{len(columns)} fields of text, as the first line has", todo)
-        numbers = [entry["clip"], entry.get("frame", str(WHOLE_CLIP))]
-        if not all(re.fullmatch(r"-?[0-9]{1,9}", text) for text in numbers):
-            found = f"clip {entry['clip']}" + (f", frame {entry['frame']}" if "frame" in entry else "")
-            raise InputError(where, found, "whole numbers, from 0", "Correct the line.")
-        read.append((entry["movie"], int(numbers[0]), int(numbers[1]), entry["caption"]))
-    return read
-
-
-def _wrong_captions(
-    path: Path, movie: str, n_rows: int, given: Any, wanted: list[tuple[int, int]]
-) -> InputError:
-    missing, spare = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
-    details = [f"{n_rows} captions of {movie}"]
-    for name, pairs in (("missing", missing), ("not in the movie", spare)):
-        if pairs:
-            clip, frame = pairs[0]
-            details.append(f"{name}: clip {clip}" + (f" frame {frame}" if frame != WHOLE_CLIP else ""))
-    if not missing and not spare:
-        details.append("some given twice")
-    todo = "Correct the table, or prepare_stimuli.clips_per_movie and frames_per_tr."
-    return InputError(path, "; ".join(details), f"{len(wanted)}, one for each clip or frame, from 0", todo)
-
-
-def copy_captions(path: Path, shapes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
-    """Take captions from the user's table (see ``read_captions``), in the order of movies and clips.
-
-    Raises
-    ------
-    InputError : counts that disagree with the movies, or an empty caption
-    """
-    tables = [caption_table(movie, texts) for movie, texts in read_captions(path, shapes).items()]
-    table = pd.concat(tables, ignore_index=True)
-    empty = table[table["caption"].str.strip() == ""]
-    if len(empty):
-        first = empty.iloc[0]
-        found = f"{len(empty)} empty captions, the first for {first['movie']} clip {first['clip']}"
-        raise InputError(path, found, "a caption for every clip", "Write the missing captions.")
-    return table
-
-
 def caption_clips(
     shapes: Mapping[str, tuple[int, int]],
     read: Callable[[str], np.ndarray],
@@ -382,18 +275,20 @@ def caption_clips(
     device: str = "auto",
     clip: Path | None = None,
     seed: int = 0,
+    listed: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Caption the clips of all movies, or take their captions from the table that the settings name.
+    """Caption the clips of all movies, or take their captions from the files that the settings name.
 
     Parameters
     ----------
     shapes : movie -> (n_clips, F)
-    read : a movie to its clips (n_clips, F, H, W, 3) uint8 RGB; not called where captions come from a table
-    folder : BLIP in the layout of the backend; not read where captions come from a table
+    read : a movie to its clips (n_clips, F, H, W, 3) uint8 RGB; not called where captions come from files
+    folder : BLIP in the layout of the backend; not read where captions come from files
     settings : section caption_clips of the config
-    device : auto, cpu or cuda; unused where captions come from a table
+    device : auto, cpu or cuda; unused where captions come from files
     clip : folder of CLIP, which compares captions of two frames
     seed : of the study; one of two captions that tell the same is drawn
+    listed : movie -> number of its clips, for all movies of ``settings.lists``
 
     Returns
     -------
@@ -401,8 +296,10 @@ def caption_clips(
 
     Raises
     ------
-    InputError : a frame that clips do not have, or a table that does not fit the movies
+    InputError : a frame that clips do not have, or files that do not fit the movies
     """
+    if settings.lists:
+        return share_lists(settings.lists, listed or {}, shapes)
     if settings.backend == "file":
         return copy_captions(Path(settings.file), shapes)
     from neurocine.models.pretrained import pick_device
