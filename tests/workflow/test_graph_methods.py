@@ -77,8 +77,8 @@ def test_all_methods_share_what_is_not_their_own(checkout: Path) -> None:
         assert both[name] == both["assemble_train"] == 2
     assert both["score_features"] == both["score_ridge_features"] == 2
     assert both["score"] == 5 * 2
-    assert both["predict_clips"] == 2 * 3 * 2  # conditions from fMRI
-    assert both["predict_captions"] == 3 * 2
+    assert both["predict_clips"] == 2 * 2 * 2  # conditions from fMRI
+    assert both["predict_captions"] == 2 * 2
 
 
 def test_all_rows_of_the_second_method_share_trainings(checkout: Path) -> None:
