@@ -225,9 +225,10 @@ def one_of(names):
 
 CONDITIONS = config["conditions"]
 CHECKED_MODELS = [name for name in MODELS if PUBLISHED[name].pretrained]
-# Rules that read a network wait for its check.
+# Rules that read a network take the report of its check, which is made again when one of its files changes and has
+# their hash: one input in the place of ten, at each of which Snakemake would look for every job.
 MODEL_FILES = {
-    name: [*files, *([results(f"check_models/{name}.tsv")] if name in CHECKED_MODELS else [])]
+    name: [results(f"check_models/{name}.tsv")] if name in CHECKED_MODELS else files
     for name, files in STUDY.models.items()
 }
 

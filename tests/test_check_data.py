@@ -1,6 +1,7 @@
 """Checks of raw files: every kind of damage is told, all of it in one message."""
 
 import json
+import re
 import shutil
 import struct
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import check_data as program
-from neurocine.check import CheckDataSettings, check_data
+from neurocine.check import CheckDataSettings, check_data, check_model_folder
 from neurocine.datasets.base import Movie, Recording
 from neurocine.errors import InputError, InputErrors
 from neurocine.fmri.cifti import write_dtseries
@@ -144,6 +145,25 @@ def write_stable_diffusion(folder: Path) -> None:
     for name in ("tokenizer/tokenizer.json", "scheduler/scheduler_config.json"):
         (folder / name).parent.mkdir()
         (folder / name).write_text("{}")
+
+
+def test_the_report_names_the_content_of_a_network_wherever_it_lies(tmp_path: Path) -> None:
+    """Rules that read a network depend on the report alone."""
+    one, copy = write_model(tmp_path / "one"), tmp_path / "elsewhere/copy"
+    shutil.copytree(one, copy)
+    found = check_model_folder(one).found
+    assert re.fullmatch("1 files of weights, sha256 [0-9a-f]{64}", found)
+    assert check_model_folder(copy).found == found
+    (copy / ".cache").mkdir()  # of a download
+    (copy / ".cache/notes.json").write_text("{}")
+    assert check_model_folder(copy).found == found
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert check_model_folder(copy).found != found
+    (one / "tokenizer.json").write_text('{"version": "1.0"}')
+    assert check_model_folder(one).found != found
 
 
 def test_parts_of_stable_diffusion_are_checked(tmp_path: Path) -> None:

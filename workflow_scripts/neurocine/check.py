@@ -24,7 +24,8 @@ from neurocine.fmri.preprocess import PreprocessRunSettings, kept_samples, refus
 from neurocine.fmri.rest import LEAVE_OUT, parse_rest
 from neurocine.fmri.stated import stated_tr
 from neurocine.fmri.volumes import check_volumes, look_at_volumes, volumes_tr
-from neurocine.models.catalogue import PUBLISHED
+from neurocine.io import file_sha256
+from neurocine.models.catalogue import PUBLISHED, model_files
 from neurocine.models.weights import MODEL_FILES, check_model
 from neurocine.settings import Count, NotNegative, Settings, Unit
 from neurocine.stimuli.prepare import PrepareStimuliSettings, clip_times
@@ -180,9 +181,16 @@ def check_rest(path: Path, settings: CheckDataSettings) -> Finding:
 
 
 def check_model_folder(folder: Path, name: str = "") -> Finding:
-    """Check a model folder without loading it; ``name`` is its key in the config section models."""
+    """Check a model folder without loading it; ``name`` is its key in the config section models.
+
+    What is found names the content: the hash of all files on which results depend, wherever they lie.
+    """
     types = PUBLISHED[name].types if name else ()
-    return Finding(f"{len(check_model(folder, types))} files of weights", MODEL_FILES)
+    weights = check_model(folder, types)
+    digest = hashlib.sha256()
+    for file in model_files(folder):
+        digest.update(f"{Path(file).relative_to(folder)} {file_sha256(Path(file))}\n".encode())
+    return Finding(f"{len(weights)} files of weights, sha256 {digest.hexdigest()}", MODEL_FILES)
 
 
 def check_disk(folder: Path, settings: CheckDataSettings) -> Finding:
