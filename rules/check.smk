@@ -2,8 +2,8 @@
 
 The first steps that read a part take the report of its check as input, so nothing is computed from a part with a
 damaged file: `check_subject` holds up one subject, `check_models` what needs one network. A report is as good as the
-first training run or movie that it lists; later changes of other files are no reason to make it again, or nothing
-of the test movies could change without training anew. Steps refuse damaged files themselves, and `check_data` looks
+first training run, movie or rest run that it lists; later changes of other files are no reason to make it again, or
+nothing of the test movies could change without training anew, and one more rest subject would clean all again. Steps refuse damaged files themselves, and `check_data` looks
 at all files whenever one has changed.
 """
 
@@ -89,7 +89,7 @@ use rule check_data as check_subject with:
 
 use rule check_data as check_rest with:
     input:
-        EVERY_REST_RUN,
+        first_rest_run(),
     output:
         results("check_rest/report.tsv"),
     log:
