@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from metrics.tiny import moving_movie
 from neurocine import __version__
@@ -137,6 +140,32 @@ def test_the_scorer_works_with_what_it_brings_alone(light: Path, tmp_path: Path)
     missing = run_light(light, tmp_path, "diffusers")
     assert missing.returncode != 0
     assert "No module named diffusers" in missing.stderr
+
+
+def test_the_constraints_are_of_the_packages_that_are_asked_for() -> None:
+    """Each in a version that its range allows, for each Python that the package runs on."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
+    lines = re.findall(
+        r"^([\w.-]+)==([^ ;]+)(?: ; (.+))?$", (ROOT / "constraints.txt").read_text(), re.MULTILINE
+    )
+    for requirement in map(Requirement, asked):
+        if requirement.name == "neurocine":
+            continue
+        pins = [
+            (version, marker)
+            for name, version, marker in lines
+            if name == canonicalize_name(requirement.name)
+        ]
+        assert pins, requirement
+        for version, _ in pins:
+            assert version in requirement.specifier, (str(requirement), version)
+    pythons = {yaml.safe_load(path.read_text())["dependencies"][0] for path in (ROOT / "envs").glob("*.yaml")}
+    (python,) = pythons  # of all environments
+    assert python.removeprefix("python=") in SpecifierSet(project["requires-python"])
 
 
 def test_environment_of_the_workflow_is_what_make_installs() -> None:

@@ -7,9 +7,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.sourcecache import GithubFile
 
 from neurocine.io import read_arrays
 from workflow_copy import ROOT, copy_workflow, snakemake
@@ -192,6 +195,15 @@ def test_another_workflow_uses_this_one_as_a_module(lab: Path, tmp_path: Path) -
     assert run.returncode == 0, run.stdout + run.stderr
     assert (tmp_path / "mine.tsv").read_text().startswith("vertex\t")
     assert content(lab) == before
+
+
+def test_rules_that_are_read_from_the_net_are_refused() -> None:
+    """As a module by github(...): Snakemake would fetch the rules, and have no programs."""
+    folder = GithubFile("lab/neurocine", path="rules", tag="v1")
+    with pytest.raises(
+        WorkflowError, match=r"is read from the net; expected a checkout.*Clone the repository"
+    ):
+        exec((ROOT / "rules/folders.smk").read_text(), {"workflow": SimpleNamespace(current_basedir=folder)})
 
 
 def test_two_checkouts_use_their_own_library_in_one_environment(tmp_path: Path) -> None:

@@ -28,14 +28,17 @@ def test_networks_are_fetched_before_there_is_any_data(checkout: Path) -> None:
     assert jobs == {"fetch_models": 1}
 
 
-def test_only_fetch_models_may_ask_the_hub(checkout: Path, tmp_path: Path) -> None:
-    """The switch is on in every job's environment, and one command turns it off."""
+def test_jobs_take_no_packages_of_a_home_folder_and_only_fetch_models_may_ask_the_hub(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """Both switches are on in every job's environment, and one command turns the second off."""
     snakefile = checkout / "show.smk"  # beside the Snakefile, where the workflow looks for its files
-    rule = f'rule show:\n    output: "{tmp_path}/hub"\n    shell: "echo $HF_HUB_OFFLINE > {{output}}"\n'
+    shown = "echo $PYTHONNOUSERSITE $HF_HUB_OFFLINE > {output}"
+    rule = f'rule show:\n    output: "{tmp_path}/hub"\n    shell: "{shown}"\n'
     snakefile.write_text(f'configfile: "config.yaml"\ninclude: "Snakefile"\n{rule}')
     run = snakemake(checkout, "show", "-s", str(snakefile), "--cores", "1", *TOY)
     assert run.returncode == 0, run.stderr
-    assert (tmp_path / "hub").read_text() == "1\n"
+    assert (tmp_path / "hub").read_text() == "1 1\n"
     text = "".join(path.read_text() for path in (checkout / "rules").glob("*.smk"))
     assert re.findall(r'HF_HUB_OFFLINE=0 python "\$NEUROCINE/(\w+)', text) == ["fetch_models"]
 
