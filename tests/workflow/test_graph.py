@@ -16,7 +16,7 @@ from workflow_copy import ROOT, copy_workflow, snakemake
 
 def test_toy_study_stays_small(checkout: Path) -> None:
     jobs = planned(checkout, *TOY)
-    assert sum(jobs.values()) == 82
+    assert sum(jobs.values()) == 80
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
 
@@ -239,7 +239,7 @@ def test_volumes_need_an_atlas_and_no_rest(checkout: Path, tmp_path: Path) -> No
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
-    assert sum(jobs.values()) == 82
+    assert sum(jobs.values()) == 80
 
 
 @pytest.mark.parametrize("arguments", [("-n",), ("--cores", "1"), ("check_data", "-n")])
