@@ -145,6 +145,13 @@ def test_a_further_training_movie_leaves_what_was_made_of_the_others(study: Path
     assert not jobs.keys() & {"preprocess_hcp", "pretrain_encoder", "check_stimuli", "check_subject"}
 
 
+@documented("a seed more in `train_seeds`")
+def test_a_further_seed_trains_beside_what_was_trained_with_others(study: Path) -> None:
+    jobs = change(study, "train_seeds: [7]")
+    assert jobs["train_encoder"] == jobs["train_decoder"] == jobs["score"] == 2  # one of each subject
+    assert not jobs.keys() & {"prepare_stimuli", "embed_clips", "assemble_train", "pretrain_encoder"}
+
+
 @documented("another subject in `subjects`")
 def test_another_subject_is_made_alone(study: Path) -> None:
     jobs = change(study, "subjects: [1, 2, 3]")
