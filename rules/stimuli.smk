@@ -65,8 +65,8 @@ rule caption_clips:
         settings=settings("caption_clips"),
     shell:
         '{resources.python:q} "$NEUROCINE/caption_clips.py" --stimuli {input.stimuli:q} --model {params.model:q} '
-        "--clip {params.clip:q} --listed-movies {params.listed_movies:q} --seed {params.seed:q} "
-        "--settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
+        "--clip {params.clip:q} --seed {params.seed:q} "
+        "--listed-movies {params.listed_movies:q} --settings {params.settings:q} --out {output:q} --device {resources.device:q} 2> >(tee {log:q} >&2)"
 
 
 rule embed_clips:
