@@ -271,3 +271,20 @@ def test_media_outside_the_layout_are_refused(page: Path, tmp_path: Path) -> Non
         owner_of(tmp_path / "clips/test1.mp4")
     with pytest.raises(InputError, match="no such file"):
         copy_medium(Path("sub-1/neurocine/main/clips/none.mp4"), tmp_path, "clips")
+
+
+def test_sections_of_evaluations_that_were_left_out_are_left_out(page: Path, tmp_path: Path) -> None:
+    scores = page.parent / "assets/tables/scores.tsv"
+    anchors = {"order": "test_order", "agreement": "agree_fmri", "areas": "rank_areas"}
+    for evaluate in (list(anchors.values()), ["test_order"], []):
+        out = tmp_path / f"{len(evaluate)}" / "index.html"
+        out.parent.mkdir()
+        program.main(
+            files=StudyFiles(scores=[scores]),
+            config=json.dumps({"dataset": "toy", "evaluate": evaluate}),
+            out=out,
+            settings=BuildBrowserSettings(),
+        )
+        text = out.read_text()
+        assert {step for anchor, step in anchors.items() if f'id="{anchor}"' in text} == set(evaluate)
+        assert ('href="#order"' in text) == ("test_order" in evaluate)

@@ -296,7 +296,7 @@ def test_a_study_goes_on_from_its_own_fmri_as_a_package(study: Path) -> None:
     assert not list((shown / "maps").glob("*.png"))
     page = (package / "browser/index.html").read_text()
     assert "preprocessed by others (neuroclips)" in page
-    assert "need to know where the vertices lie" in page
+    assert "nothing tells where the vertices lie" in page
     assert set(pd.read_csv(package / "tables/lag_sweep.tsv", sep="\t")["test_repeats"]) == {1, 2}
     report = pd.read_csv(package / "sub-1/check_subject/report.tsv", sep="\t")
     assert set(report["kind"]) == {"package", "disk"}

@@ -47,6 +47,7 @@ from neurocine.report.study import Medium, Order, Results, score_records
 from neurocine.report.templates import piece, render
 from neurocine.report.text import number
 from neurocine.settings import Count, Settings, Unit
+from neurocine.study import EVALUATIONS
 from neurocine.version import code_version
 
 
@@ -191,6 +192,7 @@ def build_browser(results: Results, settings: BuildBrowserSettings) -> str:
         "not_beaten": not_beaten(results.comparisons),
         "agreement_beside": agreement_beside(results.agreement, settings.digits),
         "order_p": P_MEANS,
+        "evaluate": results.config.get("evaluate", EVALUATIONS),
         "no_better": no_better_than_simple(results.features),
         "has_features": not results.features.empty,  # of methods that decode features before clips
         "films": film_section(results.strips, results.clips, settings.strips_shown, order),

@@ -11,8 +11,8 @@ from neurocine.report.study import Medium, Order, group_media
 from neurocine.report.templates import piece, render
 
 NO_MAPS = (
-    "None here: brain maps and areas need to know where the vertices lie. Of preprocessed fMRI a mask tells "
-    "it, which package.vertex_masks in the config names (docs/data.md)."
+    "None here: the methods on this page have none, or nothing tells where the vertices lie. Of preprocessed "
+    "fMRI a mask tells it, which package.vertex_masks in the config names (docs/data.md)."
 )
 CHOICES = ("random", "best", "median", "worst")  # what says most about a result first
 # Files of export_maps without their endings, and what the page says of them.
