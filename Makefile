@@ -1,4 +1,4 @@
-# make demo   installs everything into .venv and runs the embedded study, about 25 minutes on two cores
+# make demo   installs everything into .venv and runs the embedded study, about 20 minutes on two cores
 # make help   lists the other targets
 
 SHELL := /bin/bash
