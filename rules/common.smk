@@ -14,6 +14,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
+from neurocine import result_names
 from neurocine import study as studies
 from neurocine.conditions import made_by
 from neurocine.config import complete_config, refuse_surprises
@@ -23,8 +24,9 @@ from neurocine.errors import InputError, InputErrors
 from neurocine.first_run import FirstRun, write_json
 from neurocine.methods import DEFAULT, METHODS, method_of, methods_of
 from neurocine.models.catalogue import PUBLISHED, used_models
+from neurocine.result_names import STRIPS
 from neurocine.shared import fit_to_share
-from neurocine.study import STRIPS, Study
+from neurocine.study import Study
 from neurocine.train.launch import LAUNCHER_ENVIRONMENT, launcher
 from neurocine.vertex_choice import vertices_known, vertices_per_subject
 

@@ -7,7 +7,7 @@ include: "inputs/animator.smk"
 ANIMATOR = METHODS["mind_animator"]
 MOTIONS = studies.trainings(config, ANIMATOR, "train_motion")
 VARIANTS = dict.fromkeys(training.parameters["variant"] for training in MOTIONS.values())
-FEATURES_OF = studies.conditions_among(config, ANIMATOR.fmri_conditions)
+FEATURES_OF = result_names.conditions_among(config, ANIMATOR.fmri_conditions)
 
 
 wildcard_constraints:

@@ -5,7 +5,7 @@ include: "inputs/ridge.smk"
 
 
 RIDGE = METHODS["ridge"]
-PREDICTED = studies.conditions_among(config, RIDGE.fmri_conditions)
+PREDICTED = result_names.conditions_among(config, RIDGE.fmri_conditions)
 # Experiments whose clips the video prior samples.
 BY_CAPTION = [name for name, row in EXPERIMENTS.items() if row.get("target") == "caption"]
 

@@ -182,7 +182,7 @@ for method in USED_METHODS:
             clip_scores=of_experiment("clip_scores.tsv"),
             controls=shown_clips,
         output:
-            clips=[of_experiment(path) for path in studies.clip_films(config)],
+            clips=[of_experiment(path) for path in result_names.clip_films(config)],
             strips=[
                 report(
                     of_experiment(path),
@@ -195,7 +195,7 @@ for method in USED_METHODS:
                 )
                 for path in STRIPS
             ],
-            controls=[of_experiment(path) for path in studies.control_strips(config, method)],
+            controls=[of_experiment(path) for path in result_names.control_strips(config, method)],
         log:
             log_file("show_clips/sub-{subject}_{method}_{experiment}"),
         benchmark:

@@ -11,14 +11,12 @@ from neurocine.datasets.base import Movie
 from neurocine.errors import InputError
 from neurocine.first_run import batches
 from neurocine.methods import METHODS
+from neurocine.result_names import control_strips, decoded_from_fmri, result_files
 from neurocine.schema import merge
 from neurocine.study import (
     ManyMissing,
     Study,
-    control_strips,
-    decoded_from_fmri,
     repeated_rows,
-    result_files,
     row_of,
     trained_rows,
     trainings,

@@ -44,7 +44,7 @@ def subject_results(subject, experiment):
     method = method_of(EXPERIMENTS[experiment])
     found = [
         of_experiment(name).format(subject=subject, method=method.name, experiment=experiment)
-        for name in studies.result_files(config, method)
+        for name in result_names.result_files(config, method)
     ]
     further = [*method.further(EXPERIMENTS[experiment]), "noise_ceiling.tsv", *RUN_TABLES]
     return [*found, *(of_subject(name).format(subject=subject) for name in further)]
@@ -77,7 +77,7 @@ def feature_scores(experiments, subjects=SUBJECTS):
 
 
 def maps_of(method):
-    return studies.result_maps(config, method)
+    return result_names.result_maps(config, method)
 
 
 def tables_of(method):
@@ -85,15 +85,15 @@ def tables_of(method):
 
 
 def agreement_of(method):
-    return studies.evaluation_tables(config, "agree_fmri")
+    return result_names.evaluation_tables(config, "agree_fmri")
 
 
 def order_of(method):
-    return studies.evaluation_tables(config, "test_order")
+    return result_names.evaluation_tables(config, "test_order")
 
 
 def areas_of(method):
-    return studies.area_tables(config, method)
+    return result_names.area_tables(config, method)
 
 
 def exports_of(method):
@@ -101,7 +101,7 @@ def exports_of(method):
 
 
 def controls_of(method):
-    return studies.control_strips(config, method)
+    return result_names.control_strips(config, method)
 
 
 def shown_files(experiments, subjects):
@@ -113,7 +113,7 @@ def shown_files(experiments, subjects):
     return {
         "strips": each_result(STRIPS, experiments, subjects),
         "controls": each_result(controls_of, experiments, subjects),
-        "clips": each_result(studies.clip_films(config), experiments, subjects),
+        "clips": each_result(result_names.clip_films(config), experiments, subjects),
     }
 
 

@@ -13,20 +13,20 @@ def scored_clips(wildcards):
     """
     method = METHODS[wildcards.method]
     if trained_again(wildcards):
-        names = studies.generations(config, method)
+        names = result_names.generations(config, method)
         return [of_experiment(f"{method.step}/{name}.safetensors") for name in names]
     return [
         *(
             of_experiment(f"{method.step}/{name}.safetensors")
-            for name in studies.decoded_from_fmri(config, method)
+            for name in result_names.decoded_from_fmri(config, method)
         ),
         *(
             results(f"{{method}}/{{experiment}}/{method.step}/{name}.safetensors")
-            for name in studies.conditions_among(config, method.text_conditions)
+            for name in result_names.conditions_among(config, method.text_conditions)
         ),
         *(
             results(f"make_baselines/{name}.safetensors")
-            for name in studies.conditions_among(config, made_by("make_baselines"))
+            for name in result_names.conditions_among(config, made_by("make_baselines"))
         ),
     ]
 
@@ -44,7 +44,7 @@ def decoded_from_fmri(wildcards):
 
 def shown_clips(wildcards):
     """The files whose clips are shown beside those from fMRI, one per condition."""
-    controls = studies.shown_controls(config, METHODS[wildcards.method])
+    controls = result_names.shown_controls(config, METHODS[wildcards.method])
     files = [path for path in scored_clips(wildcards) if Path(path).stem in controls]
     return [*files, *encoder_clips(wildcards)]
 
@@ -53,4 +53,6 @@ def encoder_clips(wildcards):
     """Clips made by the encoder of an experiment alone, as far as they are asked for."""
     row, method = row_of(wildcards.experiment, wildcards.method), METHODS[wildcards.method]
     files = method.encoder_clips(row)
-    return [of_subject(files[name]) for name in studies.conditions_among(config, method.encoder_conditions)]
+    return [
+        of_subject(files[name]) for name in result_names.conditions_among(config, method.encoder_conditions)
+    ]

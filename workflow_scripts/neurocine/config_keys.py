@@ -36,6 +36,7 @@ from neurocine.models.catalogue import PUBLISHED
 from neurocine.models.fetch import FetchModelsSettings
 from neurocine.models.published_encoder import ImportEncoderSettings
 from neurocine.report.browser import BuildBrowserSettings
+from neurocine.result_names import EVALUATIONS
 from neurocine.ridge.clips import PredictClipsSettings
 from neurocine.ridge.features import PredictFeaturesSettings
 from neurocine.settings import (
@@ -62,7 +63,6 @@ from neurocine.stimuli.latents import EncodeLatentsSettings
 from neurocine.stimuli.prepare import PrepareStimuliSettings
 from neurocine.stimuli.show import ShowClipsSettings
 from neurocine.stimuli.variants import EmbedVariantsSettings
-from neurocine.study import EVALUATIONS
 from neurocine.surface.attention import ExtractAttentionSettings
 from neurocine.surface.plot import PlotAgreementSettings, PlotSurfaceSettings
 from neurocine.surface.plot_areas import PlotAreasSettings

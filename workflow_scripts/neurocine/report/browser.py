@@ -46,8 +46,8 @@ from neurocine.report.media import film_section, map_section
 from neurocine.report.study import Medium, Order, Results, score_records
 from neurocine.report.templates import piece, render
 from neurocine.report.text import number
+from neurocine.result_names import EVALUATIONS
 from neurocine.settings import Count, Settings, Unit
-from neurocine.study import EVALUATIONS
 from neurocine.version import code_version
 
 
