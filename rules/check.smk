@@ -3,8 +3,8 @@
 The first steps that read a part take the report of its check as input, so nothing is computed from a part with a
 damaged file: `check_subject` holds up one subject, `check_models` what needs one network. A report is as good as the
 first training run, movie or rest run that it lists; later changes of other files are no reason to make it again, or
-nothing of the test movies could change without training anew, and one more rest subject would clean all again. Steps refuse damaged files themselves, and `check_data` looks
-at all files whenever one has changed.
+nothing of the test movies could change without training anew, and one more rest subject would clean all again. Steps
+refuse damaged files themselves, and `check_data` looks at all files whenever one has changed.
 """
 
 

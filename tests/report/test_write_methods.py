@@ -128,6 +128,11 @@ def test_agreement_and_areas_are_told_only_where_they_were_made() -> None:
     ]
     ridge, *_ = write_methods(study(*files), ["ridge_retrieval"], Ran({"all": 10}))
     assert [words in ridge for words in only] == [False, True]  # its networks do not tell areas
+    for evaluate in (["rank_areas"], ["agree_fmri"], []):
+        some = study({"evaluate": evaluate})
+        text, *_ = write_methods(some, ["paper_main"], Ran({"all": 10}, make_logs(5)))
+        told = [step for step, words in zip(("rank_areas", "agree_fmri"), only, strict=True) if words in text]
+        assert told == evaluate
     nulls = study({"rank_areas": {"permuted": 19}})
     text, *_ = write_methods(nulls, ["paper_main"], Ran({"all": 10}, make_logs(5)))
     assert "where none of 19 decoders trained on fMRI of other times lost as much" in text

@@ -1,6 +1,7 @@
-"""Names of the files that a subject gets under an experiment; they follow from the config and the method.
+"""Names of the conditions and files that a subject gets under an experiment, from the config and the method.
 
-Nothing heavy is imported, because rules ask this for every job.
+Rules ask this for every job, so nothing heavy is imported. Where results lie is the rules' business; here
+files are named relative to the folder of a result.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,6 @@
-"""A study as its config describes it: its raw files, how jobs share them, and what results there will be.
+"""A study as its config describes it: its raw files, how jobs share them, and the trainings behind its rows.
 
-Rules ask this for every job, so folders are listed at most and nothing heavy is imported. Where results lie
-is the rules' business; here files of a result are named relative to its folder.
+Rules ask this for every job, so folders are listed at most and nothing heavy is imported.
 """
 
 import functools

@@ -14,8 +14,8 @@ from neurocine.datasets import data_set
 from neurocine.methods import method_of
 from neurocine.models.catalogue import PUBLISHED, used_models
 from neurocine.report.study import TrainingLog
+from neurocine.result_names import area_tables
 from neurocine.version import code_version, package_versions
-from neurocine.vertex_choice import vertices_known
 
 BIDS = "1.10.0"  # version of the standard whose keys dataset_description.json has
 # Key of the config section ``models`` -> key in references.bib.
@@ -207,8 +207,7 @@ def write_methods(config: Mapping[str, Any], experiments: Sequence[str], ran: Ra
             steps=step_counts(ran.logs),
             rest_subjects=ran.rest_subjects,
             metrics=metrics,
-            areas=any(method_of(config["experiments"][name]).ranks_areas for name in experiments)
-            and vertices_known(config),
+            areas=any(area_tables(config, method_of(config["experiments"][name])) for name in experiments),
             accuracies=any(name.startswith(("acc_image", "acc_video")) for name in metrics),
             versions=package_versions(),
             jobs=sum(cost.jobs for cost in ran.costs),
