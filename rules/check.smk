@@ -89,7 +89,7 @@ use rule check_data as check_subject with:
 
 use rule check_data as check_rest with:
     input:
-        first_rest_run(),
+        awaited_rest_runs(),
     output:
         results("check_rest/report.tsv"),
     log:

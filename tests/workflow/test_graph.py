@@ -96,6 +96,12 @@ def test_checks_alone(checkout: Path) -> None:
     assert all(name.startswith(("check_data", "simulate_")) for name in jobs)
 
 
+def test_a_check_waits_for_all_that_is_simulated_for_it(checkout: Path) -> None:
+    assert planned(checkout, "results/toy/check_rest/report.tsv", *TOY)["simulate_rest"] == 2
+    assert planned(checkout, "results/toy/check_stimuli/report.tsv", *TOY)["simulate_movies"] == 1
+    assert planned(checkout, "results/toy/sub-1/check_subject/report.tsv", *TOY)["simulate_subject_1"] == 1
+
+
 def test_pretraining_on_the_study_itself_needs_no_rest(checkout: Path) -> None:
     jobs = planned(checkout, *TOY, "--config", "pretrain_on=training_fmri")
     assert "preprocess_hcp" not in jobs
