@@ -89,7 +89,7 @@ use rule check_data as check_subject with:
 
 use rule check_data as check_rest with:
     input:
-        awaited_rest_runs(),
+        first_rest_run(),
     output:
         results("check_rest/report.tsv"),
     log:

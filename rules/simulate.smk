@@ -63,23 +63,25 @@ if SIMULATED:
                 "--seed {params.seed:q} --settings {params.settings:q} --out {output.runs:q} "
                 "--recordings {params.recordings:q} --truth {output.truth:q} 2> >(tee {log:q} >&2)"
 
-    rule simulate_rest:
-        output:
-            rest_run(config["rest"]["dir"], "{rest}", "{run}"),
-        log:
-            log_file("simulate_rest/{rest}_{run}"),
-        benchmark:
-            benchmark_file("simulate_rest/{rest}_{run}")
-        wildcard_constraints:
-            run=one_of(config["rest"]["runs"]),
-        conda:
-            "../envs/fmri.yaml"
-        resources:
-            mem_mb=memory(8),
-            runtime=minutes(60),
-        params:
-            seed=config["seed"],
-            settings=settings("simulate_rest"),
-        shell:
-            'python "$NEUROCINE/simulate_rest.py" --subject {wildcards.rest:q} --seed {params.seed:q} '
-            "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"
+    # One job for all: a check waits for the first file of those that it looks at, as with movies and subjects.
+    if REST:
+
+        rule simulate_rest:
+            output:
+                [path for files in REST.values() for path in files],
+            log:
+                log_file("simulate_rest/simulate_rest"),
+            benchmark:
+                benchmark_file("simulate_rest/simulate_rest")
+            conda:
+                "../envs/fmri.yaml"
+            resources:
+                mem_mb=memory(8),
+                runtime=minutes(60),
+            params:
+                subjects=[subject for subject, files in REST.items() for _ in files],
+                seed=config["seed"],
+                settings=settings("simulate_rest"),
+            shell:
+                'python "$NEUROCINE/simulate_rest.py" --subjects {params.subjects:q} --seed {params.seed:q} '
+                "--settings {params.settings:q} --out {output:q} 2> >(tee {log:q} >&2)"

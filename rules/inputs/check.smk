@@ -45,12 +45,7 @@ def to_check(movies=(), subjects=(), rest=(), networks=()):
 EVERY_REST_RUN = [path for files in REST.values() for path in files]
 
 
-def awaited_rest_runs():
-    """Rest runs that their check waits for: all that are simulated, each by a job of its own.
-
-    Of recorded ones it is a run of the subject who came first, and who stays the first when others are added.
-    """
-    if SIMULATED:
-        return EVERY_REST_RUN
+def first_rest_run():
+    """A run of the rest subject who came first, and who stays the first when others are added."""
     earlier = [subject for batch in STUDY.first.rest_batches.values() for subject in batch if subject in REST]
     return [path for subject in [*earlier, *REST][:1] for path in REST[subject][:1]]

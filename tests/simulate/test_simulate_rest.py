@@ -90,7 +90,7 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
 def test_program_writes_a_rest_run(tmp_path: Path) -> None:
     program = importlib.import_module("simulate_rest")
     out = tmp_path / "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean.dtseries.nii"
-    program.main(subject="100206", seed=1, settings=SimulateRestSettings(volumes=12), out=out)
+    program.main(subjects=["100206"], seed=1, settings=SimulateRestSettings(volumes=12), out=[out])
     assert check_dtseries(out) == (12, pytest.approx(0.72))
     rows = AREAS[0, "V1"]
     # The file holds what the library makes, at the right grayordinates.

@@ -16,7 +16,7 @@ from workflow_copy import ROOT, copy_workflow, snakemake
 
 def test_toy_study_stays_small(checkout: Path) -> None:
     jobs = planned(checkout, *TOY)
-    assert sum(jobs.values()) == 80
+    assert sum(jobs.values()) == 79
     assert jobs["train_encoder"] == jobs["train_decoder"] == 2
     assert jobs["train_video_prior"] == jobs["pretrain_encoder"] == 1
 
@@ -97,9 +97,18 @@ def test_checks_alone(checkout: Path) -> None:
 
 
 def test_a_check_waits_for_all_that_is_simulated_for_it(checkout: Path) -> None:
-    assert planned(checkout, "results/toy/check_rest/report.tsv", *TOY)["simulate_rest"] == 2
-    assert planned(checkout, "results/toy/check_stimuli/report.tsv", *TOY)["simulate_movies"] == 1
-    assert planned(checkout, "results/toy/sub-1/check_subject/report.tsv", *TOY)["simulate_subject_1"] == 1
+    """It takes one file as input, so one job has to make all files that it looks at."""
+    for part, job, looked_at in (
+        ("check_rest", "simulate_rest", r"data/toy/HCP/\S*\.nii"),
+        ("check_stimuli", "simulate_movies", r"data/toy/\S*\.mp4"),
+        ("sub-1/check_subject", "simulate_subject_1", r"data/toy/\S*subject1/\S*\.nii"),
+    ):
+        report = f"results/toy/{part}/report.tsv"
+        assert planned(checkout, report, *TOY)[job] == 1
+        text = snakemake(checkout, report, *TOY, "-n").stdout
+        outputs = re.search(rf"^rule {job}:.*?output: (.*?)$", text, re.MULTILINE | re.DOTALL)
+        assert outputs
+        assert len(re.findall(looked_at, outputs[1])) > 1
 
 
 def test_pretraining_on_the_study_itself_needs_no_rest(checkout: Path) -> None:
@@ -245,7 +254,7 @@ def test_volumes_need_an_atlas_and_no_rest(checkout: Path, tmp_path: Path) -> No
 
 def test_slurm_profile_is_found_as_typed(checkout: Path) -> None:
     jobs = planned(checkout, "--profile", "slurm", *TOY)
-    assert sum(jobs.values()) == 80
+    assert sum(jobs.values()) == 79
 
 
 @pytest.mark.parametrize("arguments", [("-n",), ("--cores", "1"), ("check_data", "-n")])

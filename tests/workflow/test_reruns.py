@@ -234,8 +234,7 @@ def test_a_rest_subject_that_arrives_later_runs_nothing_until_it_is_asked_for(tm
     text = "rest: {subjects: all}\nsubjects: [1]\nconditions: [fmri]\n"
     mine = write(study, "mine.yaml", text)
     finish(study, *TOY, mine)
-    # What was simulated is now what was recorded: the check of simulated runs waits for every one.
-    write(study, "mine.yaml", text + "simulate: false\n")
+    write(study, "mine.yaml", OFF + text)  # all files are recorded ones now
     finish(study, *TOY, mine)
     shutil.copytree(rest / "100001", rest / "100000")
     (study / "results/toy/.state/rest_files.json").unlink()
