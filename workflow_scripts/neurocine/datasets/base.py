@@ -268,7 +268,7 @@ def movie_files(path: Path, movie: Movie) -> list[Path]:
     return [path / name for name in movie.files] or [path]
 
 
-Item = TypeVar("Item", Movie, Recording)
+Item = TypeVar("Item")
 
 
 def pair(files: Iterable[Path], items: Iterable[Item]) -> list[tuple[Path, Item]]:
