@@ -45,6 +45,18 @@ def save(path: Path, data: np.ndarray, rows: SeriesAxis | ScalarAxis, brain: Bra
     return path
 
 
+def test_files_are_those_that_nibabel_writes(tmp_path: Path, good: Path, data: np.ndarray) -> None:
+    """Also the second of two lengths: what precedes the matrix is kept for each."""
+    for n_volumes in (2, N_VOLUMES):
+        ours, by_nibabel = (tmp_path / f"{by}_{n_volumes}.dtseries.nii" for by in ("ours", "nibabel"))
+        image = Cifti2Image(data[:n_volumes], (SeriesAxis(0, 2.0, n_volumes), brain_axis()))
+        image.nifti_header.set_intent("NIFTI_INTENT_CONNECTIVITY_DENSE_SERIES")
+        image.to_filename(by_nibabel)
+        write_dtseries(ours, data[:n_volumes], 2.0)
+        assert ours.read_bytes() == by_nibabel.read_bytes()
+    assert ours.read_bytes() == good.read_bytes()
+
+
 def test_nibabel_reads_what_we_write(good: Path, data: np.ndarray) -> None:
     image = nibabel.load(good)
     np.testing.assert_array_equal(image.get_fdata(dtype=np.float32), data)
