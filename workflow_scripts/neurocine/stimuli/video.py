@@ -16,6 +16,7 @@ import numpy as np
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
@@ -341,15 +342,21 @@ def resize_image(
 
 
 def _picture(
-    shown: ShownFrame, path: Path, size: tuple[int, int] | None, resize: Resize, pixel_aspect: float
+    shown: ShownFrame,
+    path: Path,
+    colours: VideoReformatter,
+    size: tuple[int, int] | None,
+    resize: Resize,
+    pixel_aspect: float,
 ) -> np.ndarray:
-    """Convert a frame to RGB (height, width, 3) uint8, turned as a player shows it, and resize it."""
+    """Convert a frame to RGB (height, width, 3) uint8, turned as a player shows it, and resize it.
+
+    One converter of colours serves a whole movie: making one takes longer than converting a small frame.
+    """
     rotation = _rotation(shown.frame, path)
-    image = shown.frame.to_image()
-    if rotation != _Rotation():
-        image = Image.fromarray(rotation.apply(np.asarray(image)))
+    picture = rotation.apply(colours.reformat(shown.frame, format="rgb24").to_ndarray())
     aspect = 1 / pixel_aspect if rotation.transposed else pixel_aspect
-    return np.asarray(resize_image(image, size, resize, aspect))
+    return np.asarray(resize_image(Image.fromarray(picture), size, resize, aspect))
 
 
 def _clock_facts(path: Path) -> tuple[float, float]:
@@ -392,13 +399,14 @@ def read_frames_at(
     frames: list[np.ndarray] = []
     end = 0.0
     slack, pixel_aspect = _clock_facts(path)
+    colours = VideoReformatter()
     for shown in shown_frames(path):
         if len(frames) == len(times):
             break
         end = shown.end
         count = int(np.searchsorted(times, end - slack)) - len(frames)
         if count > 0:
-            frames.extend([_picture(shown, path, size, resize, pixel_aspect)] * count)
+            frames.extend([_picture(shown, path, colours, size, resize, pixel_aspect)] * count)
     if len(frames) < len(times):
         raise InputError(
             path,
@@ -417,7 +425,8 @@ def read_all_frames(path: Path) -> np.ndarray:
     InputError : missing, empty, unreadable movie, or one of which no frame can be decoded
     """
     path = Path(path)
-    frames = [_picture(shown, path, None, "stretch", 1.0) for shown in shown_frames(path)]
+    colours = VideoReformatter()
+    frames = [_picture(shown, path, colours, None, "stretch", 1.0) for shown in shown_frames(path)]
     if not frames:
         raise _unreadable(path, "a movie of which no frame can be decoded")
     return np.stack(frames)
