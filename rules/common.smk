@@ -185,6 +185,9 @@ def settings(step):
     return json.dumps(config[step], sort_keys=True)
 
 
+# Results come before further trainings, and among them first what most steps wait for: nothing is left for one core.
+PRIORITY = {"decode": 30, "score": 20, "test_order": 10}
+
 LEAST_MEMORY = 3  # GB, of which Snakemake itself takes some tenths beside each program on a cluster
 
 

@@ -267,6 +267,7 @@ rule reconstruct:
         benchmark_file("reconstruct/sub-{subject}_{experiment}_{condition}")
     wildcard_constraints:
         condition=f"({one_of(ANIMATOR.fmri_conditions)})(_seed[0-9]+)?",
+    priority: PRIORITY["decode"]
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]

@@ -249,6 +249,7 @@ rule decode:
         log_file("decode/sub-{subject}_{experiment}_{condition}"),
     benchmark:
         benchmark_file("decode/sub-{subject}_{experiment}_{condition}")
+    priority: PRIORITY["decode"]
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
@@ -351,6 +352,7 @@ rule decode_nearest:
         log_file("decode_nearest/sub-{subject}_{encoder}_{prior}"),
     benchmark:
         benchmark_file("decode_nearest/sub-{subject}_{encoder}_{prior}")
+    priority: PRIORITY["decode"]
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]

@@ -57,6 +57,7 @@ rule predict_clips:
     wildcard_constraints:
         condition=one_of(PREDICTED),
         experiment=one_of(name for name in EXPERIMENTS if name not in BY_CAPTION),
+    priority: PRIORITY["decode"]
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
@@ -93,6 +94,7 @@ rule predict_captions:
     wildcard_constraints:
         condition=one_of(PREDICTED),
         experiment=one_of(BY_CAPTION),
+    priority: PRIORITY["decode"]
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]

@@ -45,6 +45,7 @@ rule score:
         log_file("score/sub-{subject}_{method}_{experiment}"),
     benchmark:
         benchmark_file("score/sub-{subject}_{method}_{experiment}")
+    priority: PRIORITY["score"]
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
@@ -82,6 +83,7 @@ rule test_order:
         log_file("test_order/sub-{subject}_{method}_{experiment}"),
     benchmark:
         benchmark_file("test_order/sub-{subject}_{method}_{experiment}")
+    priority: PRIORITY["test_order"]
     conda:
         "../envs/training.yaml"
     threads: config["compute"]["threads"]
