@@ -7,9 +7,13 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 TOY := --configfile studies/toy/config.yaml
 # The page of the first subject, shown before the study is done.
 FIRST := results/toy/sub-1/browser
+# What a second core does until then; the trainings need it.
+MEANWHILE := results/toy/pretrain_encoder/done.json results/toy/sub-3/assemble_train/fmri.safetensors
 # What is rerun is decided by profiles/default.
 RUN := snakemake --cores $(CORES) --quiet rules reason host
 INSTALLED := $(VENV)/.installed
+TESTABLE := $(VENV)/.testable
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help demo demo-animator install test test-kills test-cluster test-cluster-short lint docs site toy-models lavis-env clean-env
@@ -17,7 +21,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 help:
 	@echo "make demo        run the embedded study: no data, no GPU (CORES=$(CORES))"
 	@echo "make demo-animator  add the second method to the embedded study, after make demo"
-	@echo "make install     install everything into $(VENV)"
+	@echo "make install     install the workflow into $(VENV)"
 	@echo "make test        formatting, types, lint and all tests"
 	@echo "make test-kills  kill every training at ten random moments, on a GPU as well if there is one (minutes)"
 	@echo "make test-cluster  a Slurm on this machine and its accidents (root; minutes)"
@@ -30,9 +34,9 @@ help:
 
 demo: $(INSTALLED)
 	@echo "Running the embedded study on $(CORES) cores. Stop it at any time; the same command resumes."
-	[ -e $(FIRST) ] || { $(RUN) $(TOY) studies/toy/first.yaml -- $(FIRST) && \
+	[ -e $(FIRST) ] || { $(RUN) $(TOY) studies/toy/first.yaml --prioritize $(FIRST) -- $(FIRST) $(MEANWHILE) && \
 	    echo "A first page, by ridge regression: $(FIRST)/index.html. Now the trainings."; }
-	$(RUN) $(TOY) --prioritize $(FIRST)
+	$(RUN) $(TOY)
 	@echo
 	@echo "Done. Open results/toy/browser/index.html in a web browser."
 	@echo "Tables are in results/toy/tables/, decoded clips in results/toy/sub-*/neurocine/paper_main/clips/."
@@ -58,24 +62,29 @@ $(INSTALLED): constraints.txt pyproject.toml
 	    rm -rf $(VENV); echo "$$python cannot make a virtual environment: apt install python3-venv"; exit 1; \
 	fi
 	@echo "Installing packages into $(VENV); the first time this takes some minutes ..."
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[workflow,test]'
+	$(PIP) --no-compile -e '.[workflow]'
+	@$(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || : # by all cores; pip has one, and is as lenient
+	@touch $@
+
+$(TESTABLE): $(INSTALLED)
+	$(PIP) -e '.[workflow,test]'
 	@touch $@
 
 # Tests of one file stay together: they share what took long to make.
 test: lint
 	OMP_NUM_THREADS=1 python -m pytest -n $(CORES) --dist loadfile
 
-test-kills: $(INSTALLED)
+test-kills: $(TESTABLE)
 	python -m pytest -m kills
 
 # As root; names missing packages.
-test-cluster: $(INSTALLED)
+test-cluster: $(TESTABLE)
 	python -m pytest tests/cluster -m cluster
 
-test-cluster-short: $(INSTALLED)
+test-cluster-short: $(TESTABLE)
 	python -m pytest tests/cluster -m "cluster and short"
 
-lint: $(INSTALLED)
+lint: $(TESTABLE)
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
@@ -86,7 +95,7 @@ docs: $(INSTALLED)
 	python -m neurocine.config_reference
 	python -m neurocine.docs docs/scoring.md
 
-site: $(INSTALLED)
+site: $(TESTABLE)
 	python -m mkdocs build --strict
 
 toy-models: $(INSTALLED)
