@@ -101,16 +101,17 @@ def test_all_methods_of_a_study_have_their_paragraph() -> None:
     config = study(*(yaml.safe_load((ROOT / "studies/toy" / name).read_text()) for name in files))
     ran = Ran({"all": 1046}, [*make_logs(50), TrainingLog("train_motion", "", "", '{"step": 630}\n')])
     rows = ["paper_main", "animator", "animator_no_renoise", "animator_blind"]
-    rows += ["ridge_retrieval", "ridge_latents"]
+    rows += ["ridge_retrieval", "ridge_latents", "ridge_caption"]
     text, bibliography, _ = write_methods(config, rows, ran)
     for sentence in (
         "Clips were decoded by NeuroCine [@sun2024neurocine] (experiment paper_main)",
         "by Mind-Animator [@lu2025animate] (experiments animator, animator_no_renoise and animator_blind)",
         "captions were varied in 12 ways and frames cropped in 4",
-        "Experiments ridge_retrieval and ridge_latents stand for what a linear map reaches",
+        "Experiments ridge_retrieval, ridge_latents and ridge_caption stand for what a linear map reaches",
         "chosen among 13 from 1 to 1000000 on training movies held out in turn (5 parts at most)",
         "- Experiment ridge_retrieval: the training clip whose frames have the embedding nearest",
         "- Experiment ridge_latents: the predicted latents of all frames, decoded by the VAE.",
+        "- Experiment ridge_caption: the training caption whose embedding is nearest to the predicted",
         "the frames that follow (630 steps of 64 clips)",
         "- Experiment animator: trained as the paper describes, 1 fMRI token, inverted latents noised up to",
         "animator_no_renoise: trained as the paper describes, 1 fMRI token, inverted latents not noised",
@@ -121,17 +122,18 @@ def test_all_methods_of_a_study_have_their_paragraph() -> None:
     assert "@inproceedings{lu2025animate," in bibliography
 
 
-def test_agreement_and_areas_are_told_only_where_they_were_made() -> None:
-    only = ("Areas were ranked by occlusion", "linear encoding model")
+def test_evaluations_are_told_only_where_they_were_made() -> None:
+    only = ("Areas were ranked by occlusion", "linear encoding model", "in the order of the original clip")
+    steps = ("rank_areas", "agree_fmri", "test_order")
     files = [
         yaml.safe_load((ROOT / "studies/toy" / name).read_text()) for name in ("config.yaml", "animator.yaml")
     ]
     ridge, *_ = write_methods(study(*files), ["ridge_retrieval"], Ran({"all": 10}))
-    assert [words in ridge for words in only] == [False, True]  # its networks do not tell areas
-    for evaluate in (["rank_areas"], ["agree_fmri"], []):
+    assert [words in ridge for words in only] == [False, True, True]  # its networks do not tell areas
+    for evaluate in (["rank_areas"], ["agree_fmri"], ["test_order"], []):
         some = study({"evaluate": evaluate})
         text, *_ = write_methods(some, ["paper_main"], Ran({"all": 10}, make_logs(5)))
-        told = [step for step, words in zip(("rank_areas", "agree_fmri"), only, strict=True) if words in text]
+        told = [step for step, words in zip(steps, only, strict=True) if words in text]
         assert told == evaluate
     nulls = study({"rank_areas": {"permuted": 19}})
     text, *_ = write_methods(nulls, ["paper_main"], Ran({"all": 10}, make_logs(5)))
