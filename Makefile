@@ -7,8 +7,9 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 TOY := --configfile studies/toy/config.yaml
 # The page of the first subject, shown before the study is done.
 FIRST := results/toy/sub-1/browser
-# What a second core does until then; the trainings need it.
-MEANWHILE := results/toy/pretrain_encoder/done.json results/toy/sub-3/assemble_train/fmri.safetensors
+# What a second core does until then, all of it for the study itself.
+MEANWHILE := results/toy/pretrain_encoder/done.json results/toy/sub-3/assemble_train/fmri.safetensors \
+    results/toy/neurocine/paper_main/decode/caption.safetensors
 # What is rerun is decided by profiles/default.
 RUN := snakemake --cores $(CORES) --quiet rules reason host
 INSTALLED := $(VENV)/.installed
