@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from neurocine.errors import InputError
 from neurocine.io import replacing, write_json
 from neurocine.models.attention import attend
+from neurocine.models.checkpointing import Checkpointing
 from neurocine.section_checks import heads_divide_width
 from neurocine.settings import Check, Count, CountOrZero, Positive, Settings, Unit
 
@@ -278,6 +279,10 @@ class FmriEncoder(nn.Module):
             if block.attn_temp is not None:
                 # A new layer that adds nothing: step 0 is exactly the pretrained encoder.
                 nn.init.zeros_(block.attn_temp.proj.weight)
+
+    def set_checkpointing(self, which: Checkpointing) -> None:
+        """Choose whether the blocks are computed twice to save memory: not with none."""
+        self.gradient_checkpointing = which != "none"
 
     # --- forward --------------------------------------------------------------------------------------
 

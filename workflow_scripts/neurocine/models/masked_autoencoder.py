@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from neurocine.models.checkpointing import Checkpointing
 from neurocine.models.fmri_encoder import Block, FmriEncoder, FmriEncoderConfig, initialise_, position_table
 from neurocine.models.in_parts import in_parts
 from neurocine.section_checks import heads_divide_width
@@ -61,6 +62,10 @@ class MaskedAutoencoder(nn.Module):
         initialise_(self)
         nn.init.normal_(self.mask_token, std=0.02)
         self.encoder = FmriEncoder(config)
+
+    def set_checkpointing(self, which: Checkpointing) -> None:
+        """Choose whether the decoder's blocks are computed twice to save memory: only with all."""
+        self.gradient_checkpointing = which == "all"
 
     def patches(self, bold: Tensor) -> Tensor:
         """Cut frames into patches: (B, V) to (B, p, patch), wrap-padded."""

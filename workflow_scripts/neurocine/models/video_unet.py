@@ -14,12 +14,14 @@ from typing import Any, Literal
 import torch
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel, UNet2DConditionOutput
 from torch import Tensor, nn
 
 from neurocine.errors import InputError
 from neurocine.io import read_json
 from neurocine.models.attention import attend
+from neurocine.models.checkpointing import Checkpointing
 from neurocine.models.pretrained import READ_ERRORS
 
 SparseCausalFrames = Literal["prev2", "first_prev", "own"]
@@ -271,6 +273,14 @@ class VideoUNet(UNet2DConditionModel):
             ),
         ]
     )
+
+    def set_checkpointing(self, which: Checkpointing) -> None:
+        """Choose what is computed twice to save memory: transformer blocks, or all blocks."""
+        self.enable_gradient_checkpointing()
+        for inner in self.modules():
+            if hasattr(inner, "gradient_checkpointing"):  # of diffusers' classes
+                twice = which == "all" or (which == "blocks" and isinstance(inner, Transformer2DModel))
+                setattr(inner, "gradient_checkpointing", twice)  # noqa: B010  (untyped in diffusers)
 
     @classmethod
     def from_unet2d(

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from neurocine.errors import EXIT_TRY_AGAIN, InputError
 from neurocine.models.checkpointing import CHECKPOINTINGS, set_checkpointing
-from neurocine.models.compiling import compile_blocks
 from neurocine.seeds import derive_seed, torch_generator
 from neurocine.train.checkpoint import TrainingState, fingerprint, load_state, save_state
 from neurocine.train.device import FrozenWeights, deterministic, make_accelerator
@@ -59,8 +58,8 @@ class Trainer:
         self.frozen = FrozenWeights(task.model, settings.precision)
         self._choose_checkpointing()
         self.plain_optimizer = make_optimizer(task, settings)
-        if settings.compile and not (settings.compile == "blocks" and compile_blocks(task.model)):
-            task.model.compile()  # in place: names of weights stay
+        if settings.compile:
+            self._compile()
         self.model, self.optimizer = self.accelerator.prepare(task.model, self.plain_optimizer)
         self.trained = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
         self.buffers = dict(task.model.named_buffers())
@@ -77,6 +76,12 @@ class Trainer:
         # Steps not yet checked and logged.
         self.pending: list[tuple[int, Tensor, Tensor, dict[str, Any]]] = []
         self.identity = self._identity(identity)
+
+    def _compile(self) -> None:
+        from neurocine.models.compiling import compile_blocks  # diffusers takes seconds to load
+
+        if self.settings.compile != "blocks" or not compile_blocks(self.task.model):
+            self.task.model.compile()  # in place: names of weights stay
 
     def _choose_checkpointing(self) -> None:
         """Say how much of the network is computed twice, and whether that may grow when memory ends."""
