@@ -80,6 +80,7 @@ SUBJECTS = config["subjects"]
 TRAIN, TEST = config["movies"]["train"], config["movies"]["test"]
 MOVIES = TRAIN + TEST
 REST = STUDY.rest
+EVERY_REST_RUN = [path for files in REST.values() for path in files]
 SIMULATED = config["simulate"]
 # Those of the config, and each of them again with every seed of train_seeds.
 EXPERIMENTS = studies.repeated_rows(config, config["experiments"])
@@ -185,7 +186,7 @@ def settings(step):
     return json.dumps(config[step], sort_keys=True)
 
 
-# Results come before further trainings, and among them first what most steps wait for: nothing is left for one core.
+# Results come before further trainings, and what most steps wait for comes first: all cores work to the end.
 PRIORITY = {"decode": 30, "score": 20, "test_order": 10}
 
 LEAST_MEMORY = 3  # GB, of which Snakemake itself takes some tenths beside each program on a cluster

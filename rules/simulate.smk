@@ -68,7 +68,7 @@ if SIMULATED:
 
         rule simulate_rest:
             output:
-                [path for files in REST.values() for path in files],
+                EVERY_REST_RUN,
             log:
                 log_file("simulate_rest/simulate_rest"),
             benchmark:

@@ -42,9 +42,6 @@ def to_check(movies=(), subjects=(), rest=(), networks=()):
     }
 
 
-EVERY_REST_RUN = [path for files in REST.values() for path in files]
-
-
 def first_rest_run():
     """A run of the rest subject who came first, and who stays the first when others are added."""
     earlier = [subject for batch in STUDY.first.rest_batches.values() for subject in batch if subject in REST]

@@ -343,7 +343,7 @@ def read_dtseries(path: Path, vertices: np.ndarray) -> tuple[np.ndarray, float]:
 
 @functools.cache
 def _dtseries_header(n_volumes: int, tr: float) -> bytes:
-    """All that precedes the matrix, kept for runs of one length: describing the grid takes a second."""
+    """All that precedes the matrix, kept for runs of one length: describing the grid takes half a second."""
     axes = SeriesAxis(0, tr, n_volumes), brain_axis()
     header = Nifti2Header(endianness="<")
     header.set_data_dtype(np.float32)
